@@ -1,0 +1,52 @@
+/**
+ * Who am I: the logical thread. In a language of async functions a worker thread runs many of them interleaved,
+ * so the owner of a lock is the innermost `runAs` around the call, carried along by `AsyncLocalStorage`,
+ * and the worker thread itself where there is none.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { threadId } from 'node:worker_threads';
+import { show, typeError } from './errors.ts';
+import { checkFunction } from './options.ts';
+
+/** One sequential line of control: a worker thread, or what one `runAs` runs. */
+export interface LogicalThread {
+  /** Unique in the process. */
+  readonly ident: number;
+  /** A label; several may bear the same. */
+  readonly name: string;
+  /** Made by `runAs`, `with`, a job or a `Thread`: its code is taken to be sequential, so that its holds tell of deadlocks. */
+  readonly explicit: boolean;
+}
+
+/** Idents of one worker thread: its number times this, plus a count. */
+const IDENTS_PER_THREAD = 2 ** 32;
+let made = 0;
+
+const current = new AsyncLocalStorage<LogicalThread>();
+let ofThisThread: LogicalThread = {
+  ident: threadId * IDENTS_PER_THREAD,
+  name: threadId === 0 ? 'MainThread' : `Worker-${threadId}`,
+  explicit: false,
+};
+
+/** The logical thread of the caller. */
+export function currentLogicalThread(): LogicalThread {
+  return current.getStore() ?? ofThisThread;
+}
+
+/** For those who start worker threads (`Thread`, the pools): the whole worker thread becomes one explicit logical thread. */
+export function adoptThread(name: string): LogicalThread {
+  ofThisThread = { ...ofThisThread, name, explicit: true };
+  return ofThisThread;
+}
+
+/**
+ * Runs `fn` as a logical thread of its own: what it acquires is owned by it, and re-enters inside it.
+ * Each call makes a new one; `name` is a label for messages. Gives back what `fn` gives.
+ */
+export function runAs<T>(name: string, fn: () => T): T {
+  if (typeof name !== 'string') throw typeError(`runAs: name must be a string, not ${show(name)}`);
+  checkFunction(fn, 'runAs: fn');
+  made += 1;
+  return current.run({ ident: threadId * IDENTS_PER_THREAD + made, name, explicit: true }, fn);
+}

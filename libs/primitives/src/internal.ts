@@ -1,0 +1,8 @@
+/**
+ * For Heddle's own packages, not for users: no promise holds here. What the pools need of the machinery below the
+ * primitives, so that each idea has one place.
+ */
+export { Deadline, now } from './deadline.ts';
+export { rangeError, show, typeError } from './errors.ts';
+export { adoptThread, currentLogicalThread } from './identity.ts';
+export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';

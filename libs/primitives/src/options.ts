@@ -1,0 +1,90 @@
+/** What callers pass, checked once at the door: a wrong value is refused before anything is queued or changed. */
+import { rangeError, show, typeError } from './errors.ts';
+
+/** A value locally, a promise distributed. Always `await` it; never test it unawaited: a promise is always true. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** What every blocking (`…Sync`) wait takes. */
+export interface BlockingOptions {
+  /** Milliseconds. Left out or `Infinity`: for ever. 0: do not wait. */
+  readonly timeout?: number | undefined;
+}
+
+/** What every asynchronous wait takes. */
+export interface WaitOptions extends BlockingOptions {
+  /** Ends the wait: the promise rejects with `signal.reason`, and nothing is left queued or held. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `acquire`'s options. */
+export type AcquireOptions = WaitOptions;
+
+/** Options without a time-out: such an `acquire` always ends with a lease (or an exception). */
+export interface ForeverOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly timeout?: undefined;
+}
+
+/** Options, or `undefined`, as an object; anything else is refused. */
+export function checkOptions<T extends object>(options: T | undefined, where: string): Partial<T> {
+  if (options === undefined) return {};
+  if (options === null || typeof options !== 'object') {
+    throw typeError(`${where}: options must be an object such as { timeout: 1000 }, not ${show(options)}`);
+  }
+  return options;
+}
+
+/** Checks a time-out in milliseconds; `Infinity` and `undefined` both come back as `undefined`: for ever. */
+export function checkTimeout(timeout: unknown, where: string): number | undefined {
+  if (timeout === undefined) return undefined;
+  if (typeof timeout !== 'number') {
+    throw typeError(
+      `${where}: timeout must be a number of milliseconds, not ${show(timeout)}; leave it out to wait for ever`,
+    );
+  }
+  if (Number.isNaN(timeout) || timeout < 0) {
+    throw rangeError(
+      `${where}: timeout must be 0 or more milliseconds, not ${timeout}; leave it out to wait for ever`,
+    );
+  }
+  return timeout === Number.POSITIVE_INFINITY ? undefined : timeout;
+}
+
+/** Checks an `AbortSignal` and throws its reason where it has aborted already. */
+export function checkSignal(signal: unknown, where: string): AbortSignal | undefined {
+  if (signal === undefined) return undefined;
+  if (!(signal instanceof AbortSignal)) {
+    throw typeError(`${where}: signal must be an AbortSignal, not ${show(signal)}`);
+  }
+  signal.throwIfAborted();
+  return signal;
+}
+
+export interface CheckedWait {
+  readonly timeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Both of the above, for the asynchronous waits. */
+export function checkWait(options: WaitOptions | undefined, where: string): CheckedWait {
+  const given = checkOptions(options, where);
+  return { timeout: checkTimeout(given.timeout, where), signal: checkSignal(given.signal, where) };
+}
+
+/** A whole number from `min` to `max`. */
+export function checkCount(
+  value: unknown,
+  what: string,
+  { min = 1, max = Number.MAX_SAFE_INTEGER } = {},
+): number {
+  if (typeof value !== 'number') throw typeError(`${what} must be a number, not ${show(value)}`);
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw rangeError(`${what} must be a whole number from ${min} to ${max}, not ${value}`);
+  }
+  return value;
+}
+
+/** A function, or it is refused. */
+export function checkFunction(value: unknown, what: string): void {
+  if (typeof value !== 'function') throw typeError(`${what} must be a function, not ${show(value)}`);
+}
