@@ -1,0 +1,122 @@
+/**
+ * What may travel, said once for every way of travelling: by structured clone between threads, as text through
+ * Redis. Whatever has no kind here is refused by name; nothing is flattened into a plain object on the way.
+ */
+import { types } from 'node:util';
+
+export type Kind =
+  | 'array'
+  | 'object'
+  | 'map'
+  | 'set'
+  | 'date'
+  | 'regexp'
+  | 'error'
+  | 'buffer' // Node's own Buffer, which arrives as one
+  | 'view'
+  | 'bytes' // ArrayBuffer
+  | 'shared' // SharedArrayBuffer, or a view of one
+  | 'other';
+
+/** The views of an ArrayBuffer, by name; those this Node does not have are left out. */
+export const VIEWS: ReadonlyMap<string, new (buffer: ArrayBufferLike) => ArrayBufferView> = new Map(
+  [
+    'Int8Array',
+    'Uint8Array',
+    'Uint8ClampedArray',
+    'Int16Array',
+    'Uint16Array',
+    'Int32Array',
+    'Uint32Array',
+    'Float16Array',
+    'Float32Array',
+    'Float64Array',
+    'BigInt64Array',
+    'BigUint64Array',
+    'DataView',
+  ].flatMap((name) => {
+    const view: unknown = Reflect.get(globalThis, name);
+    return typeof view === 'function'
+      ? [[name, view as new (buffer: ArrayBufferLike) => ArrayBufferView]]
+      : [];
+  }),
+);
+
+/** What kind of traveller an object is. Instances of classes, also of those derived from built-in ones, are `other`. */
+export function kindOf(value: object): Kind {
+  const prototype: object | null = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return 'object';
+  if (Array.isArray(value)) return isOf(prototype, Array) ? 'array' : 'other';
+  if (value instanceof Error || types.isNativeError(value)) return 'error';
+  return builtInKind(value, prototype);
+}
+
+function builtInKind(value: object, prototype: object): Kind {
+  if (types.isMap(value)) return isOf(prototype, Map) ? bare(value, 'map') : 'other';
+  if (types.isSet(value)) return isOf(prototype, Set) ? bare(value, 'set') : 'other';
+  if (types.isDate(value)) return isOf(prototype, Date) ? bare(value, 'date') : 'other';
+  if (types.isRegExp(value)) return isOf(prototype, RegExp) ? bare(value, 'regexp') : 'other';
+  if (ArrayBuffer.isView(value)) return viewKind(value, prototype);
+  if (types.isArrayBuffer(value)) return isOf(prototype, ArrayBuffer) ? bare(value, 'bytes') : 'other';
+  if (types.isSharedArrayBuffer(value))
+    return isOf(prototype, SharedArrayBuffer) ? bare(value, 'shared') : 'other';
+  return isOf(prototype, Object) && Object.getPrototypeOf(prototype) === null ? 'object' : 'other';
+}
+
+function viewKind(value: ArrayBufferView, prototype: object): Kind {
+  const shared = types.isSharedArrayBuffer(value.buffer);
+  if (Buffer.isBuffer(value) && prototype === Buffer.prototype) return shared ? 'shared' : 'buffer';
+  const view = VIEWS.get(viewName(value));
+  return view !== undefined && isOf(prototype, view) ? (shared ? 'shared' : 'view') : 'other';
+}
+
+/** The class of a view, whatever its prototype has been made to say. */
+export function viewName(value: ArrayBufferView): string {
+  return types.isDataView(value) ? 'DataView' : String(Reflect.get(value, Symbol.toStringTag));
+}
+
+/** A prototype of that very class, of this realm or of another (`node:vm`); not one derived from it. */
+function isOf(prototype: object, built: abstract new (...args: never) => unknown): boolean {
+  if (prototype === built.prototype) return true;
+  if (Object.getPrototypeOf(prototype) === built.prototype) return false;
+  const maker: unknown = Object.hasOwn(prototype, 'constructor')
+    ? Reflect.get(prototype, 'constructor')
+    : undefined;
+  return typeof maker === 'function' && maker !== built && maker.name === built.name && isNative(maker);
+}
+
+function isNative(maker: object): boolean {
+  return Function.prototype.toString.call(maker).includes('[native code]');
+}
+
+/** Fields hung on a Map, a Date … would be lost on the way: such a one does not travel. */
+function bare(value: object, kind: Kind): Kind {
+  return Object.keys(value).length === 0 ? kind : 'other';
+}
+
+/** An enumerable symbol key would be lost silently. */
+export function symbolKey(value: object): symbol | undefined {
+  const symbols = Object.getOwnPropertySymbols(value);
+  return symbols.length === 0
+    ? undefined
+    : symbols.find((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol));
+}
+
+/** What to tell about one that may not travel, and what to do instead. */
+export function refusal(value: unknown): string {
+  if (typeof value === 'function')
+    return `is a function${value.name ? ` (${value.name})` : ''}; code does not travel, pass data`;
+  if (typeof value === 'symbol') return `is a symbol (${String(value)}); pass a string`;
+  if (value === null || typeof value !== 'object') return `is a ${typeof value}`;
+  if (types.isPromise(value)) return 'is a Promise; await it first';
+  if (types.isProxy(value)) return 'is a Proxy of something that cannot travel; pass plain data';
+  if (symbolKey(value) !== undefined) return `has a symbol key (${String(symbolKey(value))}); use a string`;
+  const made = className(value);
+  return `is an instance of ${made}; pass its data as a plain object and make the ${made} on the other side`;
+}
+
+function className(value: object): string {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const maker: unknown = prototype === null ? undefined : Reflect.get(value, 'constructor');
+  return typeof maker === 'function' && maker.name !== '' ? maker.name : 'an unnamed class';
+}

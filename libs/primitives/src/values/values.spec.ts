@@ -1,0 +1,313 @@
+import { deserialize, serialize } from 'node:v8';
+import { describe, expect, it } from 'vitest';
+import { CancelledError, DeadlockError, HeddleError, NotCloneableError, TimeoutError } from '../errors.ts';
+import { fromPortable, toPortable } from './portable.ts';
+import { decodeText, encodeText } from './text.ts';
+
+const cloned = (value: unknown) => fromPortable(structuredClone(toPortable(value, 'value')));
+const serialised = (value: unknown) => fromPortable(deserialize(serialize(toPortable(value, 'value'))));
+const written = (value: unknown) => decodeText(encodeText(value, 'value'));
+const ways = { 'structured clone': cloned, 'v8.serialize': serialised, text: written };
+
+class Odd {
+  readonly x = 1;
+}
+
+/** A small seeded generator, so that a failure can be run again. */
+function randomiser(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function randomValue(random: () => number, depth: number, made: unknown[]): unknown {
+  const leaves: (() => unknown)[] = [
+    () => null,
+    () => undefined,
+    () => random() < 0.5,
+    () =>
+      [0, -0, 1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** 53, 5e-324][
+        Math.floor(random() * 8)
+      ],
+    () => ['', 'a', '$ref', '\ud800 lone', 'ü€𝄞', '\0', '__proto__'][Math.floor(random() * 7)],
+    () => BigInt(Math.floor(random() * 1e9)) ** 3n * (random() < 0.5 ? -1n : 1n),
+    () => new Date(Math.floor((random() - 0.5) * 8e15)),
+    () => new Date(Number.NaN),
+    () => /a\/b\n[\]/]/giu,
+    () => new Uint8Array([1, 2, 255]),
+    () => new Float64Array([Number.NaN, -0, 1e300]).subarray(1),
+    () => new BigInt64Array([-1n]),
+    () => new DataView(new ArrayBuffer(5), 1, 3),
+    () => new ArrayBuffer(Math.floor(random() * 20)),
+    () => Buffer.from('some bytes'),
+  ];
+  const inner = () => randomValue(random, depth - 1, made);
+  const some = <T>(make: () => T) => Array.from({ length: Math.floor(random() * 4) }, make);
+  const key = () =>
+    ['a', 'b', '1', '0', '$map', '$object', '__proto__', 'constructor', 'x y'][
+      Math.floor(random() * 9)
+    ] as string;
+  const branches: (() => unknown)[] = [
+    () => some(inner),
+    () => Object.fromEntries(some(() => [key(), inner()])),
+    () => new Map(some(() => [inner(), inner()])),
+    () => new Set(some(inner)),
+    () => Object.assign(new RangeError('far', { cause: inner() }), Object.fromEntries([['field', inner()]])),
+    () => new TimeoutError('late', { cause: inner(), primitive: 'p' }),
+    () => new AggregateError(some(inner), 'many'),
+    () => Object.assign(new Array(3), { 1: 'x', extra: inner() }),
+    () => made[Math.floor(random() * made.length)],
+  ];
+  const choices = depth > 0 && random() < 0.7 ? branches : leaves;
+  const value = (choices[Math.floor(random() * choices.length)] as () => unknown)();
+  if (value !== null && typeof value === 'object') made.push(value);
+  return value;
+}
+
+/** Equal in every respect that we promise: kinds, prototypes, fields, and which parts are one and the same. */
+function same(a: unknown, b: unknown, met = new Map<unknown, unknown>(), path = 'value'): unknown {
+  if (a === null || typeof a !== 'object' || b === null || typeof b !== 'object') {
+    if (!Object.is(a, b)) throw new Error(`${path}: ${String(a)} is not ${String(b)}`);
+    return undefined;
+  }
+  if (met.has(a)) {
+    if (met.get(a) !== b) throw new Error(`${path}: shared parts came apart`);
+    return undefined;
+  }
+  met.set(a, b);
+  expect(Object.getPrototypeOf(b), path).toBe(Object.getPrototypeOf(a));
+  if (ArrayBuffer.isView(a) || a instanceof ArrayBuffer) return expect(b, path).toEqual(a);
+  if (a instanceof Date) return expect((b as Date).getTime(), path).toBe(a.getTime());
+  if (a instanceof RegExp) return expect(String(b), path).toBe(String(a));
+  if (a instanceof Map) same([...a], [...(b as Map<unknown, unknown>)], met, `${path}<map>`);
+  if (a instanceof Set) same([...a], [...(b as Set<unknown>)], met, `${path}<set>`);
+  if (Array.isArray(a)) expect((b as unknown[]).length, path).toBe(a.length);
+  expect(Object.getOwnPropertyNames(b).sort(), path).toEqual(Object.getOwnPropertyNames(a).sort());
+  for (const key of Object.getOwnPropertyNames(a)) {
+    same(Reflect.get(a, key), Reflect.get(b, key), met, `${path}.${key}`);
+  }
+}
+
+describe.each(Object.entries(ways))('a value that goes by %s', (_, travel) => {
+  it.each([1, 2, 3, 4, 5])('comes back as it was, whatever it is made of (seed %i)', (seed) => {
+    const random = randomiser(seed);
+    for (let round = 0; round < 300; round += 1) {
+      const made: unknown[] = [];
+      const value = randomValue(random, 4, made);
+      same(value, travel(value));
+    }
+  });
+
+  it('keeps cycles, through every kind of container', () => {
+    const error = new Error('round', { cause: null });
+    const value = { list: [] as unknown[], map: new Map<unknown, unknown>(), set: new Set<unknown>(), error };
+    value.list.push(value);
+    value.map.set(value, value.map);
+    value.set.add(value.set);
+    error.cause = value;
+    same(value, travel(value));
+  });
+
+  it('keeps an error: class, name, message, stack, cause, errors and own fields, at any depth', () => {
+    class Custom extends TypeError {
+      readonly details = { deep: [new CancelledError('inner', { cause: new Error('root') })] };
+    }
+    const custom = new Custom('mine');
+    const back = travel({ list: [new AggregateError([custom], 'all')] }) as { list: [AggregateError] };
+    expect(back.list[0]).toBeInstanceOf(AggregateError);
+    const got = back.list[0].errors[0] as Custom;
+    expect(got).toBeInstanceOf(TypeError);
+    expect([got.name, got.message, got.stack]).toEqual(['Custom', 'mine', custom.stack]);
+    expect(got.details.deep[0]).toBeInstanceOf(CancelledError);
+    expect(got.details.deep[0]).toBeInstanceOf(HeddleError);
+    expect(got.details.deep[0]?.code).toBe('ERR_HEDDLE_CANCELLED');
+    expect(got.details.deep[0]).toMatchObject({ cause: { message: 'root' } });
+    const deadlock = travel(new DeadlockError('stuck', [{ waiter: 'a', waitsFor: 'b', heldBy: 'c' }]));
+    expect(deadlock).toMatchObject({ cycle: [{ waiter: 'a', waitsFor: 'b', heldBy: 'c' }] });
+  });
+
+  it("keeps an abort's DOMException, and a class that takes a name of ours keeps to its own", () => {
+    const abort = travel(AbortSignal.abort().reason) as DOMException;
+    expect([abort instanceof DOMException, abort.name, abort.code]).toEqual([true, 'AbortError', 20]);
+    const foreign = travel(new (class TimeoutError extends Error {})('not ours')) as Error;
+    expect([foreign instanceof TimeoutError, foreign.name]).toEqual([false, 'TimeoutError']);
+  });
+
+  it('takes nothing of a user for a mark of its own', () => {
+    const values = [
+      { $ref: 0 },
+      { $object: { $map: [] } },
+      { '@heddle/portable': { root: 1 } },
+      { $x: { $y: 1 } },
+    ];
+    for (const value of values) expect(travel(value)).toEqual(value);
+  });
+
+  it('keeps a key __proto__ a key', () => {
+    const back = travel(JSON.parse('{"a":{"__proto__":{"polluted":true}}}')) as { a: { polluted?: true } };
+    expect(back.a.polluted).toBeUndefined();
+    expect(Object.keys(back.a)).toEqual(['__proto__']);
+  });
+});
+
+describe.each([
+  ['toPortable', (value: unknown) => toPortable(value, 'args')],
+  ['encodeText', (value: unknown) => encodeText(value, 'args')],
+])('%s', (_, send) => {
+  it.each<[string, unknown, string]>([
+    ['a function', [{ items: [1, 2, 3, { fn: () => 1 }] }], 'args[0].items[3].fn'],
+    ['a function in a map', [new Map([['k', () => 1]])], 'args[0].get("k")'],
+    ['a map key', [new Map([[Symbol('s'), 1]])], 'args[0].keys()[0]'],
+    ['an item of a set', [new Set([new Odd()])], 'args[0].values()[0]'],
+    ['a field of an error', [Object.assign(new Error('e'), { socket: new Odd() })], 'args[0].socket'],
+    ['a cause', [new Error('e', { cause: () => 1 })], 'args[0].cause'],
+    ['a key that is no name', { 'a b': new WeakMap() }, 'args["a b"]'],
+    ['a promise', [Promise.resolve()], 'args[0]'],
+    ['a class derived from Map', [new (class Ours extends Map {})()], 'args[0]'],
+    ['a class derived from Array', [new (class Ours extends Array {})()], 'args[0]'],
+    ['a symbol key', [{ [Symbol('s')]: 1 }], 'args[0]'],
+    ['a field on a Date', [Object.assign(new Date(), { extra: 1 })], 'args[0]'],
+    ['a boxed primitive', [Object(1)], 'args[0]'],
+    ['a message port', [new MessageChannel().port1], 'args[0]'],
+    ['an object made from another', [Object.create({ inherited: 1 })], 'args[0]'],
+    ['a bare function', () => 1, 'args'],
+  ])('refuses %s and gives the path to it', (_, value, path) => {
+    const refusal = (() => {
+      try {
+        send(value);
+      } catch (error) {
+        return error;
+      }
+      return undefined;
+    })() as NotCloneableError;
+    expect(refusal).toBeInstanceOf(NotCloneableError);
+    expect(refusal.path).toBe(path);
+    expect(refusal.message.startsWith(`${path} `)).toBe(true);
+  });
+
+  it('refuses what is nested too deeply by name, instead of overflowing', () => {
+    let chain: unknown = null;
+    for (let n = 0; n < 200_000; n += 1) chain = { chain };
+    expect(() => send(chain)).toThrow(NotCloneableError);
+  });
+});
+
+describe('a lenient walk', () => {
+  it.each<[string, (error: Error) => unknown]>([
+    ['portable', (error) => fromPortable(structuredClone(toPortable(error, 'error', { lenient: true })))],
+    ['text', (error) => decodeText(encodeText(error, 'error', { lenient: true }))],
+  ])('puts a NotCloneableError where something cannot travel (%s)', (_, travel) => {
+    const back = travel(Object.assign(new Error('kept'), { handler: () => 1, list: [new Odd()], n: 1 }));
+    expect(back).toMatchObject({ message: 'kept', n: 1 });
+    const { handler, list } = back as unknown as { handler: NotCloneableError; list: NotCloneableError[] };
+    expect([handler.path, list[0]?.path]).toEqual(['error.handler', 'error.list[0]']);
+    expect(list[0]).toBeInstanceOf(NotCloneableError);
+  });
+});
+
+describe('bytes', () => {
+  it.each([cloned, written])(
+    'keeps views of one buffer together, and brings no more of a buffer than is shown',
+    (travel) => {
+      const buffer = new ArrayBuffer(8);
+      const value = travel({ buffer, bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) }) as {
+        buffer: ArrayBuffer;
+        bytes: Uint8Array;
+        words: Uint32Array;
+      };
+      value.bytes[0] = 7;
+      expect(value.words[0]).toBe(7);
+      expect(value.words.buffer).toBe(value.buffer);
+      const part = travel(new Uint8Array(1000).subarray(10, 12)) as Uint8Array;
+      expect(part.buffer.byteLength).toBe(2);
+    },
+  );
+});
+
+describe('between threads', () => {
+  it('sends a handle in the place of what can be shared, and attaches it on the other side', () => {
+    const shared = new Odd();
+    const sent = toPortable([{ lock: shared }, shared], 'args', {
+      share: (x) => (x === shared ? { id: 7 } : undefined),
+    });
+    const back = fromPortable(structuredClone(sent), { attach: (handle) => ({ attached: handle }) });
+    expect(back).toEqual([{ lock: { attached: { id: 7 } } }, { attached: { id: 7 } }]);
+  });
+
+  it('lets shared memory through, which stays shared, and refuses it as text', () => {
+    const words = new Int32Array(new SharedArrayBuffer(4));
+    const back = cloned({ words }) as { words: Int32Array };
+    words[0] = 5;
+    expect(back.words[0]).toBe(5);
+    expect(() => encodeText({ words }, 'args')).toThrow(NotCloneableError);
+  });
+
+  it('leaves alone what is to be transferred', () => {
+    const { port1 } = new MessageChannel();
+    const buffer = new ArrayBuffer(4);
+    const view = new Uint8Array(buffer);
+    const sent = toPortable({ port1, view }, 'args', {
+      transfer: new Set<object>([port1, buffer]),
+    }) as object;
+    expect(sent).toEqual({ port1, view });
+    expect(Reflect.get(sent, 'view')).toBe(view);
+    port1.close();
+  });
+
+  it('takes a snapshot', () => {
+    const value = { list: [1], bytes: new Uint8Array([1]) };
+    const sent = toPortable(value, 'value');
+    value.list.push(2);
+    value.bytes[0] = 9;
+    expect(fromPortable(structuredClone(sent))).toEqual({ list: [1], bytes: new Uint8Array([1]) });
+  });
+});
+
+describe('decodeText', () => {
+  it.each([
+    '',
+    'nonsense',
+    '{"$ref":0}',
+    '{"$ref":"x"}',
+    '[{"$ref":9}]',
+    '{"$unknown":1}',
+    '{"$number":"0x10"}',
+    '{"$bigint":"1.5"}',
+    '{"$date":5}',
+    '{"$regexp":["(((","g"]}',
+    '{"$map":[1]}',
+    '{"$set":{}}',
+    '{"$view":["Uint8Array",{"$date":null}]}',
+    '{"$view":["Process",{"$bytes":""}]}',
+    '{"$view":["Float64Array",{"$bytes":"AAA="}]}',
+    '{"$array":[-1,{}]}',
+    '{"$error":{"name":"x"}}',
+    '['.repeat(100_000) + ']'.repeat(100_000),
+  ])('refuses malformed text: %.40s', (text) => {
+    const refusal = (() => {
+      try {
+        return decodeText(text);
+      } catch (error) {
+        return error;
+      }
+    })() as HeddleError;
+    expect(refusal).toBeInstanceOf(HeddleError);
+    expect(refusal.code).toBe('ERR_HEDDLE_MALFORMED_VALUE');
+  });
+
+  it('reads data only: an error of a class it does not know is an Error of that name', () => {
+    const text =
+      '{"$error":{"class":"Function","name":"Function","message":"m","stack":null,"fields":[["__proto__",true,{"x":1}]]}}';
+    const error = decodeText(text) as Error;
+    expect(Object.getPrototypeOf(error)).toBe(Error.prototype);
+    expect([error.name, Object.keys(error)]).toEqual(['Function', ['__proto__']]);
+  });
+
+  it('is JSON for people to read', () => {
+    expect(encodeText([{ a: 1, when: new Date(0) }, undefined], 'args')).toBe(
+      '[{"a":1,"when":{"$date":"1970-01-01T00:00:00.000Z"}},{"$undefined":true}]',
+    );
+  });
+});
