@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { type RedisAttempt, reasonOf } from './errors.ts';
 
@@ -27,9 +27,7 @@ export async function findBinary(
 ): Promise<ServerBinary | undefined> {
   const refused: RedisAttempt[] = [];
   for (const program of PROGRAMS) {
-    for (const folder of (env.PATH ?? '').split(delimiter).filter(Boolean)) {
-      const path = join(folder, program);
-      if (!(await isExecutable(path))) continue;
+    for (const path of await findOnPath(program, env)) {
       try {
         return await readVersion(path);
       } catch (error) {
@@ -49,6 +47,16 @@ export function isRecent(version: string): boolean {
   return Number.parseInt(version, 10) >= OLDEST_MAJOR;
 }
 
+/** Every program of that name on the PATH, in the PATH's order. */
+export async function findOnPath(program: string, env: NodeJS.ProcessEnv): Promise<string[]> {
+  const paths = (env.PATH ?? '')
+    .split(delimiter)
+    .filter(Boolean)
+    .map((folder) => resolve(folder, program));
+  const there = await Promise.all(paths.map(isExecutable));
+  return paths.filter((_, index) => there[index]);
+}
+
 async function isExecutable(path: string): Promise<boolean> {
   return access(path, constants.X_OK).then(
     () => true,
@@ -58,8 +66,12 @@ async function isExecutable(path: string): Promise<boolean> {
 
 async function readVersion(path: string): Promise<ServerBinary> {
   const { stdout } = await run(path, ['--version'], { timeout: 5_000 });
-  const [, name = '', version = ''] = /^(redis|valkey) server v=(\S+)/i.exec(stdout.trim()) ?? [];
+  const [, version = ''] = /\bserver v=(\S+)/i.exec(stdout) ?? [];
   if (version === '') throw new Error(`doesn't say its version: ${stdout.trim().slice(0, 80)}`);
   if (!isRecent(version)) throw new Error(`is version ${version}; ${OLDEST_MAJOR} or later is needed`);
-  return { path, version, product: name.toLowerCase() === 'valkey' ? 'valkey' : 'redis' };
+  return {
+    path,
+    version,
+    product: /^valkey|valkey-server$/i.test(`${stdout.trim().split(' ')[0]} ${path}`) ? 'valkey' : 'redis',
+  };
 }

@@ -12,4 +12,7 @@ export { type EnsuredRedis, type EnsureOptions, ensureRedisServer } from './inst
 export type { PrivateRedisOptions, RedisConfig, RedisOptions } from './options.ts';
 export type { RedisProcess, RestartOptions } from './redis-process.ts';
 export type { RedisServer } from './redis-server.ts';
+export { type ClusterOptions, type RedisCluster, startCluster } from './start-cluster.ts';
 export { type EmbeddedRedis, startRedis } from './start-redis.ts';
+export { type RedisSentinel, type SentinelOptions, startSentinel } from './start-sentinel.ts';
+export { type RedisServers, startServers } from './start-servers.ts';

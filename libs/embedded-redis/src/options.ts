@@ -11,7 +11,7 @@ export interface PrivateRedisOptions {
   readonly password?: string | false;
   /** More redis.conf directives, e.g. `{ 'maxmemory': '64mb', 'user': ['ann on >secret ~* +@all'] }`. */
   readonly config?: RedisConfig;
-  /** Milliseconds that a server may take to be ready; default 15,000. */
+  /** Milliseconds that a server may take to be ready; default 30,000. A group may take as long again to be set up. */
   readonly startTimeout?: number;
 }
 
@@ -61,7 +61,7 @@ const PRIVATE_KEYS = ['password', 'config', 'startTimeout'] as const;
 const REDIS_KEYS = [...PRIVATE_KEYS, 'url', 'sources', 'port', 'socket', 'persist', 'image'] as const;
 /** Options that no server found by its URL could be held to. */
 const NEEDS_PRIVATE = ['password', 'config', 'port', 'socket', 'persist'] as const;
-const DEFAULT_START_TIMEOUT = 15_000;
+const DEFAULT_START_TIMEOUT = 30_000;
 const DEFAULT_IMAGE = 'redis:7.4-alpine';
 
 /** Directives that have an option of their own, or whose change would let the server out of our hands. */

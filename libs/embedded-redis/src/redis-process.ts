@@ -53,6 +53,8 @@ export class RedisProcess implements RedisServer {
   readonly port: number | undefined;
   readonly socket: string | undefined;
   readonly password: string | undefined;
+  /** Of a Cluster's node: the port on which it talks to the others. */
+  readonly busPort: number | undefined;
   /** The private directory: its configuration, its socket, and its data where it persists any there. */
   readonly dir: string;
   readonly #home: ServerHome;
@@ -69,6 +71,7 @@ export class RedisProcess implements RedisServer {
     this.version = binary.version;
     this.password = options.password;
     this.socket = place.socket;
+    this.busPort = place.busPort;
     this.host = place.socket === undefined ? HOST : undefined;
     this.port = place.socket === undefined ? place.port : undefined;
     this.url = redisUrl({ host: this.host, port: this.port, socket: this.socket, password: this.password });
@@ -192,6 +195,7 @@ export class RedisProcess implements RedisServer {
 interface Place {
   readonly port: number;
   readonly socket: string | undefined;
+  readonly busPort: number | undefined;
 }
 
 /** A server's private directory, its configuration in it, and the watchdog over both; outlives restarts. */
@@ -224,7 +228,7 @@ class ServerHome {
     await writeFile(this.#configPath, configFile(role, this.#dataDir, listening, options, directives), {
       mode: 0o600,
     });
-    return { port, socket };
+    return { port, socket, busPort };
   }
 
   /** Runs the server once. */

@@ -135,7 +135,6 @@ function startError(
   cause?: unknown,
 ): EmbeddedRedisError {
   const lastWords = log.slice(-8).map((line) => `\n    ${line}`);
-  return new EmbeddedRedisError('ERR_HEDDLE_REDIS_START', `${binary} ${what}${lastWords.join('')}`, {
-    cause,
-  });
+  const message = `${binary} ${what}${lastWords.join('')}`;
+  return new EmbeddedRedisError('ERR_HEDDLE_REDIS_START', message, cause === undefined ? {} : { cause });
 }
