@@ -71,6 +71,15 @@ export function checkWait(options: WaitOptions | undefined, where: string): Chec
   return { timeout: checkTimeout(given.timeout, where), signal: checkSignal(given.signal, where) };
 }
 
+/** For the blocking waits: the checked time-out. They can't be aborted, so a `signal` is refused. */
+export function checkBlocking(options: BlockingOptions | undefined, where: string): number | undefined {
+  const given: WaitOptions = checkOptions(options, where);
+  if (given.signal !== undefined) {
+    throw typeError(`${where}: a blocked thread can't see a signal; use the asynchronous form`);
+  }
+  return checkTimeout(given.timeout, where);
+}
+
 /** A whole number from `min` to `max`. */
 export function checkCount(
   value: unknown,

@@ -1,5 +1,5 @@
 /** The body of every `with`: acquire, run, release, in both scopes. */
-import { LeaseLostError, TimeoutError } from '../errors.ts';
+import { LeaseLostError, TimeoutError, typeError } from '../errors.ts';
 import { currentLogicalThread, runAs } from '../identity.ts';
 import { checkFunction } from '../options.ts';
 import type { Lease } from './lock.ts';
@@ -16,11 +16,7 @@ export async function useLease<T>(
   checkFunction(fn, `${what}: with(fn): fn`);
   const body = async (): Promise<T> => {
     const lease = await acquire();
-    if (lease === null)
-      throw new TimeoutError(
-        `${what} was not acquired in time; allow a longer timeout, or use acquire() and test for null`,
-        { primitive: what },
-      );
+    if (lease === null) throw notInTime(what);
     let failure: { error: unknown } | undefined;
     try {
       return await fn(lease);
@@ -37,4 +33,26 @@ export async function useLease<T>(
     }
   };
   return currentLogicalThread().explicit ? body() : runAs(`with ${what}`, body);
+}
+
+/** What `with` and `withSync` throw where the time-out passed first. */
+export function notInTime(what: string): TimeoutError {
+  return new TimeoutError(
+    `${what} was not acquired in time; allow a longer timeout, or acquire it yourself and test for failure`,
+    { primitive: what },
+  );
+}
+
+/** The body of every `withSync`: runs `fn`, then `release`, however `fn` ends. An async `fn` is refused. */
+export function callSync<T>(what: string, fn: () => T, release: () => void): T {
+  try {
+    const value = fn();
+    if (value instanceof Promise) {
+      value.catch(() => {});
+      throw typeError(`${what}: withSync(fn): fn is asynchronous and would outlive the hold; use with(fn)`);
+    }
+    return value;
+  } finally {
+    release();
+  }
 }

@@ -1,0 +1,364 @@
+/**
+ * The lock between threads: one shared word, after the three-state mutex of Ulrich Drepper, "Futexes Are Tricky"
+ * (2011), https://www.akkadia.org/drepper/futex.pdf, mutex 3, with a generation beside the state.
+ *
+ * `STATE`, by bits:
+ *
+ * | bits | name | set by | cleared by |
+ * |---|---|---|---|
+ * | 0 | `HELD` | who takes | who releases |
+ * | 1 | `SLEEPERS`: blocked threads may sleep on the word | who goes to sleep, or slept and takes | who releases, and wakes one |
+ * | 2 | `CROWD`: threads with asynchronous waiters may | who goes to sleep | who releases, and wakes all |
+ * | 3 | `RESERVED`: only the thread in `HEIR` may take it | a waiter who lost `PATIENCE` races | the heir, taking or giving up; anybody, where the heir slept on for slices |
+ * | 4 | `ABANDONED`: the hold before ended with its thread | who finds that out, freeing it | who takes |
+ * | 5–31 | the generation | who takes: one more | never |
+ *
+ * Why `CROWD` wakes all: a wake-up of one could go to a thread whose event loop is busy, and would be stuck there.
+ * A thread has at most one entry and one sleep on a word, so all are few. While an entry exists `CROWD` is set.
+ *
+ * `EPOCH` counts half turns of the generation: its lowest bit equals the generation's highest, and whoever holds and
+ * finds it otherwise adds 1. Both together are the fencing token: 2⁵³ of them.
+ *
+ * `OWNER`, `NATIVE`, `OWNED` (robust locks only): number and system id of the holding thread, valid while `OWNED`
+ * equals the generation in `STATE`; the holder writes them after taking.
+ */
+import { threadId } from 'node:worker_threads';
+import { Deadline } from '../deadline.ts';
+import { AbandonedError, NotHeldError } from '../errors.ts';
+import {
+  type AcquireOptions,
+  type BlockingOptions,
+  checkBlocking,
+  checkFunction,
+  checkWait,
+  type ForeverOptions,
+} from '../options.ts';
+import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
+import { FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
+import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
+import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { onThreadEnd } from '../thread/thread-end.ts';
+import { type LeaseSource, LocalLease } from './local-lease.ts';
+import type { AnyLock, Lease } from './lock.ts';
+import { checkLockOptions, type LockOptions } from './lock-options.ts';
+import { callSync, notInTime, useLease } from './use-lease.ts';
+
+const STATE = FIRST;
+const EPOCH = FIRST + 1;
+const HEIR = FIRST + 2;
+const OWNER = FIRST + 3;
+const NATIVE = FIRST + 4;
+const OWNED = FIRST + 5;
+const WORDS = 6;
+
+const HELD = 1;
+const SLEEPERS = 2;
+const CROWD = 4;
+const RESERVED = 8;
+const ABANDONED = 16;
+const FLAGS = 31;
+const GENERATION = 32;
+/** How many generations half a turn has. */
+const HALF_TURN = 2 ** 26;
+
+/** Lost races after which the lock is handed over: an event loop is slower than a blocked thread. */
+const PATIENCE = { async: 3, sync: 32 };
+/** A robust lock's waiters look more often whether its holder lives, in ms. */
+const ROBUST_SLICE = 50;
+
+/** `threading.Lock` between the threads of one process. */
+export class Lock implements AnyLock, LeaseSource, WaitListOwner {
+  /** @internal */
+  readonly [MEMORY]: Memory;
+  readonly #words: Words;
+  readonly #robust: boolean;
+  #list: WaitList | undefined;
+  #door: LockDoor | undefined;
+
+  /** A free lock. */
+  constructor(options?: LockOptions);
+  /** @internal The lock that this memory is. */
+  constructor(memory: Memory);
+  constructor(options?: LockOptions | Memory) {
+    const memory =
+      options instanceof Memory
+        ? options
+        : Memory.make('Lock', WORDS, checkLockOptions(options, 'Lock').robust ? ROBUST : 0);
+    this[MEMORY] = memory;
+    this.#words = memory.words;
+    this.#robust = (memory.traits & ROBUST) !== 0;
+    if (this.#robust) onThreadEnd(this, (lock, thread) => lock.#freeAfter(thread));
+  }
+
+  acquire(options?: ForeverOptions): Promise<Lease>;
+  acquire(options: AcquireOptions): Promise<Lease | null>;
+  acquire(options?: AcquireOptions): Promise<Lease | null> {
+    if (options === undefined && (this.#list === undefined || this.#list.empty)) {
+      const taken = this.#take(0);
+      if (taken !== 0) return Promise.resolve(this.#lease(taken));
+    }
+    return this.#acquireChecked(options);
+  }
+
+  /**
+   * Takes the lock and blocks the thread meanwhile; `false` where `timeout` ms passed first. Unlike `threading`, what
+   * an event loop must do for the lock to get free is not done meanwhile. A robust lock whose holder's thread ended
+   * throws `AbandonedError`, and is held.
+   */
+  acquireSync(options?: BlockingOptions): boolean {
+    const timeout = options === undefined ? undefined : checkBlocking(options, 'Lock.acquireSync');
+    let taken = this.#take(0);
+    if (taken === 0) {
+      if (timeout === 0) return false;
+      taken = this.#block(Deadline.after(timeout));
+      if (taken === 0) return false;
+    }
+    if ((taken & ABANDONED) !== 0) throw this.#abandonedError();
+    return true;
+  }
+
+  release(): void {
+    const seen = load(this.#words, STATE);
+    if ((seen & HELD) === 0 || !this.#free(seen)) {
+      throw new NotHeldError(`${this[MEMORY].label} is not held; acquire it before release()`, {
+        primitive: this[MEMORY].label,
+      });
+    }
+  }
+
+  locked(): boolean {
+    return (load(this.#words, STATE) & HELD) !== 0;
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
+    return useLease(this[MEMORY].label, () => this.acquire(options ?? {}), fn);
+  }
+
+  /** `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. */
+  withSync<T>(fn: () => T, options?: BlockingOptions): T {
+    checkFunction(fn, 'Lock.withSync(fn): fn');
+    if (!this.acquireSync(options)) throw notInTime(this[MEMORY].label);
+    return callSync(this[MEMORY].label, fn, () => this.release());
+  }
+
+  /** @internal */
+  isHeld(token: number): boolean {
+    const seen = load(this.#words, STATE);
+    return (seen & HELD) !== 0 && this.#token(seen) === token;
+  }
+
+  /** @internal */
+  endHold(token: number): void {
+    const seen = load(this.#words, STATE);
+    if ((seen & HELD) !== 0 && this.#token(seen) === token) this.#free(seen);
+  }
+
+  /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
+  relinquish(): void {
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      const reserved = (seen & RESERVED) !== 0 && load(this.#words, HEIR) === threadId;
+      const next = (reserved ? seen & ~RESERVED : seen) | ((seen & HELD) !== 0 ? SLEEPERS : 0);
+      if (next !== seen && compareExchange(this.#words, STATE, seen, next) !== seen) continue;
+      if ((next & HELD) !== 0) return;
+      if (reserved || (next & CROWD) !== 0) wakeAll(this.#words, STATE);
+      else wake(this.#words, STATE, 1);
+      return;
+    }
+  }
+
+  #acquireChecked(options: AcquireOptions | undefined): Promise<Lease | null> {
+    try {
+      const { timeout, signal } = checkWait(options, 'Lock.acquire');
+      if (timeout === 0 || this.#list === undefined || this.#list.empty) {
+        const taken = this.#take(0);
+        if (taken !== 0) return Promise.resolve(this.#lease(taken));
+        if (timeout === 0) return Promise.resolve(null);
+      }
+      this.#list ??= new WaitList(this.#words, STATE, this);
+      return this.#list.enqueue(this.#wish(CROWD), Deadline.after(timeout), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #block(deadline: Deadline): number {
+    let taken = 0;
+    if (
+      spin(() => {
+        taken = this.#take(0);
+        return taken !== 0;
+      })
+    ) {
+      return taken;
+    }
+    const wish = this.#wish(SLEEPERS);
+    if (waitSync(this.#words, STATE, wish, deadline, this.#robust ? ROBUST_SLICE : undefined))
+      return wish.taken;
+    this.relinquish();
+    return 0;
+  }
+
+  #wish(flag: typeof SLEEPERS | typeof CROWD): LockWish {
+    this.#door ??= {
+      take: (mark) => this.#take(mark),
+      announce: (wish) => this.#announce(wish),
+      lease: (taken) => this.#lease(taken),
+    };
+    return new LockWish(flag, this.#door);
+  }
+
+  /** One try. The new state, with `ABANDONED` where that was so; 0 where it is not to be had. */
+  #take(mark: number): number {
+    const words = this.#words;
+    let seen = load(words, STATE);
+    while ((seen & HELD) === 0) {
+      if ((seen & RESERVED) !== 0 && load(words, HEIR) !== threadId) return 0;
+      const next = ((seen + GENERATION) & ~(RESERVED | ABANDONED)) | HELD | mark;
+      const found = compareExchange(words, STATE, seen, next);
+      if (found === seen) {
+        if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
+        if (this.#robust) this.#own(next);
+        return next | (seen & ABANDONED);
+      }
+      seen = found;
+    }
+    return 0;
+  }
+
+  /** Says in the word that somebody is about to sleep; gives the value to sleep on, 0 where the lock got free. */
+  #announce(wish: LockWish): number {
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      const free = (seen & HELD) === 0;
+      if (free && ((seen & RESERVED) === 0 || load(this.#words, HEIR) === threadId)) return 0;
+      if (free && wish.slices >= 2 && wish.seen === seen) {
+        // The heir slept through whole slices: its thread is gone, or its event loop stands still.
+        compareExchange(this.#words, STATE, seen, seen & ~RESERVED);
+        continue;
+      }
+      if (!free && this.#robust && this.#freeIfEnded(seen)) continue;
+      let next = seen | wish.flag;
+      if (!free && (seen & RESERVED) === 0 && wish.impatient) {
+        store(this.#words, HEIR, threadId);
+        next |= RESERVED;
+      }
+      if (next !== seen && compareExchange(this.#words, STATE, seen, next) !== seen) continue;
+      wish.seen = next;
+      return next;
+    }
+  }
+
+  /** Ends the hold in `seen`, however the flags beside it change; false where that hold has ended already. */
+  #free(seen: number): boolean {
+    const words = this.#words;
+    for (let state = seen; ; ) {
+      const found = compareExchange(words, STATE, state, state & ~(HELD | SLEEPERS | CROWD));
+      if (found === state) {
+        if ((state & (CROWD | RESERVED)) !== 0) wakeAll(words, STATE);
+        else if ((state & SLEEPERS) !== 0) wake(words, STATE, 1);
+        if (this.#list !== undefined) this.#list.kick();
+        return true;
+      }
+      if ((found & HELD) === 0 || (found & ~FLAGS) !== (seen & ~FLAGS)) return false;
+      state = found;
+    }
+  }
+
+  #lease(taken: number): LocalLease {
+    return new LocalLease(this, this.#token(taken), 1, (taken & ABANDONED) !== 0);
+  }
+
+  /** The fencing token of the hold in `state`. Right as long as that hold lasts. */
+  #token(state: number): number {
+    return this.#epoch(state) * HALF_TURN + ((state >>> 5) & (HALF_TURN - 1));
+  }
+
+  #epoch(state: number): number {
+    const epoch = load(this.#words, EPOCH);
+    if ((epoch & 1) === state >>> 31) return epoch;
+    compareExchange(this.#words, EPOCH, epoch, epoch + 1);
+    return epoch + 1;
+  }
+
+  #own(state: number): void {
+    store(this.#words, OWNER, threadId);
+    store(this.#words, NATIVE, nativeThreadId() ?? 0);
+    store(this.#words, OWNED, state & ~FLAGS);
+  }
+
+  #freeIfEnded(seen: number): boolean {
+    if (load(this.#words, OWNED) !== (seen & ~FLAGS) || !hasEnded(load(this.#words, NATIVE))) return false;
+    return this.#abandon(seen);
+  }
+
+  /** The thread of that number has ended: what it held is free. */
+  #freeAfter(thread: number): void {
+    const seen = load(this.#words, STATE);
+    if ((seen & HELD) === 0 || load(this.#words, OWNED) !== (seen & ~FLAGS)) return;
+    if (load(this.#words, OWNER) === thread) this.#abandon(seen);
+  }
+
+  #abandon(seen: number): boolean {
+    const next = (seen & ~(HELD | SLEEPERS | CROWD)) | ABANDONED;
+    if (compareExchange(this.#words, STATE, seen, next) !== seen) return false;
+    wakeAll(this.#words, STATE);
+    this.#list?.kick();
+    return true;
+  }
+
+  #abandonedError(): AbandonedError {
+    const primitive = this[MEMORY].label;
+    return new AbandonedError(
+      `${primitive} is yours now, but the thread that held it ended while it did: check what it guards, then release it`,
+      { primitive },
+    );
+  }
+}
+
+/** What a wish asks of its lock. */
+interface LockDoor {
+  take(mark: number): number;
+  announce(wish: LockWish): number;
+  lease(taken: number): Lease;
+}
+
+class LockWish extends Wish<Lease | null> {
+  readonly flag: typeof SLEEPERS | typeof CROWD;
+  readonly #door: LockDoor;
+  /** The state it took. */
+  taken = 0;
+  /** The value it slept on last. */
+  seen = 0;
+  #slept = false;
+
+  constructor(flag: typeof SLEEPERS | typeof CROWD, door: LockDoor) {
+    super();
+    this.flag = flag;
+    this.#door = door;
+  }
+
+  get impatient(): boolean {
+    return this.races >= (this.flag === CROWD ? PATIENCE.async : PATIENCE.sync);
+  }
+
+  attempt(): number | undefined {
+    for (;;) {
+      // Whoever was woken alone answers for those who sleep on: it takes the lock as one that is waited for.
+      this.taken = this.#door.take(this.#slept && this.flag === SLEEPERS ? SLEEPERS : 0);
+      if (this.taken !== 0) return undefined;
+      const seen = this.#door.announce(this);
+      if (seen === 0) continue;
+      this.#slept = true;
+      return seen;
+    }
+  }
+
+  granted(): Lease {
+    return this.#door.lease(this.taken);
+  }
+
+  expired(): null {
+    return null;
+  }
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { attach, share } from '../sharing/share.ts';
+import { lockConformance } from './lock.conformance.ts';
+import { Lock } from './lock.local.ts';
+
+lockConformance('local', {
+  make: async () => new Lock(),
+  another: async (lock) => attach(structuredClone(share(lock as Lock))),
+  fifo: false,
+  separateOwners: false,
+});
+
+describe('Lock, local: blocking', () => {
+  it('acquires and releases without waiting', () => {
+    const lock = new Lock();
+    expect(lock.acquireSync()).toBe(true);
+    expect(lock.acquireSync({ timeout: 0 })).toBe(false);
+    expect(lock.locked()).toBe(true);
+    expect(lock.release()).toBeUndefined();
+    expect(lock.locked()).toBe(false);
+  });
+
+  it('gives up when the time is up', () => {
+    const lock = new Lock();
+    lock.acquireSync();
+    const start = performance.now();
+    expect(lock.acquireSync({ timeout: 20 })).toBe(false);
+    expect(performance.now() - start).toBeGreaterThan(18);
+    lock.release();
+    expect(lock.acquireSync({ timeout: 0 })).toBe(true);
+  });
+
+  it.each([
+    [{ timeout: -1 }, RangeError],
+    [{ timeout: Number.NaN }, RangeError],
+    [{ timeout: '1' }, TypeError],
+    [{ signal: new AbortController().signal }, TypeError],
+    [null, TypeError],
+  ])('refuses %o', (options, kind) => {
+    const lock = new Lock();
+    expect(() => lock.acquireSync(options as never)).toThrow(kind);
+    expect(() => lock.withSync(() => 1, options as never)).toThrow(kind);
+    expect(lock.locked()).toBe(false);
+  });
+
+  it('runs a body under withSync and releases however it ends', () => {
+    const lock = new Lock();
+    expect(lock.withSync(() => lock.locked())).toBe(true);
+    expect(() =>
+      lock.withSync(() => {
+        throw new RangeError('mine');
+      }),
+    ).toThrow('mine');
+    expect(() => lock.withSync(async () => 1)).toThrow(TypeError);
+    expect(lock.locked()).toBe(false);
+    lock.acquireSync();
+    expect(() => lock.withSync(() => 1, { timeout: 0 })).toThrow(
+      expect.objectContaining({ code: 'ERR_HEDDLE_TIMEOUT' }),
+    );
+  });
+
+  it('may take the lock before an asynchronous waiter of the same thread, which gets it later', async () => {
+    const lock = new Lock();
+    lock.acquireSync();
+    const waiter = lock.acquire();
+    for (let n = 0; n < 20; n += 1) {
+      lock.release();
+      expect(lock.acquireSync({ timeout: 1000 })).toBe(true);
+      await null;
+    }
+    lock.release();
+    await (await waiter).release();
+    expect(lock.locked()).toBe(false);
+  });
+
+  it('refuses options of the wrong kind', () => {
+    for (const options of [null, 1, { robust: 'yes' }, { debug: 1 }]) {
+      expect(() => new Lock(options as never)).toThrow(TypeError);
+    }
+  });
+});

@@ -1,0 +1,53 @@
+/**
+ * The memory that threads share, and the atomic operations on it. Every read and write of a shared word goes through
+ * these few functions, so that a model can stand in their place and step the algorithms through all interleavings.
+ */
+
+/** 32-bit words: what the hot paths change. */
+export type Words = Int32Array<SharedArrayBuffer>;
+/** 64-bit words: where a count must not wrap. */
+export type WideWords = BigInt64Array<SharedArrayBuffer>;
+
+export function load(words: Words, index: number): number {
+  return Atomics.load(words, index);
+}
+
+export function store(words: Words, index: number, value: number): void {
+  Atomics.store(words, index, value);
+}
+
+/** Puts `next` where `expected` stands; gives what stood there: `expected` if it was changed. */
+export function compareExchange(words: Words, index: number, expected: number, next: number): number {
+  return Atomics.compareExchange(words, index, expected, next);
+}
+
+export function exchange(words: Words, index: number, value: number): number {
+  return Atomics.exchange(words, index, value);
+}
+
+/** Gives what stood there before. */
+export function add(words: Words, index: number, value: number): number {
+  return Atomics.add(words, index, value);
+}
+
+export function loadWide(words: WideWords, index: number): bigint {
+  return Atomics.load(words, index);
+}
+
+export function storeWide(words: WideWords, index: number, value: bigint): void {
+  Atomics.store(words, index, value);
+}
+
+export function compareExchangeWide(words: WideWords, index: number, expected: bigint, next: bigint): bigint {
+  return Atomics.compareExchange(words, index, expected, next);
+}
+
+export function addWide(words: WideWords, index: number, value: bigint): bigint {
+  return Atomics.add(words, index, value);
+}
+
+/** Tells the processor that this is a busy wait, where the engine has a way to (`Atomics.pause`, V8 13.3). */
+export const relax: () => void =
+  (Atomics as { pause?: () => void }).pause === undefined
+    ? () => {}
+    : () => (Atomics as unknown as { pause(): void }).pause();

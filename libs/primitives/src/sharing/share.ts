@@ -1,0 +1,71 @@
+/**
+ * Local primitives on their way to another thread: `share` gives a handle that structured clone carries,
+ * `attach` the same primitive on the other side.
+ */
+import { show, typeError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
+import { type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { type AttachOptions, makers } from './makers.ts';
+
+declare const of: unique symbol;
+
+/** What `share` gives: plain, clonable (`postMessage`, `workerData`), good in this process only. */
+export interface Handle<T = unknown> {
+  /** The class of the primitive. */
+  readonly heddle: Kind;
+  readonly memory: SharedArrayBuffer;
+  /** For the compiler alone: what `attach` makes of it. */
+  readonly [of]?: T;
+}
+
+/** A local primitive that can be shared. */
+export interface Shareable {
+  /** @internal */
+  readonly [MEMORY]: Memory;
+}
+
+/** Whether `value` is a local primitive that `share` takes. */
+export function isShareable(value: unknown): value is Shareable {
+  return typeof value === 'object' && value !== null && MEMORY in value && value[MEMORY] instanceof Memory;
+}
+
+/** Whether `value` looks like what `share` gives. `attach` looks closer. */
+export function isHandle(value: unknown): value is Handle {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof Reflect.get(value, 'heddle') === 'string' &&
+    'memory' in value
+  );
+}
+
+/**
+ * The handle of a local primitive, for `postMessage`, `workerData` and the like. `Thread` and `ThreadPoolExecutor`
+ * do this by themselves wherever in the arguments a primitive stands.
+ * @throws TypeError for anything else than a local primitive.
+ */
+export function share<T extends Shareable>(primitive: T): Handle<T> {
+  if (!isShareable(primitive)) {
+    throw typeError(
+      `share: needs a local primitive such as a Lock, not ${show(primitive)}; distributed ones are shared by their name`,
+    );
+  }
+  const { kind, buffer } = primitive[MEMORY];
+  return { heddle: kind, memory: buffer };
+}
+
+/**
+ * The primitive of a handle, in the thread that calls: what is done to either is done to both. A barrier made with an
+ * action needs this side's own, or `action: null`: functions do not travel.
+ * @throws TypeError where it is not what `share` gave, or a barrier's action was not said.
+ */
+export function attach<T>(handle: Handle<T>, options?: AttachOptions): T;
+export function attach(handle: unknown, options?: AttachOptions): unknown;
+export function attach(handle: unknown, options?: AttachOptions): unknown {
+  const make = isHandle(handle) && Object.hasOwn(makers, handle.heddle) ? makers[handle.heddle] : undefined;
+  if (make === undefined || !isHandle(handle)) {
+    throw typeError(`attach: needs a handle that share() gave, not ${show(handle)}`);
+  }
+  const memory = Memory.adopt(handle.heddle, handle.memory);
+  return make(memory, checkOptions(options, 'attach'));
+}
