@@ -149,6 +149,13 @@ export class BrokenExecutorError extends HeddleError {
   }
 }
 
+/** The thread that ran the task ended under it: the task exited, ran out of memory, or its thread was terminated. */
+export class ThreadCrashedError extends HeddleError {
+  constructor(message: string, options?: HeddleErrorOptions) {
+    super(message, 'ERR_HEDDLE_THREAD_CRASHED', options);
+  }
+}
+
 /** The task module has no such task; `known` lists those it has. */
 export class UnknownTaskError extends HeddleError {
   readonly known: readonly string[];

@@ -21,6 +21,7 @@ export {
   RedisRefusedError,
   RedisUnreachableError,
   SessionClosedError,
+  ThreadCrashedError,
   TimeoutError,
   UnknownTaskError,
 } from './errors.ts';
