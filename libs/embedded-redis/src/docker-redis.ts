@@ -42,14 +42,19 @@ export class DockerRedis implements RedisServer {
     await getContainerRuntimeClient();
     const listening = { bind: '* -::*', port: PORT, protectedMode: false };
     const content = configFile('standalone', '/data', listening, options);
-    const container = await new GenericContainer(options.image)
+    const log: string[] = [];
+    const starting = new GenericContainer(options.image)
       .withExposedPorts(options.port === undefined ? PORT : { container: PORT, host: options.port })
       // The image's redis-server runs as a user of its own, who must be able to read the file.
       .withCopyContentToContainer([{ content, target: CONFIG_PATH, mode: 0o644 }])
       .withCommand(['redis-server', CONFIG_PATH])
       .withWaitStrategy(Wait.forLogMessage(/ready to accept connections/i))
+      .withLogConsumer((stream) => stream.on('data', (chunk) => log.push(String(chunk).trim())))
       .withStartupTimeout(options.startTimeout)
       .start();
+    const container = await starting.catch((error) => {
+      throw new Error([reasonOf(error), ...log.slice(-8)].join('\n    '), { cause: error });
+    });
     const { password } = options;
     const host = container.getHost();
     const port = container.getMappedPort(PORT);

@@ -53,6 +53,8 @@ export async function ask(
 ): Promise<{ identity: ServerIdentity; address: ClientOptions }> {
   const client = new Redis(url, {
     lazyConnect: true,
+    // An old server that can't speak RESP3 is to be told that it is old, not that it can't say hello.
+    protocol: 2,
     connectTimeout: timeout,
     commandTimeout: timeout,
     enableReadyCheck: false,

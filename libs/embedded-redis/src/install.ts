@@ -98,10 +98,10 @@ function systemPath(): NodeJS.ProcessEnv {
 
 /** Runs the installation, alone; returns how it ended, which matters only if there is no server then. */
 async function install({ script }: PackageManager): Promise<string> {
-  const recent = `for server in redis-server valkey-server; do "$server" --version | grep -Eq ' v=([7-9]|[1-9][0-9])' && exit; done`;
+  const recent = `for server in redis-server valkey-server; do (PATH=$HEDDLE_PATH; exec "$server" --version) | grep -Eq ' v=([7-9]|[1-9][0-9])' && exit; done`;
   const alone = `if command -v flock; then flock ${LOCK} sh -c "$1"; else sh -c "$1"; fi`;
   const shell = spawn('/bin/sh', ['-c', alone, 'sh', `${recent}; ${script}`], {
-    env: systemPath(),
+    env: { ...systemPath(), HEDDLE_PATH: process.env.PATH },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

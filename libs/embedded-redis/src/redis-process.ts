@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RedisProduct, ServerBinary } from './binary.ts';
 import { configFile, type RedisRole } from './config-file.ts';
-import { EmbeddedRedisError } from './errors.ts';
+import { EmbeddedRedisError, outOfRange } from './errors.ts';
 import type { ResolvedPrivateOptions } from './options.ts';
 import { freePort } from './port.ts';
 import type { RedisServer } from './redis-server.ts';
@@ -130,13 +130,13 @@ export class RedisProcess implements RedisServer {
   }
 
   /** Ends the process if it lives, and starts it anew at the same address; resolves when it serves again. */
-  async restart({
-    data = this.#home.request.options.persist ? 'keep' : 'lose',
-  }: RestartOptions = {}): Promise<void> {
+  async restart({ data = this.#persists ? 'keep' : 'lose' }: RestartOptions = {}): Promise<void> {
+    if (data !== 'keep' && data !== 'lose')
+      throw outOfRange(`data must be 'keep' or 'lose', not ${String(data)}`);
     await this.#inTurn(async () => {
       this.#mustBeOpen('restart');
       if (data === 'lose') await this.#loseData();
-      else if (this.#home.request.options.persist) await this.#run.stop(STOP_TIMEOUT);
+      else if (this.#persists) await this.#run.stop(STOP_TIMEOUT);
       else await this.#saveData();
       this.#run = await this.#home.run();
     });
@@ -154,6 +154,10 @@ export class RedisProcess implements RedisServer {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  get #persists(): boolean {
+    return this.#home.request.options.persist;
   }
 
   async #loseData(): Promise<void> {

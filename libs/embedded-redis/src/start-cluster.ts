@@ -1,4 +1,4 @@
-import type { ClusterOptions as ClientOptions, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import {
   type PrivateRedisOptions,
   type ResolvedPrivateOptions,
@@ -43,7 +43,7 @@ export class RedisCluster implements AsyncDisposable {
   readonly replicas: readonly RedisProcess[];
   /** For `new Cluster(startupNodes, clientOptions)` of ioredis. */
   readonly startupNodes: readonly { readonly host: string; readonly port: number }[];
-  readonly clientOptions: Pick<ClientOptions, 'redisOptions'>;
+  readonly clientOptions: { readonly redisOptions: { readonly password?: string } };
 
   constructor(masters: readonly RedisProcess[], replicas: readonly RedisProcess[]) {
     const password = masters[0]?.password;
