@@ -1,0 +1,4 @@
+/** The distributed scope: `connect` and what a session offers. Needs ioredis. */
+export type { DistributedLock, DistributedLockOptions } from './lock/lock.distributed.ts';
+export type { ConnectOptions, Logger } from './session/options.ts';
+export { connect, type Member, type Session, type SessionEvents } from './session.distributed.ts';

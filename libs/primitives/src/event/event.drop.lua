@@ -1,0 +1,8 @@
+-- Sweeps a dead session from those who wait.
+-- KEYS: state waiters holds
+-- ARGV: name id dead block
+-- RETURNS: {'dropped'} | {'alive'}
+if alive(ARGV[3]) then return { 'alive' } end
+redis.call('ZREM', KEYS[2], ARGV[3])
+redis.call('ZREM', KEYS[3], 'event\n\n' .. ARGV[1])
+return { 'dropped' }

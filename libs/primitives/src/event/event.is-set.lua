@@ -1,0 +1,5 @@
+-- Whether the flag is up.
+-- KEYS: state
+-- ARGV:
+-- RETURNS: {'yes'} | {'no'}
+return { redis.call('HGET', KEYS[1], 'flag') == '1' and 'yes' or 'no' }

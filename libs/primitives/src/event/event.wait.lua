@@ -1,0 +1,11 @@
+-- Registers the caller as waiting, then looks: no `set` after this is missed. `since` is the version it first saw;
+-- one raised meanwhile counts, even if it is down again.
+-- KEYS: state waiters holds
+-- ARGV: name since
+-- RETURNS: {'set', version} | {'waiting', version}
+local fields = redis.call('HMGET', KEYS[1], 'flag', 'version')
+local version = fields[2] or '0'
+if fields[1] == '1' or (ARGV[2] ~= '' and tonumber(version) > tonumber(ARGV[2])) then return { 'set', version } end
+if redis.call('ZADD', KEYS[2], 'NX', now, caller) == 1 then arm(KEYS[2]) end
+redis.call('ZADD', KEYS[3], now, 'event\n\n' .. ARGV[1])
+return { 'waiting', version }

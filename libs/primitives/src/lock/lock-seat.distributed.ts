@@ -1,0 +1,341 @@
+/**
+ * A session's seat at one lock: a place in Redis's queue that all its waiters share, and the tokens to hand out.
+ *
+ * The waiters of one session on one lock stand in a line of their own and take *one* place (`LockSeat`) in Redis's
+ * queue. Once the place is granted, with a block of tokens, the lock goes from one of them to the next without asking
+ * Redis, a token each, for at most `LOCAL_TURNS`; then back to Redis, behind the other sessions. (Cohort locks: Dice,
+ * Marathe, Shavit, "Lock Cohorting", PPoPP 2012.)
+ *
+ * A seat's states, changed by `#become` alone:
+ *
+ * | state | means | ends by |
+ * |---|---|---|
+ * | `idle` | nobody here waits or holds | a waiter → `asking` |
+ * | `asking` | the place was asked for | reply: granted → `held`, queued → `queued` |
+ * | `queued` | the place stands in line | message → `held`; last waiter gone → `leaving` |
+ * | `leaving` | the place is being given up | reply: left → `idle`, granted → `held` |
+ * | `held` | a lease is out | its release: next waiter here, or → `returning` |
+ * | `returning` | the lock is on its way back | reply → `idle`, `queued` or `held` |
+ */
+
+import { Deadline, now } from '../deadline.ts';
+import { LeaseLostError } from '../errors.ts';
+import { CallEnded } from '../session/calls.ts';
+import type { Seat, SessionCore } from '../session/core.ts';
+import { closedError, HeldLease } from '../session/held-lease.ts';
+import type { Incarnation } from '../session/incarnation.ts';
+import type { Partition } from '../session/partition.ts';
+import { TOKEN_BLOCK } from '../session/sweep.ts';
+import { Waiters } from '../session/waiters.ts';
+import { type LockReply, parseBlock, parseLockReply, type TokenBlock } from './lock.scripts.ts';
+import type { Lease } from './lock.ts';
+
+/** Hand-overs inside a session before the others get their turn. */
+const LOCAL_TURNS = 64;
+
+type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
+
+export class LockSeat implements Seat {
+  readonly #core: SessionCore;
+  readonly #name: string;
+  readonly #what: string;
+  readonly #partition: Partition;
+  readonly #keys: readonly string[];
+  readonly #waiters = new Waiters<Lease | null, number | undefined>();
+  #state: State = 'idle';
+  /** The life under which the state is true, and what forgets to tell us of its end. */
+  #life: Incarnation | undefined;
+  #forgetLife: () => void = () => {};
+  #block: TokenBlock | undefined;
+  #nextToken = 0;
+  #lease: HeldLease | undefined;
+  #cancelMaxHold: () => void = () => {};
+  /** A message that overtook the reply which says that we are in line: replies and messages come by two connections. */
+  #early: TokenBlock | undefined;
+  /** A message about a grant at or below this is of the past. */
+  #past = 0;
+  #onIdle: (() => void)[] = [];
+
+  constructor(core: SessionCore, name: string) {
+    this.#core = core;
+    this.#name = name;
+    this.#what = `lock ${name}`;
+    this.#partition = core.partitionOf(name);
+    this.#keys = core.keyspace.of('lock', name, ['state', 'queue']);
+  }
+
+  /** The lease that is out at this moment. */
+  get lease(): HeldLease | undefined {
+    return this.#state === 'held' ? this.#lease : undefined;
+  }
+
+  async acquire(
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+    maxHold: number | undefined,
+  ): Promise<Lease | null> {
+    const guarded = this.#partition.guard();
+    const waiting =
+      timeout === 0
+        ? this.#try(maxHold)
+        : this.#waiters.add(maxHold, { timeout, signal, onTimeout: null, gaveUp: () => this.#gaveUp() });
+    if (this.#state === 'idle' && this.#waiters.size > 0) this.#ask();
+    const lease = await waiting;
+    await guarded;
+    if (!signal?.aborted || lease === null || timeout !== 0) return lease;
+    await lease.release();
+    throw signal.reason;
+  }
+
+  /** Nothing is kept here for a name that nobody uses. */
+  tidy(): void {
+    if (this.#state !== 'idle' || this.#waiters.size > 0) return;
+    this.#forgetLife();
+    this.#core.leave('lock', this.#name, this);
+  }
+
+  told(life: Incarnation, [first, last]: readonly string[]): void {
+    const block = parseBlock(first, last);
+    if (block === undefined || life !== this.#life) return;
+    if (this.#state === 'queued' && block.first > this.#past) this.#granted(block);
+    else this.#early = block;
+  }
+
+  askAgain(): void {
+    if (this.#state === 'queued' || (this.#state === 'idle' && this.#waiters.size > 0)) this.#ask();
+  }
+
+  closed(): void {
+    this.#lease?.conclude();
+    this.#cancelMaxHold();
+    this.#waiters.rejectAll(() => closedError(this.#what));
+  }
+
+  /** Without waiting: never in line, and never in front of those who wait here. */
+  async #try(maxHold: number | undefined): Promise<Lease | null> {
+    if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
+    this.#become('asking');
+    try {
+      for (;;) {
+        const reply = await this.#acquire(0);
+        if (reply?.is === 'more') continue;
+        if (reply?.is === 'granted') return this.#take(reply.block, maxHold);
+        this.#idle();
+        return null;
+      }
+    } catch (error) {
+      this.#idle();
+      throw error;
+    }
+  }
+
+  /** Asks for the place, or again what has become of it. */
+  #ask(): void {
+    this.#become('asking');
+    this.#acquire(1).then(
+      (reply) => {
+        if (reply === undefined) this.#idle();
+        else if (reply.is === 'granted') this.#granted(reply.block);
+        else if (reply.is === 'queued') this.#queued(reply.past);
+        else this.#ask();
+      },
+      (error: unknown) => {
+        this.#waiters.rejectAll(() => error);
+        this.#idle();
+      },
+    );
+  }
+
+  async #acquire(wait: 0 | 1): Promise<LockReply | undefined> {
+    await this.#livingUnder();
+    return this.#call('lock.acquire', [this.#name, wait, TOKEN_BLOCK]);
+  }
+
+  #queued(past: number): void {
+    this.#become('queued');
+    this.#past = past;
+    const early = this.#early;
+    this.#early = undefined;
+    if (early !== undefined && early.first > past) this.#granted(early);
+    else if (this.#waiters.size === 0) this.#leave();
+  }
+
+  /** The lock is here. */
+  #granted(block: TokenBlock): void {
+    this.#early = undefined;
+    this.#block = block;
+    this.#nextToken = block.first;
+    this.#serve();
+  }
+
+  /** The first in line has it, or nobody wants it any more and it goes back. */
+  #serve(): void {
+    const next = this.#waiters.shift();
+    if (next !== undefined) return next.resolve(this.#hold(next.what));
+    this.#return().catch((error: unknown) =>
+      this.#core.warn(`${this.#what} could not be given back: ${String(error)}`),
+    );
+  }
+
+  #take(block: TokenBlock, maxHold: number | undefined): HeldLease {
+    this.#block = block;
+    this.#nextToken = block.first;
+    return this.#hold(maxHold);
+  }
+
+  #hold(maxHold: number | undefined): HeldLease {
+    const life = this.#life as Incarnation; // A grant comes under a life, and this is that.
+    const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
+    const lease = new HeldLease(this.#what, this.#nextToken, life, (ended) => this.#released(ended), until);
+    this.#nextToken += 1;
+    this.#lease = lease;
+    this.#become('held');
+    if (maxHold !== undefined) this.#limit(lease, maxHold);
+    return lease;
+  }
+
+  /** The next one here while the turn lasts; otherwise back to Redis. */
+  async #released(lease: HeldLease): Promise<void> {
+    if (this.#lease !== lease) return;
+    this.#cancelMaxHold();
+    const { first, last } = this.#block as TokenBlock; // Held, hence granted.
+    const turnLasts = this.#nextToken <= last && this.#nextToken - first < LOCAL_TURNS;
+    if (this.#waiters.size > 0 && turnLasts && lease.incarnation.valid) return this.#serve();
+    if ((await this.#return()) === 'gone') {
+      throw new LeaseLostError(
+        `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
+        {
+          primitive: this.#name,
+        },
+      );
+    }
+  }
+
+  /** Gives the lock back to Redis, and goes to the end of the line if somebody here still waits. */
+  async #return(): Promise<'gone' | 'returned'> {
+    const block = this.#block as TokenBlock; // Held, hence granted.
+    this.#lease = undefined;
+    this.#become('returning');
+    this.#early = undefined;
+    try {
+      const reply = await this.#call('lock.release', [
+        this.#name,
+        block.first,
+        this.#waiters.size > 0 ? 1 : 0,
+        TOKEN_BLOCK,
+      ]);
+      if (reply?.is === 'granted') this.#granted(reply.block);
+      else if (reply?.is === 'queued') this.#queued(reply.past);
+      else {
+        if (reply?.is === 'more') await this.#advance();
+        this.#idle();
+      }
+      return reply?.is === 'gone' ? 'gone' : 'returned';
+    } catch (error) {
+      this.#idle();
+      throw error;
+    }
+  }
+
+  /** The hand-over met a long run of dead waiters: goes on past them. */
+  async #advance(): Promise<void> {
+    for (;;) {
+      const answer = await this.#life
+        ?.call('lock.advance', this.#keys, [this.#name, TOKEN_BLOCK])
+        .catch(() => undefined);
+      if (answer?.[0] !== 'more') return;
+    }
+  }
+
+  /** A waiter gave up. The last one gives the place up, and waits to see that nothing is left of it. */
+  #gaveUp(): Promise<void> | undefined {
+    if (this.#waiters.size > 0 || this.#state === 'held' || this.#state === 'idle') return undefined;
+    if (this.#state === 'queued') this.#leave();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
+  }
+
+  #leave(): void {
+    this.#become('leaving');
+    this.#call('lock.cancel', [this.#name]).then(
+      (reply) => {
+        if (reply?.is === 'granted') this.#granted(reply.block);
+        else this.#idle();
+      },
+      () => this.#idle(),
+    );
+  }
+
+  /** At the end of `maxHold` the lease is void first; then Redis hands the lock on, by the keeper if this loop is busy. */
+  #limit(lease: HeldLease, maxHold: number): void {
+    const block = this.#block as TokenBlock; // Held, hence granted.
+    const deadline = Deadline.after(maxHold);
+    const stopTimer = deadline.onExpiry(
+      () => {
+        if (this.#lease !== lease) return;
+        lease.lose(`it was held for longer than its maxHold of ${maxHold} ms`);
+        this.#cancelMaxHold();
+        this.#serveAfterLoss();
+      },
+      { unref: true },
+    );
+    const stopKeeper = this.#partition.runAt(deadline.at, {
+      operation: 'lock.expire',
+      keys: this.#keys,
+      args: [this.#name, lease.incarnation.id, block.first, TOKEN_BLOCK],
+    });
+    this.#cancelMaxHold = () => {
+      this.#cancelMaxHold = () => {};
+      stopTimer();
+      stopKeeper();
+    };
+  }
+
+  #serveAfterLoss(): void {
+    this.#return().catch((error: unknown) =>
+      this.#core.warn(`${this.#what} could not be given back: ${String(error)}`),
+    );
+  }
+
+  /** A life to ask under: the one we have, or the next. */
+  async #livingUnder(): Promise<void> {
+    if (this.#life !== undefined && this.#life.ended === undefined) return;
+    const life = await this.#partition.incarnation();
+    if (this.#life === life) return;
+    this.#forgetLife();
+    this.#life = life;
+    this.#forgetLife = life.onEnd(() => this.#lifeEnded());
+  }
+
+  #lifeEnded(): void {
+    this.#cancelMaxHold();
+    this.#lease = undefined;
+    // A call under way ends by itself, and comes to the same.
+    if (this.#state === 'held' || this.#state === 'queued') this.#idle();
+  }
+
+  /** `undefined` where the life ended before the answer: whatever it was, it is over. */
+  async #call(operation: string, args: readonly (string | number)[]): Promise<LockReply | undefined> {
+    const life = this.#life as Incarnation; // Set before the first ask.
+    const { holds } = this.#core.keyspace.ofSession(this.#partition.index, life.id);
+    try {
+      return parseLockReply(await life.call(operation, [...this.#keys, holds], args));
+    } catch (error) {
+      if (error instanceof CallEnded) return undefined;
+      throw error;
+    }
+  }
+
+  /** Nothing held, nothing asked. Whoever waits still asks anew, under the next life if this one ended. */
+  #idle(): void {
+    this.#become('idle');
+    this.#block = undefined;
+    this.#early = undefined;
+    if (this.#waiters.size > 0 && !this.#core.closed) return this.#ask();
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+    this.tidy();
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+  }
+}

@@ -1,0 +1,36 @@
+-- Takes a lock, or a place in its queue. Asked again, it answers what is.
+-- KEYS: state queue holds
+-- ARGV: name wait block
+-- RETURNS: {'granted', first, end} | {'queued', end of the block granted last} | {'busy'} | {'more'}
+local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
+local name, wait, block = ARGV[1], ARGV[2] == '1', ARGV[3]
+local record = 'lock\n\n' .. name
+local held = redis.call('HMGET', state, 'holder', 'first', 'end')
+if held[1] == caller then return { 'granted', held[2], held[3] } end
+
+if not (held[1] and alive(held[1])) then
+  if redis.call('EXISTS', queue) == 0 then
+    local first, last = next_tokens(held[3], block)
+    redis.call('HSET', state, 'holder', caller, 'first', first, 'end', last)
+    arm(state)
+    redis.call('ZADD', holds, now, record)
+    return { 'granted', first, last }
+  end
+  local was_in_line = redis.call('ZSCORE', queue, caller)
+  if not was_in_line then join_tail(queue, caller) end
+  local waiter, first, last = lock_grant(state, queue, name, block, caller)
+  if waiter == caller then
+    redis.call('ZADD', holds, now, record)
+    return { 'granted', first, last }
+  end
+  if not wait and not was_in_line then redis.call('ZREM', queue, caller) end
+  if first == 'more' then
+    if wait then redis.call('ZADD', holds, now, record) end
+    return { 'more' }
+  end
+end
+
+if not wait then return { 'busy' } end
+if not redis.call('ZSCORE', queue, caller) then join_tail(queue, caller) end
+redis.call('ZADD', holds, now, record)
+return { 'queued', redis.call('HGET', state, 'end') or '0' }

@@ -1,0 +1,67 @@
+/** The lock's handle in the distributed scope; the algorithm is its session's seat (`lock-seat.distributed.ts`) and the scripts. */
+import { NotHeldError } from '../errors.ts';
+import { type AcquireOptions, checkCount, checkOptions, checkWait, type ForeverOptions } from '../options.ts';
+import type { SessionCore } from '../session/core.ts';
+import { checkName } from '../session/keys.ts';
+import type { AnyLock, Lease } from './lock.ts';
+import { LockSeat } from './lock-seat.distributed.ts';
+import { useLease } from './use-lease.ts';
+
+export interface DistributedLockOptions {
+  /** Ms after which a hold is ended against its holder's will; left out: it may last as long as the session. */
+  readonly maxHold?: number | undefined;
+}
+
+/** A lock by name, in Redis: between processes and hosts. Made by `session.lock(name)`; any number of handles are one lock. */
+export class DistributedLock implements AnyLock {
+  readonly name: string;
+  readonly #core: SessionCore;
+  readonly #maxHold: number | undefined;
+
+  constructor(core: SessionCore, name: string, options?: DistributedLockOptions) {
+    this.name = checkName(name, 'lock: name');
+    const { maxHold } = checkOptions(options, 'lock');
+    this.#maxHold =
+      maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
+    this.#core = core;
+  }
+
+  acquire(options?: ForeverOptions): Promise<Lease>;
+  acquire(options: AcquireOptions): Promise<Lease | null>;
+  async acquire(options?: AcquireOptions): Promise<Lease | null> {
+    const { timeout, signal } = checkWait(options, 'lock.acquire');
+    this.#core.assertOpen(`lock ${this.name}`);
+    return this.#seat().acquire(timeout, signal, this.#maxHold);
+  }
+
+  async release(): Promise<void> {
+    this.#core.assertOpen(`lock ${this.name}`);
+    const held = this.#seat().lease;
+    if (held === undefined) {
+      this.#seat().tidy();
+      throw new NotHeldError(
+        `lock ${this.name} is not held by this session; only what it acquired can it release`,
+        {
+          primitive: this.name,
+        },
+      );
+    }
+    await held.release();
+  }
+
+  async locked(): Promise<boolean> {
+    const keys = this.#core.keyspace.of('lock', this.name, ['state']);
+    const [answer] = await this.#core.command(`lock ${this.name}`, this.name, 'lock.locked', keys, [], {
+      repeatable: true,
+    });
+    return answer === 'yes';
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
+    return useLease(`lock ${this.name}`, () => this.acquire(options ?? {}), fn);
+  }
+
+  #seat(): LockSeat {
+    return this.#core.seat('lock', this.name, () => new LockSeat(this.#core, this.name));
+  }
+}

@@ -1,0 +1,21 @@
+-- Ends the caller's hold and hands the lock to the next in line. With `rejoin` the caller goes to the end of the line.
+-- KEYS: state queue holds
+-- ARGV: name first rejoin block
+-- RETURNS: {'released'} | {'queued', end of the block granted last} | {'granted', first, end} | {'more'} | {'gone'}
+local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
+local name, rejoin, block = ARGV[1], ARGV[3] == '1', ARGV[4]
+local held = redis.call('HMGET', state, 'holder', 'first')
+if held[1] ~= caller or held[2] ~= ARGV[2] then return { 'gone' } end
+redis.call('HDEL', state, 'holder', 'first')
+if rejoin then
+  join_tail(queue, caller)
+else
+  redis.call('ZREM', holds, 'lock\n\n' .. name)
+end
+local waiter, first, last = lock_grant(state, queue, name, block, caller)
+if waiter == caller then return { 'granted', first, last } end
+-- The last token outlives the hold by a minute: after that the clock alone is past it.
+if not waiter then redis.call('PEXPIRE', state, redis.call('EXISTS', queue) == 1 and record_ttl or 60000) end
+if first == 'more' then return { 'more' } end
+if rejoin then return { 'queued', redis.call('HGET', state, 'end') or '0' } end
+return { 'released' }

@@ -1,0 +1,69 @@
+/** The lock's operations: their doors, and what their replies mean. */
+import type { Operation } from '../session/lua.ts';
+import type { Answer } from '../session/run-operations.ts';
+import type { RecordKind } from '../session/sweep.ts';
+
+const file = (name: string) => new URL(`./lock.${name}.lua`, import.meta.url);
+
+export const lockOperations = [
+  {
+    name: 'lock.acquire',
+    file: file('acquire'),
+    keys: ['state', 'queue', 'holds'],
+    args: ['name', 'wait', 'block'],
+  },
+  {
+    name: 'lock.release',
+    file: file('release'),
+    keys: ['state', 'queue', 'holds'],
+    args: ['name', 'first', 'rejoin', 'block'],
+  },
+  {
+    name: 'lock.expire',
+    file: file('expire'),
+    keys: ['state', 'queue'],
+    args: ['name', 'holder', 'first', 'block'],
+  },
+  { name: 'lock.advance', file: file('advance'), keys: ['state', 'queue'], args: ['name', 'block'] },
+  { name: 'lock.cancel', file: file('cancel'), keys: ['state', 'queue', 'holds'], args: ['name'] },
+  {
+    name: 'lock.drop',
+    file: file('drop'),
+    keys: ['state', 'queue', 'holds'],
+    args: ['name', 'id', 'dead', 'block'],
+  },
+  { name: 'lock.locked', file: file('locked'), keys: ['state'], args: [] },
+] as const satisfies readonly Operation[];
+
+export const lockRecord: RecordKind = { drop: 'lock.drop', parts: ['state', 'queue'] };
+
+/** Tokens granted together: the first, and the last that may be given out. */
+export interface TokenBlock {
+  readonly first: number;
+  readonly last: number;
+}
+
+export type LockReply =
+  | { readonly is: 'granted'; readonly block: TokenBlock }
+  /** `past`: the last token granted when this was said; a grant that comes later starts above it. */
+  | { readonly is: 'queued'; readonly past: number }
+  | { readonly is: 'busy' | 'more' | 'released' | 'gone' | 'left' };
+
+const OTHERS = ['busy', 'more', 'released', 'gone', 'left'] as const;
+
+/** `undefined` where it is not a block of tokens. */
+export function parseBlock(first: string | undefined, last: string | undefined): TokenBlock | undefined {
+  const block = { first: Number(first), last: Number(last) };
+  return Number.isSafeInteger(block.first) && Number.isSafeInteger(block.last) && block.first <= block.last
+    ? block
+    : undefined;
+}
+
+export function parseLockReply([is, first, last]: Answer): LockReply {
+  const block = parseBlock(first, last);
+  if (is === 'granted' && block !== undefined) return { is, block };
+  if (is === 'queued' && Number.isSafeInteger(Number(first))) return { is, past: Number(first) };
+  const other = OTHERS.find((tag) => tag === is);
+  if (other === undefined) throw new Error(`a lock operation answered out of form: ${is} ${first} ${last}`);
+  return { is: other };
+}

@@ -1,0 +1,31 @@
+-- Takes permits, or a place in line. Asked again, it answers what is.
+-- KEYS: state queue wants holders holds
+-- ARGV: name wait_id permits wait shape limit
+-- RETURNS: {'granted', token} | {'queued'} | {'busy'} | {'more'} | {'mismatch', shape} | {'too many', limit}
+local state, queue, wants, holders, holds = unpack(KEYS)
+local name, permits, wait = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
+local member = caller .. '#' .. ARGV[2]
+local same, existing = same_shape(state, ARGV[5], 'limit', ARGV[6], 'used', '0')
+if not same then return { 'mismatch', existing } end
+local held = redis.call('HGET', holders, member)
+if held then return { 'granted', string.match(held, ' (%d+)$') } end
+local limit = tonumber(redis.call('HGET', state, 'limit'))
+if permits > math.max(limit, 1) then return { 'too many', text(limit) } end
+
+if not redis.call('ZSCORE', queue, member) then
+  redis.call('HSET', wants, member, permits)
+  join_tail(queue, member)
+end
+local token, more = semaphore_grant(KEYS, name, member)
+if token then
+  redis.call('ZADD', holds, now, 'semaphore\n' .. ARGV[2] .. '\n' .. name)
+  return { 'granted', token }
+end
+if not wait then
+  redis.call('ZREM', queue, member)
+  redis.call('HDEL', wants, member)
+  return { 'busy' }
+end
+arm(wants)
+redis.call('ZADD', holds, now, 'semaphore\n' .. ARGV[2] .. '\n' .. name)
+return { more or 'queued' }

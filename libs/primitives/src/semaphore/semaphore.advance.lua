@@ -1,0 +1,7 @@
+-- Goes on with a hand-over that met its bound.
+-- KEYS: state queue wants holders
+-- ARGV: name
+-- RETURNS: {'done'} | {'more'}
+if redis.call('EXISTS', KEYS[1]) == 0 then return { 'done' } end
+local _, more = semaphore_grant(KEYS, ARGV[1], '')
+return { more or 'done' }

@@ -1,0 +1,142 @@
+/** `connect`, and the session with its primitives: what `@heddle/primitives/distributed` offers. */
+import type { Cluster, Redis } from 'ioredis';
+import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
+import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
+import { SessionCore } from './session/core.ts';
+import { type ConnectOptions, resolveOptions } from './session/options.ts';
+
+const machinery = {
+  operations: [...lockOperations],
+  kinds: { lock: lockRecord },
+};
+
+/** A living session, as `members()` shows it. */
+export interface Member {
+  readonly id: string;
+  /** The label given to `connect`, or ''. */
+  readonly name: string;
+  readonly host: string;
+  readonly pid: number;
+  /** When it connected. */
+  readonly since: Date;
+}
+
+/** What a session tells; none of these ends the process. */
+export interface SessionEvents {
+  /** The session, and every lease with it, is lost; its waiters join again by themselves. The reason in words. */
+  lost: [reason: string];
+  /** The connection broke; waits go on, leases are valid until their deadline. */
+  reconnecting: [];
+  /** The connection is back. */
+  ready: [];
+  /** Something failed that no call can be told of; without a listener it goes to the logger. */
+  error: [error: Error];
+}
+
+const cores = new WeakMap<Session, SessionCore>();
+
+/** The engine of a session, for Heddle's own packages. */
+export function coreOf(session: Session): SessionCore {
+  const core = cores.get(session);
+  if (core === undefined) throw new TypeError('not a Session made by connect()');
+  return core;
+}
+
+/**
+ * One identity towards Redis: whatever it holds lives exactly as long as its sign of life, which a thread of its own
+ * gives. Made by `connect`.
+ */
+export class Session implements AsyncDisposable {
+  /** Unique to this session, wherever it is seen. */
+  readonly id: string;
+  readonly #core: SessionCore;
+
+  /** @internal Use `connect`. */
+  constructor(core: SessionCore) {
+    this.#core = core;
+    this.id = core.id;
+    cores.set(this, core);
+  }
+
+  /** What all names of this session live in. */
+  get namespace(): string {
+    return this.#core.keyspace.namespace;
+  }
+
+  /** What gives the sign of life of what is held: a thread, or, where the connection's options can't go there, this loop. */
+  get keeper(): 'thread' | 'main loop' {
+    return this.#core.keeper;
+  }
+
+  /** Calls `listener` on an event; gives back the session. */
+  on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
+    this.#core.on(event, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  once<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
+    this.#core.once(event, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  off<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
+    this.#core.off(event, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  /**
+   * The lock of that name; any number of handles, here and elsewhere, are one lock. First come, first served between
+   * sessions. `maxHold` (ms) ends a hold that lasts longer.
+   */
+  lock(name: string, options?: DistributedLockOptions): DistributedLock {
+    return new DistributedLock(this.#core, name, options);
+  }
+
+  /** Every living session of the namespace, this one included. */
+  async members(): Promise<Member[]> {
+    return (await this.#core.members()).map(({ id, about }) => {
+      const { name, host, pid, since } = JSON.parse(about) as {
+        name: string;
+        host: string;
+        pid: number;
+        since: number;
+      };
+      return { id, name, host, pid, since: new Date(since) };
+    });
+  }
+
+  /**
+   * Releases all it holds, refuses new work, settles all its waiters with `SessionClosedError`, closes its own
+   * connections and ends its keeper. A second call does nothing more.
+   */
+  close(): Promise<void> {
+    return this.#core.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Opens a session.
+ *
+ * @param redis a URL, a socket's path, or a live `Redis` or `Cluster`, whose options are taken over and which is never
+ *   closed; left out: `$REDIS_URL`, else `redis://127.0.0.1:6379`
+ * @throws `RedisUnreachableError` or `RedisRefusedError` (wrong password, older than 7.0, one that evicts keys) within
+ *   `connectTimeout`; `TypeError`, `RangeError` for wrong options, before anything is connected
+ */
+export async function connect(
+  redis?: string | Redis | Cluster | ConnectOptions,
+  options?: ConnectOptions,
+): Promise<Session> {
+  const optionsOnly = options === undefined && isPlain(redis);
+  const resolved = optionsOnly
+    ? resolveOptions(undefined, redis as ConnectOptions)
+    : resolveOptions(redis, options);
+  return new Session(await SessionCore.open(resolved, machinery));
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}

@@ -1,0 +1,182 @@
+/**
+ * The calls of one incarnation to one partition: what one turn of the event loop asks goes as one script call, calls go
+ * in order, and one whose answer was cut off is sent again under its old number, so that it takes effect once.
+ */
+import { type HeddleError, RedisRefusedError } from '../errors.ts';
+import type { Reply } from './lua.ts';
+import { type Answer, type Envelope, type Invocation, isAnswer } from './run-operations.ts';
+
+/** The incarnation ended before the call was answered. */
+export class CallEnded extends Error {
+  /** Whether it may have taken effect: only what was sent can have. */
+  readonly sent: boolean;
+  constructor(sent: boolean) {
+    super('the session ended before Redis answered');
+    this.name = 'CallEnded';
+    this.sent = sent;
+  }
+}
+
+/** At most so many operations go in one script call. */
+const LARGEST_BATCH = 64;
+/** Ms before a call that met a passing fault of the server is sent again. */
+const RETRY_AFTER = 50;
+/** What a server says while it cannot serve, and soon may again. */
+const PASSING = /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|MOVED|ASK)\b/;
+
+interface Call extends Invocation {
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Batch {
+  readonly seq: number;
+  readonly calls: readonly Call[];
+  sent: boolean;
+}
+
+/** How a batch is put on the wire. */
+export type Send = (invocations: readonly Invocation[], envelope: Envelope) => Promise<Reply>;
+
+/** The connection's two states that matter here. */
+export interface Wire {
+  readonly up: boolean;
+}
+
+export class Calls {
+  readonly #caller: string;
+  readonly #send: Send;
+  readonly #wire: Wire;
+  /** Whether the incarnation still lives; looked at before any reply is acted on. */
+  readonly #lives: () => boolean;
+  /** Called where Redis says that the incarnation is gone. */
+  readonly #gone: () => void;
+  #waiting: Call[] = [];
+  /** In order of their numbers. */
+  readonly #unanswered: Batch[] = [];
+  #epoch = 1;
+  #lastSeq = 0;
+  #flushing = false;
+  #ended = false;
+
+  constructor(caller: string, send: Send, wire: Wire, lives: () => boolean, gone: () => void) {
+    this.#caller = caller;
+    this.#send = send;
+    this.#wire = wire;
+    this.#lives = lives;
+    this.#gone = gone;
+  }
+
+  /** Sends an operation with whatever else this turn asks. Rejects with `CallEnded` where the incarnation ends first. */
+  call(invocation: Invocation): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(new CallEnded(false));
+      this.#waiting.push({ ...invocation, resolve, reject });
+      this.#flushSoon();
+    });
+  }
+
+  /** Sends an operation that nobody waits for along with the next one that somebody does. */
+  later(invocation: Invocation): void {
+    if (this.#ended) return;
+    this.#waiting.push({ ...invocation, resolve: () => {}, reject: () => {} });
+  }
+
+  /** Is anything on its way, or waiting to be? */
+  get pending(): boolean {
+    return this.#waiting.length > 0 || this.#unanswered.length > 0;
+  }
+
+  /** The connection is there (again): first what was cut off, in order, then what has waited. */
+  connected(): void {
+    if (this.#ended) return;
+    for (const batch of [...this.#unanswered]) if (!batch.sent) this.#transmit(batch);
+    this.#flush();
+  }
+
+  /** Ends every call: nobody will be answered any more. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const unanswered = this.#unanswered.splice(0);
+    const waiting = this.#waiting.splice(0);
+    for (const batch of unanswered) for (const call of batch.calls) call.reject(new CallEnded(true));
+    for (const call of waiting) call.reject(new CallEnded(false));
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // After the microtasks at hand: all that the last replies set going is in one batch.
+    process.nextTick(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (this.#waiting.length > 0 && this.#wire.up && !this.#ended) {
+      this.#lastSeq += 1;
+      const calls =
+        this.#waiting.length <= LARGEST_BATCH ? this.#waiting : this.#waiting.slice(0, LARGEST_BATCH);
+      this.#waiting = calls === this.#waiting ? [] : this.#waiting.slice(LARGEST_BATCH);
+      const batch: Batch = { seq: this.#lastSeq, calls, sent: false };
+      this.#unanswered.push(batch);
+      this.#transmit(batch);
+    }
+  }
+
+  #transmit(batch: Batch): void {
+    batch.sent = true;
+    const epoch = this.#epoch;
+    const oldest = this.#unanswered[0]?.seq ?? batch.seq;
+    this.#send(batch.calls, { caller: this.#caller, epoch, seq: batch.seq, oldest }).then(
+      (reply) => this.#answered(batch, reply),
+      (error: unknown) => this.#failed(batch, epoch, error),
+    );
+  }
+
+  #answered(batch: Batch, reply: Reply): void {
+    if (this.#ended || !this.#lives()) return;
+    if (Array.isArray(reply) && reply[0] === 'no session') return this.#gone();
+    if (Array.isArray(reply) && reply[0] === 'stale') return this.#again(batch, this.#epoch);
+    this.#forget(batch);
+    const answers = Array.isArray(reply) && reply[0] === 'ok' ? reply.slice(1) : [];
+    batch.calls.forEach((call, at) => {
+      const answer = answers[at];
+      if (!isAnswer(answer)) {
+        call.reject(
+          new RedisRefusedError(`Redis answered ${call.operation} out of form: ${JSON.stringify(answer)}`),
+        );
+      } else if (answer[0] === 'error') {
+        call.reject(new RedisRefusedError(`Redis refused ${call.operation}: ${answer[1]}`));
+      } else {
+        call.resolve(answer);
+      }
+    });
+  }
+
+  #failed(batch: Batch, epoch: number, error: unknown): void {
+    if (this.#ended) return;
+    const said = error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
+    if (said === undefined || PASSING.test(said)) return this.#again(batch, epoch);
+    this.#forget(batch);
+    const refused = new RedisRefusedError(`Redis refused a call: ${said}`, { cause: error });
+    for (const call of batch.calls) call.reject(refused satisfies HeddleError);
+  }
+
+  /** Unanswered: under a new epoch from here on, so that a late copy of the old one is refused. */
+  #again(batch: Batch, epoch: number): void {
+    batch.sent = false;
+    if (epoch === this.#epoch) this.#epoch += 1;
+    if (!this.#wire.up) return;
+    setTimeout(() => {
+      if (!batch.sent && this.#wire.up && !this.#ended) this.connected();
+    }, RETRY_AFTER).unref();
+  }
+
+  #forget(batch: Batch): void {
+    const at = this.#unanswered.indexOf(batch);
+    if (at >= 0) this.#unanswered.splice(at, 1);
+  }
+}

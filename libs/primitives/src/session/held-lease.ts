@@ -1,0 +1,98 @@
+/** A lease of the distributed scope: as long as the session's sign of life lasts, and not past `maxHold`. */
+
+import { now } from '../deadline.ts';
+import { LeaseLostError, SessionClosedError } from '../errors.ts';
+import type { Lease } from '../lock/lock.ts';
+import type { Incarnation } from './incarnation.ts';
+
+export class HeldLease implements Lease {
+  readonly token: number;
+  readonly incarnation: Incarnation;
+  readonly #what: string;
+  readonly #until: number;
+  readonly #end: (lease: HeldLease) => Promise<void>;
+  readonly #forget: () => void;
+  #controller: AbortController | undefined;
+  #lost: LeaseLostError | undefined;
+  #over = false;
+
+  /**
+   * @param end gives back what is held, in the primitive's own way
+   * @param until monotonic ms at which `maxHold` ends it
+   */
+  constructor(
+    what: string,
+    token: number,
+    incarnation: Incarnation,
+    end: (lease: HeldLease) => Promise<void>,
+    until = Number.POSITIVE_INFINITY,
+  ) {
+    this.token = token;
+    this.incarnation = incarnation;
+    this.#what = what;
+    this.#end = end;
+    this.#until = until;
+    this.#forget = incarnation.onEnd((reason) => this.lose(reason));
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#lost !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#lost);
+    return this.#controller.signal;
+  }
+
+  get valid(): boolean {
+    return !this.#over && this.#lost === undefined && this.incarnation.valid && now() < this.#until;
+  }
+
+  /** A session's locks go to nobody half changed without a new token: there is nothing more to tell. */
+  get abandoned(): boolean {
+    return false;
+  }
+
+  /** Released, or ended in another way; not lost. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get lost(): LeaseLostError | undefined {
+    return this.#lost;
+  }
+
+  /** Ends it without asking anybody: another call has released it. */
+  conclude(): void {
+    this.#over = true;
+    this.#forget();
+  }
+
+  /** It ended against its holder's will. */
+  lose(reason: string): void {
+    if (this.#over || this.#lost !== undefined) return;
+    this.#forget();
+    this.#lost = new LeaseLostError(
+      `the lease of ${this.#what} was lost: ${reason}; stop, and trust only what its token ${this.token} guards`,
+      {
+        primitive: this.#what,
+      },
+    );
+    this.#controller?.abort(this.#lost);
+  }
+
+  async release(): Promise<void> {
+    if (this.#over) return;
+    if (this.#lost === undefined && !this.incarnation.lives)
+      this.lose(this.incarnation.ended ?? 'its session ended');
+    if (this.#lost !== undefined) throw this.#lost;
+    this.conclude();
+    await this.#end(this);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+/** The lease was given up by `session.close()`. */
+export function closedError(what: string): SessionClosedError {
+  return new SessionClosedError(`${what}: the session is closed; connect() a new one`, { primitive: what });
+}

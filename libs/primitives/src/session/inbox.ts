@@ -1,0 +1,82 @@
+/**
+ * The inbox of a session: one channel a partition, on which others' scripts say what was granted. What it says is a
+ * hint; what is true stands in Redis, and is asked for again whenever messages may have been lost.
+ */
+import type { Cluster, Redis } from 'ioredis';
+import type { Client } from './server.ts';
+
+/** A message is its kind, a line feed, and what the kind's handler makes of the rest. */
+export type InboxHandler = (message: string) => void;
+
+/** Characters that a message may have, unless its handler takes more: those of our scripts carry a name and numbers. */
+const LONGEST_MESSAGE = 4096;
+
+export class Inbox {
+  readonly #client: Client;
+  readonly #channels: readonly string[];
+  readonly #sharded: boolean;
+  readonly #handlers = new Map<string, { readonly handle: InboxHandler; readonly longest: number }>();
+  readonly #reconnected = new Set<() => void>();
+  #dropped = 0;
+
+  constructor(client: Client, channels: readonly string[], sharded: boolean) {
+    this.#client = client;
+    this.#channels = channels;
+    this.#sharded = sharded;
+    client.on(sharded ? 'smessage' : 'message', (_channel: string, message: string) =>
+      this.#receive(message),
+    );
+    client.on('ready', () => void this.#resubscribe());
+  }
+
+  /** Messages that were of no known kind, too long, or not of the form of their kind. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Subscribes; resolves once Redis has said so. */
+  async open(): Promise<void> {
+    await this.#subscribe();
+  }
+
+  /** Handles messages of one kind; gives back what ends that. A handler that throws drops its message. */
+  on(kind: string, handle: InboxHandler, { longest = LONGEST_MESSAGE } = {}): () => void {
+    this.#handlers.set(kind, { handle, longest });
+    return () => this.#handlers.delete(kind);
+  }
+
+  /** Calls `fn` whenever messages may have been lost. */
+  onReconnect(fn: () => void): () => void {
+    this.#reconnected.add(fn);
+    return () => this.#reconnected.delete(fn);
+  }
+
+  #subscribe(): Promise<unknown> {
+    if (this.#sharded)
+      return Promise.all(this.#channels.map((channel) => (this.#client as Cluster).ssubscribe(channel)));
+    return (this.#client as Redis).subscribe(...this.#channels);
+  }
+
+  async #resubscribe(): Promise<void> {
+    try {
+      await this.#subscribe();
+    } catch {
+      return; // The connection went again; the next `ready` comes back here.
+    }
+    for (const fn of [...this.#reconnected]) fn();
+  }
+
+  #receive(message: string): void {
+    const end = message.indexOf('\n');
+    const handler = this.#handlers.get(end < 0 ? message : message.slice(0, end));
+    if (handler === undefined || message.length > handler.longest) {
+      this.#dropped += 1;
+      return;
+    }
+    try {
+      handler.handle(end < 0 ? '' : message.slice(end + 1));
+    } catch {
+      this.#dropped += 1;
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** One life of a session in one partition: from its entry among the living until its end, never to come back. */
+import { now } from '../deadline.ts';
+import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import { CallEnded, type Calls } from './calls.ts';
+import type { Answer, Invocation } from './run-operations.ts';
+
+export class Incarnation {
+  /** The session's id and the count of its lives: never used again. */
+  readonly id: string;
+  readonly words: LeaseWords;
+  readonly calls: Calls;
+  readonly #expired: () => void;
+  readonly #dependents = new Set<(reason: string) => void>();
+  #ended: string | undefined;
+
+  constructor(id: string, words: LeaseWords, calls: Calls, expired: () => void) {
+    this.id = id;
+    this.words = words;
+    this.calls = calls;
+    this.#expired = expired;
+  }
+
+  /** Why it ended; `undefined` while it lives. */
+  get ended(): string | undefined {
+    return this.#ended;
+  }
+
+  /** Whether what it holds is its own at this moment: read off the clock, asking nobody. */
+  get valid(): boolean {
+    return this.#ended === undefined && now() < this.words.deadline;
+  }
+
+  /** Before anything is done with what was received: an end that the event loop slept through is told first. */
+  get lives(): boolean {
+    if (this.#ended === undefined && now() >= this.words.deadline) this.#expired();
+    return this.#ended === undefined;
+  }
+
+  /** Sends an operation. Rejects with `CallEnded` where this life ends before the answer. */
+  call(operation: string, keys: readonly string[], args: readonly (string | number)[]): Promise<Answer> {
+    if (!this.lives) return Promise.reject(new CallEnded(false));
+    return this.calls.call({ operation, keys, args });
+  }
+
+  /** Sends an operation along with the next call: tidying that nobody waits for. */
+  later(invocation: Invocation): void {
+    this.calls.later(invocation);
+  }
+
+  /** Calls `fn` at the end of this life; gives back what forgets that. */
+  onEnd(fn: (reason: string) => void): () => void {
+    this.#dependents.add(fn);
+    return () => this.#dependents.delete(fn);
+  }
+
+  /** Ends it: first all that it held knows, then its calls are given up. */
+  end(reason: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    this.words.end();
+    for (const fn of [...this.#dependents]) fn(reason);
+    this.#dependents.clear();
+    this.calls.end();
+  }
+}

@@ -1,0 +1,55 @@
+/** The thread's side of the keeper: one connection and one pulse for each session it is given. */
+import { parentPort } from 'node:worker_threads';
+import { LeaseWords } from '../shared-memory/lease-words.ts';
+import type { FromKeeper, ToKeeper } from './keeper.ts';
+import { Pulse } from './pulse.ts';
+import { type Client, openClient } from './server.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('keeper.thread is the entry of a worker thread, not a module to import');
+
+const kept = new Map<number, { readonly client: Client; readonly pulse: Pulse }>();
+const tell = (message: FromKeeper) => port.postMessage(message);
+
+port.on('message', (message: ToKeeper) => {
+  if ('stop' in message) {
+    stop(message.stop);
+    tell({ stopped: message.stop });
+  } else if ('runAt' in message) {
+    kept.get(message.runAt)?.pulse.runAt(message.job, message.at, message.invocation);
+  } else if ('cancel' in message) {
+    kept.get(message.cancel)?.pulse.cancel(message.job);
+  } else {
+    start(message).then(
+      () => tell({ started: message.start }),
+      (error: unknown) => {
+        stop(message.start);
+        tell({ failed: message.start, why: error instanceof Error ? error.message : String(error) });
+      },
+    );
+  }
+});
+
+async function start({
+  start: key,
+  target,
+  config,
+  words,
+}: Extract<ToKeeper, { start: number }>): Promise<void> {
+  const client = openClient(target, 'keeper');
+  client.on('error', () => {}); // The pulse tries again; the main loop tells of lost connections.
+  const pulse = new Pulse(client, config, new LeaseWords(words), {
+    lost: (reason) => tell({ lost: key, reason }),
+    warn: (text) => tell({ warn: key, message: text }),
+  });
+  kept.set(key, { client, pulse });
+  await client.connect();
+  await pulse.start();
+}
+
+function stop(key: number): void {
+  const stopped = kept.get(key);
+  kept.delete(key);
+  stopped?.pulse.stop();
+  stopped?.client.disconnect();
+}

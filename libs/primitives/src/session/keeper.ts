@@ -1,0 +1,167 @@
+/**
+ * The keeper thread: gives the sign of life for the sessions of this thread, so that a busy event loop loses no lock.
+ * There is one for all of them, started with the first and ended with the last.
+ */
+import { Worker } from 'node:worker_threads';
+import { now } from '../deadline.ts';
+import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import type { PulseConfig, PulseEvents } from './pulse.ts';
+import type { Invocation } from './run-operations.ts';
+import type { Target } from './server.ts';
+
+/** From a session to the keeper. */
+export type ToKeeper =
+  | {
+      readonly start: number;
+      readonly target: Target;
+      readonly config: PulseConfig;
+      readonly words: SharedArrayBuffer;
+    }
+  | { readonly runAt: number; readonly job: number; readonly at: number; readonly invocation: Invocation }
+  | { readonly cancel: number; readonly job: number }
+  | { readonly stop: number };
+
+/** From the keeper to a session. */
+export type FromKeeper =
+  | { readonly started: number }
+  | { readonly failed: number; readonly why: string }
+  | { readonly stopped: number }
+  | { readonly lost: number; readonly reason: string }
+  | { readonly warn: number; readonly message: string };
+
+/** What a kept session hears of the keeper. */
+export interface KeptEvents extends PulseEvents {
+  /** The keeper itself ended: the session must give its own sign of life. */
+  orphaned(error: unknown): void;
+}
+
+/** A pulse that the keeper runs. */
+export interface Kept {
+  /** Runs an operation at a moment of the monotonic clock; gives back what cancels it. */
+  runAt(at: number, invocation: Invocation): () => void;
+  stop(): Promise<void>;
+}
+
+interface Ward {
+  readonly events: KeptEvents;
+  started?: { resolve: () => void; reject: (error: Error) => void };
+  stopped?: () => void;
+}
+
+/** Ms between two beats of the main loop. */
+const BEAT = 100;
+
+class Keeper {
+  readonly #worker: Worker;
+  readonly #wards = new Map<number, Ward>();
+  #made = 0;
+
+  constructor() {
+    const entry = new URL(
+      import.meta.url.endsWith('.ts') ? './keeper.thread.ts' : './keeper.thread.js',
+      import.meta.url,
+    );
+    this.#worker = new Worker(entry, { name: 'heddle-keeper' });
+    this.#worker.unref();
+    this.#worker.on('message', (message: FromKeeper) => this.#told(message));
+    this.#worker.on('error', (error) => this.#ended(error));
+    this.#worker.on('exit', () => this.#ended(new Error('the keeper thread ended')));
+  }
+
+  get idle(): boolean {
+    return this.#wards.size === 0;
+  }
+
+  async keep(target: Target, config: PulseConfig, words: LeaseWords, events: KeptEvents): Promise<Kept> {
+    this.#made += 1;
+    const key = this.#made;
+    const ward: Ward = { events };
+    this.#wards.set(key, ward);
+    words.beatAt(now());
+    const beat = setInterval(() => words.beatAt(now()), Math.min(BEAT, (config.maxStall ?? BEAT * 4) / 4));
+    beat.unref();
+    const leave = () => {
+      clearInterval(beat);
+      this.#wards.delete(key);
+    };
+    try {
+      await new Promise<void>((resolve, reject) => {
+        ward.started = { resolve, reject };
+        this.#worker.postMessage({ start: key, target, config, words: words.buffer } satisfies ToKeeper);
+      });
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    return {
+      runAt: (at, invocation) => {
+        this.#made += 1;
+        const job = this.#made;
+        this.#worker.postMessage({ runAt: key, job, at, invocation } satisfies ToKeeper);
+        return () => this.#worker.postMessage({ cancel: key, job } satisfies ToKeeper);
+      },
+      stop: async () => {
+        if (this.#wards.has(key)) {
+          await new Promise<void>((resolve) => {
+            ward.stopped = resolve;
+            this.#worker.postMessage({ stop: key } satisfies ToKeeper);
+          });
+        }
+        leave();
+        await dismissIfIdle(this);
+      },
+    };
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #told(message: FromKeeper): void {
+    const key = Object.values(message)[0] as number;
+    const ward = this.#wards.get(key);
+    if (ward === undefined) return;
+    if ('started' in message) ward.started?.resolve();
+    else if ('failed' in message) ward.started?.reject(new Error(message.why));
+    else if ('stopped' in message) ward.stopped?.();
+    else if ('lost' in message) ward.events.lost(message.reason);
+    else ward.events.warn(message.message);
+  }
+
+  #ended(error: unknown): void {
+    if (keeper === this) keeper = undefined;
+    for (const [key, ward] of [...this.#wards]) {
+      this.#wards.delete(key);
+      ward.started?.reject(error instanceof Error ? error : new Error(String(error)));
+      ward.stopped?.();
+      ward.events.orphaned(error);
+    }
+  }
+}
+
+let keeper: Keeper | undefined;
+
+async function dismissIfIdle(dismissed: Keeper): Promise<void> {
+  if (!dismissed.idle || keeper !== dismissed) return;
+  keeper = undefined;
+  await dismissed.end();
+}
+
+/**
+ * Has the keeper thread give the sign of life; resolves after its first. Rejects where the connection's options can't be
+ * cloned into a thread, or the thread reaches no Redis.
+ */
+export function keepInThread(
+  target: Target,
+  config: PulseConfig,
+  words: LeaseWords,
+  events: KeptEvents,
+): Promise<Kept> {
+  structuredClone(target);
+  keeper ??= new Keeper();
+  const used = keeper;
+  return used.keep(target, config, words, events).catch(async (error: unknown) => {
+    await dismissIfIdle(used);
+    throw error;
+  });
+}

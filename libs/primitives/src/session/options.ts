@@ -1,0 +1,91 @@
+/** `connect`'s options: documented, with units, resolved once. */
+import type { RedisOptions } from 'ioredis';
+import { rangeError, show, typeError } from '../errors.ts';
+import { checkName } from './keys.ts';
+import { resolveTarget, type Target } from './server.ts';
+
+/** Where a session tells what nobody listens for; pino, `console` and their kin fit. */
+export interface Logger {
+  warn?(message: string): void;
+  error?(message: string): void;
+}
+
+export interface ConnectOptions {
+  /** What all names live in; 1 to 512 bytes, no braces. Default `heddle`. */
+  readonly namespace?: string | undefined;
+  /** Ms that all the session holds outlives its last sign of life: how long others wait after a crash. Default 10,000. */
+  readonly ttl?: number | undefined;
+  /** Ms that the event loop may stand still before the keeper lets the session die. Default 60,000. */
+  readonly maxStall?: number | undefined;
+  /** A label, shown by `members()`. */
+  readonly name?: string | undefined;
+  /** ioredis's own options, merged over the URL's: TLS, database, key prefix, … */
+  readonly redis?: RedisOptions | undefined;
+  /** Ms within which `connect` succeeds or says why not. Default 5,000. */
+  readonly connectTimeout?: number | undefined;
+  /** Told of warnings and of errors without a listener. Default: `console`. */
+  readonly logger?: Logger | undefined;
+}
+
+export interface ResolvedOptions {
+  readonly namespace: string;
+  readonly ttl: number;
+  readonly maxStall: number;
+  readonly name: string | undefined;
+  readonly connectTimeout: number;
+  readonly logger: Logger | undefined;
+  readonly target: Target;
+}
+
+const DEFAULTS = { namespace: 'heddle', ttl: 10_000, maxStall: 60_000, connectTimeout: 5_000 } as const;
+const KNOWN = ['namespace', 'ttl', 'maxStall', 'name', 'redis', 'connectTimeout', 'logger'];
+
+function duration(value: unknown, name: string, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number')
+    throw typeError(`connect: ${name} must be a number of milliseconds, not ${show(value)}`);
+  if (!(value >= min && value <= max))
+    throw rangeError(`connect: ${name} must be ${min} to ${max} ms, not ${value}`);
+  return value;
+}
+
+const LONGEST = 2 ** 31 - 1;
+
+/** Checks all options at once, before anything is connected. */
+export function resolveOptions(redis: unknown, options: ConnectOptions = {}): ResolvedOptions {
+  if (options === null || typeof options !== 'object')
+    throw typeError(`connect: options must be an object, not ${show(options)}`);
+  const unknown = Object.keys(options).filter((key) => !KNOWN.includes(key));
+  if (unknown.length > 0) {
+    throw typeError(
+      `connect: unknown option ${unknown.map((key) => show(key)).join(', ')}; known are ${KNOWN.join(', ')} (ioredis's own go in "redis")`,
+    );
+  }
+  if (options.name !== undefined) checkName(options.name, 'connect: name');
+  if (options.redis !== undefined && (options.redis === null || typeof options.redis !== 'object')) {
+    throw typeError(`connect: redis must be ioredis's options as an object, not ${show(options.redis)}`);
+  }
+  const connectTimeout = duration(
+    options.connectTimeout,
+    'connectTimeout',
+    DEFAULTS.connectTimeout,
+    1,
+    LONGEST,
+  );
+  return {
+    namespace:
+      options.namespace === undefined
+        ? DEFAULTS.namespace
+        : checkName(options.namespace, 'connect: namespace'),
+    ttl: duration(options.ttl, 'ttl', DEFAULTS.ttl, 100, LONGEST),
+    maxStall: duration(options.maxStall, 'maxStall', DEFAULTS.maxStall, 100, LONGEST),
+    name: options.name,
+    connectTimeout,
+    logger: options.logger ?? console,
+    target: resolveTarget(
+      redis ?? process.env.REDIS_URL ?? 'redis://127.0.0.1:6379',
+      options.redis,
+      connectTimeout,
+    ),
+  };
+}

@@ -1,0 +1,293 @@
+/** A session's standing in one partition: its current life, opened anew when one was lost, and its sign of life. */
+import { randomBytes } from 'node:crypto';
+import { now } from '../deadline.ts';
+import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { Calls } from './calls.ts';
+import { Incarnation } from './incarnation.ts';
+import { type Kept, keepInThread } from './keeper.ts';
+import type { Keyspace } from './keys.ts';
+import type { Script } from './lua.ts';
+import { Pulse, type PulseConfig } from './pulse.ts';
+import { type CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
+import type { Client, Target } from './server.ts';
+import { type RecordKinds, sweep } from './sweep.ts';
+
+/** What a partition needs of its session. */
+export interface PartitionHost {
+  readonly id: string;
+  readonly client: Client;
+  readonly target: Target;
+  readonly keyspace: Keyspace;
+  readonly operations: Script;
+  readonly scripts: { readonly operations: string; readonly renewal: string };
+  readonly kinds: RecordKinds;
+  readonly ttl: number;
+  readonly maxStall: number;
+  /** What the session says of itself, JSON. */
+  readonly about: string;
+  lost(partition: Partition, reason: string): void;
+  /** Waiters of a life that was lost are to ask again under the new one. */
+  opened(partition: Partition): void;
+  warn(message: string): void;
+}
+
+const DAY = 86_400_000;
+/** Ms before another attempt to open an incarnation, where Redis answers but refuses. */
+const REOPEN_AFTER = 250;
+
+/** Ms by which a lease ends here before it ends in Redis: clocks drift, and a read takes its time. */
+function marginOf(ttl: number): number {
+  return Math.min(ttl / 4, 5 + ttl / 100);
+}
+
+export class Partition {
+  readonly index: number;
+  readonly site: CallSite;
+  readonly #host: PartitionHost;
+  #lives = 0;
+  #current: Incarnation | undefined;
+  #opening: Promise<Incarnation> | undefined;
+  #config: PulseConfig | undefined;
+  #pulse: Pulse | undefined;
+  #kept: Promise<Kept | undefined> | undefined;
+  #guarded = false;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(index: number, host: PartitionHost) {
+    this.index = index;
+    this.#host = host;
+    this.site = {
+      keyspace: host.keyspace,
+      partition: index,
+      keep: Math.max(DAY, 100 * host.ttl),
+      sharded: host.target.mode === 'cluster',
+    };
+  }
+
+  /** The life of this moment, if there is one. */
+  get current(): Incarnation | undefined {
+    return this.#current?.lives ? this.#current : undefined;
+  }
+
+  /** Whether the keeper thread gives the sign of life. */
+  get guarded(): boolean {
+    return this.#guarded;
+  }
+
+  /** The current life, or the next once it is opened; never rejects, and never settles where Redis never answers. */
+  incarnation(): Promise<Incarnation> {
+    const current = this.current;
+    if (current !== undefined) return Promise.resolve(current);
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  /** The connection is there (again). */
+  connected(): void {
+    this.#current?.calls.connected();
+    if (this.current === undefined && !this.#closed) void this.incarnation();
+  }
+
+  /** Makes sure that a busy event loop loses nothing from here on; resolves once the keeper has beaten. */
+  async guard(): Promise<void> {
+    if (this.#guarded || this.#config === undefined) return;
+    this.#kept ??= this.#startKeeper(this.#config);
+    await this.#kept;
+  }
+
+  /** Has the keeper run an operation at a moment (monotonic ms), whatever this loop does then; gives back what cancels it. */
+  runAt(at: number, invocation: Invocation): () => void {
+    let cancel: (() => void) | undefined;
+    let cancelled = false;
+    void this.guard()
+      .then(() => this.#kept)
+      .then((kept) => {
+        if (!cancelled) cancel = kept?.runAt(at, invocation);
+      });
+    return () => {
+      cancelled = true;
+      cancel?.();
+    };
+  }
+
+  /** Ends the life for good: what it held is freed, what it waited for is left. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const life = this.#current;
+    if (life !== undefined && life.ended === undefined) {
+      await life.call('session.end', [], [life.id]).catch(() => undefined);
+      life.end('the session was closed');
+      await this.#stopSigns();
+      await sweep(
+        this.#host.client,
+        this.#host.operations,
+        this.site,
+        this.#host.kinds,
+        life.id,
+        (record, why) => this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),
+      ).catch(() => undefined);
+    }
+    await this.abandon();
+  }
+
+  /** Ends everything here without a word to Redis. */
+  async abandon(): Promise<void> {
+    this.#closed = true;
+    this.#current?.end('the session was closed');
+    await this.#stopSigns();
+  }
+
+  async #open(): Promise<Incarnation> {
+    for (;;) {
+      try {
+        return await this.#enter();
+      } catch (error) {
+        if (this.#closed) return new Promise(() => {});
+        if (this.#host.client.status === 'ready') this.#host.warn(`could not enter: ${String(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, REOPEN_AFTER).unref());
+      }
+    }
+  }
+
+  async #enter(): Promise<Incarnation> {
+    const { client, operations, keyspace, ttl, target } = this.#host;
+    this.#lives += 1;
+    const id = `${this.#host.id}-${this.#lives}`;
+    const { ring, members, epoch } = keyspace.shared(this.index);
+    const { calls, holds } = keyspace.ofSession(this.index, id);
+    const sent = now();
+    const [reply] = await runAsNobody(client, operations, this.site, [
+      {
+        operation: 'session.open',
+        keys: [calls, ring, members, holds, epoch],
+        args: [id, ttl, this.#host.about, randomBytes(12).toString('hex')],
+      },
+    ]);
+    if (this.#closed) throw new Error('closed meanwhile');
+    const [tag, , runId = '', namespaceEpoch = ''] = reply ?? [];
+    if (tag !== 'open') throw new Error(`session.open answered ${String(tag)}: ${String(reply?.[1])}`);
+
+    await this.#stopSigns();
+    const words = new LeaseWords();
+    words.extendTo(sent + ttl - marginOf(ttl));
+    const life = this.#beginLife(id, words);
+    this.#config = {
+      id,
+      namespace: keyspace.namespace,
+      partitions: keyspace.partitions,
+      partition: this.index,
+      sharded: target.mode === 'cluster',
+      ttl,
+      keep: this.site.keep,
+      margin: marginOf(ttl),
+      maxStall: undefined,
+      scripts: this.#host.scripts,
+      kinds: this.#host.kinds,
+      runId,
+      epoch: namespaceEpoch,
+    };
+    this.#pulse = new Pulse(client, this.#config, words, this.#pulseEvents(life));
+    void this.#pulse.start();
+    this.#watchDeadline(life);
+    this.#host.opened(this);
+    return life;
+  }
+
+  #beginLife(id: string, words: LeaseWords): Incarnation {
+    const { client, operations } = this.#host;
+    const wire = {
+      get up() {
+        return client.status === 'ready';
+      },
+    };
+    const calls = new Calls(
+      id,
+      (invocations, envelope) => runOperations(client, operations, this.site, invocations, envelope),
+      wire,
+      () => life.lives,
+      () => this.#lose(life, 'Redis no longer knows it: it expired, or the data was lost'),
+    );
+    const life: Incarnation = new Incarnation(id, words, calls, () =>
+      this.#lose(
+        life,
+        words.deadline < 0 ? 'its keeper gave it up' : 'no sign of life reached Redis before its ttl ended',
+      ),
+    );
+    this.#current = life;
+    return life;
+  }
+
+  #pulseEvents(life: Incarnation) {
+    return {
+      lost: (reason: string) => this.#lose(life, reason),
+      warn: (message: string) => this.#host.warn(message),
+    };
+  }
+
+  #lose(life: Incarnation, reason: string): void {
+    if (life.ended !== undefined) return;
+    clearTimeout(this.#deadlineTimer);
+    life.end(reason);
+    this.#host.lost(this, reason);
+    void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
+  }
+
+  async #startKeeper(config: PulseConfig): Promise<Kept | undefined> {
+    const life = this.#current;
+    if (life === undefined) return undefined;
+    try {
+      const kept = await keepInThread(
+        this.#host.target,
+        { ...config, maxStall: this.#host.maxStall },
+        life.words,
+        {
+          ...this.#pulseEvents(life),
+          orphaned: (error) => {
+            this.#host.warn(
+              `the keeper thread ended (${String(error)}); the main loop gives the sign of life from here on`,
+            );
+            this.#guarded = false;
+            this.#resumePulse(life, config);
+          },
+        },
+      );
+      this.#pulse?.stop();
+      this.#guarded = life.ended === undefined;
+      return kept;
+    } catch (error) {
+      this.#host.warn(
+        `no keeper thread (${String(error)}): a busy event loop can lose this session's leases`,
+      );
+      return undefined;
+    }
+  }
+
+  #resumePulse(life: Incarnation, config: PulseConfig): void {
+    if (life.ended !== undefined || this.#closed) return;
+    this.#pulse = new Pulse(this.#host.client, config, life.words, this.#pulseEvents(life));
+    void this.#pulse.start();
+  }
+
+  async #stopSigns(): Promise<void> {
+    clearTimeout(this.#deadlineTimer);
+    this.#pulse?.stop();
+    this.#pulse = undefined;
+    const kept = this.#kept;
+    this.#kept = undefined;
+    this.#guarded = false;
+    await (await kept)?.stop();
+  }
+
+  /** Tells of the end when it comes, as far as the event loop turns; where it does not, `lives` and `valid` do. */
+  #watchDeadline(life: Incarnation): void {
+    const look = () => {
+      if (!life.lives) return;
+      this.#deadlineTimer = setTimeout(look, Math.max(1, Math.ceil(life.words.deadline - now())));
+      this.#deadlineTimer.unref();
+    };
+    look();
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The sign of life of one incarnation in one partition, and the watch over its neighbour. Runs in the keeper thread, or,
+ * before anything is held and where no thread can be had, on the main loop; it sees no difference.
+ */
+import { uptime } from 'node:os';
+import { now } from '../deadline.ts';
+import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import { Keyspace, parseRecord } from './keys.ts';
+import { type Reply, Script, type ScriptClient } from './lua.ts';
+import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
+import { keysOfRecord, type RecordKinds, sweep } from './sweep.ts';
+
+/** All that a pulse needs to know; clonable, so that it can be sent to the keeper thread. */
+export interface PulseConfig {
+  readonly id: string;
+  readonly namespace: string;
+  readonly partitions: number;
+  readonly partition: number;
+  readonly sharded: boolean;
+  /** Ms. */
+  readonly ttl: number;
+  readonly keep: number;
+  readonly margin: number;
+  /** Ms of silence of the main loop after which the session is let die; `undefined` where this is the main loop. */
+  readonly maxStall: number | undefined;
+  readonly scripts: { readonly operations: string; readonly renewal: string };
+  readonly kinds: RecordKinds;
+  /** What the opening said of the server: a change means another server, or other data. */
+  readonly runId: string;
+  readonly epoch: string;
+}
+
+/** What a pulse tells. */
+export interface PulseEvents {
+  lost(reason: string): void;
+  warn(message: string): void;
+}
+
+/** Seconds by which a clock that counts suspend may part from one that does not. */
+const SUSPEND_TOLERANCE = 0.5;
+const SHORTEST_RETRY = 20;
+
+export class Pulse {
+  readonly #client: ScriptClient & { readonly status: string };
+  readonly #config: PulseConfig;
+  readonly #words: LeaseWords;
+  readonly #events: PulseEvents;
+  readonly #site: CallSite;
+  readonly #operations: Script;
+  readonly #renewal: Script;
+  readonly #keys: readonly string[];
+  #overdue: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #watch: { id: string; timer: NodeJS.Timeout } | undefined;
+  readonly #jobs = new Map<number, NodeJS.Timeout>();
+  #stopped = false;
+  /** Bounds of (Redis's time − ours), ms, as the last tick saw them. */
+  #offset: { low: number; high: number } | undefined;
+  #suspended = uptime() - now() / 1000;
+
+  constructor(
+    client: ScriptClient & { readonly status: string },
+    config: PulseConfig,
+    words: LeaseWords,
+    events: PulseEvents,
+  ) {
+    const keyspace = new Keyspace(config.namespace, config.partitions);
+    const { sessions, ring, members, epoch } = keyspace.shared(config.partition);
+    const { calls, holds } = keyspace.ofSession(config.partition, config.id);
+    this.#client = client;
+    this.#config = config;
+    this.#words = words;
+    this.#events = events;
+    this.#site = { keyspace, partition: config.partition, keep: config.keep, sharded: config.sharded };
+    this.#operations = new Script(config.scripts.operations);
+    this.#renewal = new Script(config.scripts.renewal);
+    this.#keys = [sessions, calls, ring, members, holds, epoch];
+  }
+
+  /** Beats at once, and from then on every third of the ttl; resolves after the first beat, well or not. */
+  async start(): Promise<void> {
+    await this.#beat();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#watch?.timer);
+    for (const timer of this.#jobs.values()) clearTimeout(timer);
+    this.#jobs.clear();
+  }
+
+  /** Runs an operation at a moment of the monotonic clock. */
+  runAt(job: number, at: number, invocation: Invocation): void {
+    const run = () => {
+      this.#jobs.delete(job);
+      runAsNobody(this.#client, this.#operations, this.#site, [invocation]).catch((error: unknown) =>
+        this.#events.warn(`${invocation.operation} failed: ${String(error)}`),
+      );
+    };
+    this.#jobs.set(job, setTimeout(run, Math.max(0, Math.ceil(at - now()))));
+  }
+
+  cancel(job: number): void {
+    clearTimeout(this.#jobs.get(job));
+    this.#jobs.delete(job);
+  }
+
+  async #beat(): Promise<void> {
+    const { ttl } = this.#config;
+    const again = await this.#renew().then(
+      (alive) => (alive ? ttl / 3 : undefined),
+      () => Math.max(SHORTEST_RETRY, ttl / 20),
+    );
+    if (again === undefined || this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#beat(), again);
+  }
+
+  /** One command. False where the session has ended. */
+  async #renew(): Promise<boolean> {
+    const { id, ttl, keep, margin } = this.#config;
+    if (this.#stalled()) return false;
+    const sent = now();
+    const reply = await this.#renewal.run(this.#client, [...this.#keys, ...this.#overdue], [id, ttl, keep]);
+    const received = now();
+    if (this.#stopped) return false;
+    const [state, time, runId, epoch, neighbour, remaining, ...overdue] = texts(reply);
+    if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
+    const moved =
+      this.#otherServer(runId ?? '', epoch ?? '') ?? this.#clockMoved(Number(time) / 1000, sent, received);
+    if (moved !== undefined) {
+      this.#lose(moved);
+      await this.#endInRedis();
+      return false;
+    }
+    if (!this.#words.extendTo(sent + ttl - margin)) return false;
+    this.#overdue = this.#keysOf(overdue);
+    this.#watchOver(neighbour ?? id, Number(remaining));
+    return true;
+  }
+
+  #lose(reason: string): false {
+    this.#words.end();
+    this.stop();
+    this.#events.lost(reason);
+    return false;
+  }
+
+  #stalled(): boolean {
+    const { maxStall } = this.#config;
+    const silent = now() - this.#words.beat;
+    if (maxStall === undefined || silent < maxStall) return false;
+    this.#lose(
+      `its event loop stood still for ${Math.round(silent)} ms, longer than maxStall (${maxStall} ms)`,
+    );
+    void this.#endInRedis();
+    return true;
+  }
+
+  /** We know that we are lost; whoever waits need not wait for our ttl. */
+  async #endInRedis(): Promise<void> {
+    const { id } = this.#config;
+    await runAsNobody(this.#client, this.#operations, this.#site, [
+      { operation: 'session.end', keys: [], args: [id] },
+    ]).then(
+      () => this.#sweep(id),
+      () => undefined, // The ttl ends it.
+    );
+  }
+
+  #otherServer(runId: string, epoch: string): string | undefined {
+    if (epoch !== this.#config.epoch) return 'the data of its namespace was lost';
+    // On a Cluster a slot moves between servers with its data; elsewhere another server may know an older state.
+    if (runId !== this.#config.runId && !this.#config.sharded)
+      return 'Redis was restarted or failed over, and may have lost grants';
+    return undefined;
+  }
+
+  /** Redis's clock against ours, and ours against one that counts suspend. */
+  #clockMoved(time: number, sent: number, received: number): string | undefined {
+    const { margin } = this.#config;
+    const seen = { low: time - received - 1, high: time - sent + 1 };
+    const before = this.#offset;
+    this.#offset = seen;
+    if (before && (seen.low > before.high + margin || seen.high < before.low - margin))
+      return 'the clock of Redis was set';
+    const suspended = uptime() - now() / 1000;
+    const jumped = suspended - this.#suspended > SUSPEND_TOLERANCE;
+    this.#suspended = suspended;
+    return jumped ? 'the host was suspended' : undefined;
+  }
+
+  #keysOf(records: readonly string[]): string[] {
+    return records.flatMap((text) => {
+      const record = parseRecord(text);
+      return record ? keysOfRecord(this.#site.keyspace, this.#config.kinds, record) : [];
+    });
+  }
+
+  /** The next in the ring is swept when its time comes, unless a later tick shows it renewed. */
+  #watchOver(id: string, remaining: number): void {
+    clearTimeout(this.#watch?.timer);
+    this.#watch = undefined;
+    if (id === this.#config.id || this.#stopped) return;
+    const timer = setTimeout(() => void this.#sweep(id), remaining + 1);
+    this.#watch = { id, timer };
+  }
+
+  async #sweep(id: string): Promise<void> {
+    const swept = await sweep(
+      this.#client,
+      this.#operations,
+      this.#site,
+      this.#config.kinds,
+      id,
+      (record, why) =>
+        this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
+    ).catch(() => undefined);
+    if (this.#stopped || swept === undefined) return;
+    if (swept.state === 'alive') return this.#watchOver(id, swept.remaining);
+    // Whoever follows may be dead too: look at once, out of turn.
+    clearTimeout(this.#timer);
+    await this.#beat();
+  }
+}
+
+function texts(reply: Reply): string[] {
+  return Array.isArray(reply) ? reply.map((part) => String(part)) : [];
+}

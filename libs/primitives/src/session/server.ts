@@ -1,0 +1,270 @@
+/** Where Redis is, how its clients are made, and whether it will do. */
+import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
+
+/** What a connection is made of; clonable wherever the user's options are. */
+/** ioredis's options, less the form of replies: ours is the default one. */
+type Options = Omit<RedisOptions, 'replyMapping'>;
+
+export type Target =
+  | { readonly mode: 'standalone'; readonly options: Options }
+  | { readonly mode: 'cluster'; readonly nodes: readonly ClusterNode[]; readonly options: ClusterOptions };
+
+interface ClusterNode {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type Client = Redis | Cluster;
+export type ClientUse = 'command' | 'subscriber' | 'keeper' | 'ordinary';
+
+/** Options of a user's client that say where and as whom to connect; the rest is ours to choose. */
+const CONNECTION = [
+  'host',
+  'port',
+  'path',
+  'family',
+  'username',
+  'password',
+  'db',
+  'tls',
+  'keyPrefix',
+  'keepAlive',
+  'noDelay',
+  'sentinels',
+  'name',
+  'role',
+  'sentinelUsername',
+  'sentinelPassword',
+  'sentinelTLS',
+  'enableTLSForSentinelMode',
+  'natMap',
+  'preferredSlaves',
+  'connectTimeout',
+  'socketTimeout',
+  'Connector',
+  'dnsLookup',
+  'updateSentinels',
+  'failoverDetector',
+  'sentinelMaxConnections',
+  'protocol',
+] as const;
+
+function connectionOf(options: Options): Options {
+  const picked: Record<string, unknown> = {};
+  for (const key of CONNECTION) {
+    const value = (options as Record<string, unknown>)[key];
+    if (value !== undefined && value !== null) picked[key] = value;
+  }
+  return picked;
+}
+
+/** Finds out what the caller meant: a URL, a socket's path, or a live client whose options are taken over. */
+export function resolveTarget(
+  redis: unknown,
+  extra: RedisOptions | undefined,
+  connectTimeout: number,
+): Target {
+  if (redis instanceof Cluster) {
+    const nodes = redis
+      .nodes('all')
+      .map(({ options }) => ({ host: options.host ?? '127.0.0.1', port: options.port ?? 6379 }));
+    if (nodes.length === 0)
+      throw typeError('connect: the Cluster client knows no node yet; connect it first, or pass a URL');
+    return {
+      mode: 'cluster',
+      nodes,
+      options: { redisOptions: connectionOf({ ...redis.options.redisOptions, ...extra, connectTimeout }) },
+    };
+  }
+  if (redis instanceof Redis)
+    return { mode: 'standalone', options: connectionOf({ ...redis.options, ...extra, connectTimeout }) };
+  if (typeof redis !== 'string') {
+    throw typeError(`connect: redis must be a URL, or a Redis or Cluster of ioredis, not ${show(redis)}`);
+  }
+  if (!/^(rediss?:\/\/|\/)/.test(redis)) {
+    throw typeError(
+      `connect: ${show(hidePassword(redis))} is no Redis URL; write redis://[user:password@]host:port[/db], rediss://…, or a socket's path`,
+    );
+  }
+  const parsed = new Redis(redis, { lazyConnect: true }).options;
+  return { mode: 'standalone', options: connectionOf({ ...parsed, ...extra, connectTimeout }) };
+}
+
+/** For messages: the address without its secret. */
+export function hidePassword(url: string): string {
+  return url.replace(/\/\/([^:@/]*):[^@]*@/, '//$1:***@');
+}
+
+export function describe(target: Target): string {
+  if (target.mode === 'cluster') return target.nodes.map(({ host, port }) => `${host}:${port}`).join(', ');
+  const { path, host, port, sentinels } = target.options;
+  if (sentinels)
+    return `Sentinel ${sentinels.map((sentinel) => `${sentinel.host}:${sentinel.port}`).join(', ')}`;
+  return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
+}
+
+/** Ms between attempts: quick at first, never more than a second. */
+const retryStrategy = (attempt: number) => Math.min(20 * 2 ** Math.min(attempt, 10), 1000);
+/** A master that became a replica: connect anew, by Sentinel or DNS to the new one. */
+const reconnectOnError = (error: Error) => error.message.startsWith('READONLY');
+
+/** Calls are numbered and sent again by ourselves, so ioredis must neither queue nor repeat them. */
+const OURS: Options = {
+  lazyConnect: true,
+  autoResendUnfulfilledCommands: false,
+  enableOfflineQueue: false,
+  autoResubscribe: false,
+  maxRetriesPerRequest: null,
+  enableAutoPipelining: false,
+  retryStrategy,
+  reconnectOnError,
+};
+
+/** A client that is not connected yet: call `connect()`. */
+export function openClient(target: Target, use: ClientUse): Client {
+  const common: Options =
+    use === 'ordinary' ? { lazyConnect: true, maxRetriesPerRequest: null, retryStrategy } : OURS;
+  const connectionName = `heddle-${use}`;
+  if (target.mode === 'standalone') {
+    const options: Options = { ...target.options, ...common, connectionName };
+    return new Redis(options);
+  }
+  const nodeOptions: Options = { ...target.options.redisOptions, connectionName };
+  if (use !== 'ordinary')
+    Object.assign(nodeOptions, { autoResendUnfulfilledCommands: false, autoResubscribe: true });
+  return new Cluster([...target.nodes], {
+    ...target.options,
+    lazyConnect: true,
+    enableOfflineQueue: use === 'ordinary',
+    shardedSubscribers: use === 'subscriber',
+    clusterRetryStrategy: retryStrategy,
+    redisOptions: nodeOptions,
+  });
+}
+
+const OLDEST = [7, 0] as const;
+
+/** What a server says of itself, as far as it matters here. */
+interface ServerFacts {
+  readonly version: string;
+  readonly clustered: boolean;
+  readonly policy: string;
+}
+
+function factsOf(report: string): ServerFacts {
+  const field = (name: string) => new RegExp(`^${name}:(.*)$`, 'm').exec(report)?.[1]?.trim() ?? '';
+  return {
+    version: field('redis_version'),
+    clustered: field('redis_mode') === 'cluster',
+    policy: field('maxmemory_policy'),
+  };
+}
+
+function refuseUnfit({ version, policy }: ServerFacts, where: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
+    throw new RedisRefusedError(
+      `Redis at ${where} is version ${version || 'unknown'}; Heddle needs 7.0 or newer: upgrade it`,
+    );
+  }
+  if (policy !== '' && policy !== 'noeviction') {
+    throw new RedisRefusedError(
+      `Redis at ${where} evicts keys (maxmemory-policy ${policy}), so that locks could vanish; set: CONFIG SET maxmemory-policy noeviction`,
+    );
+  }
+}
+
+/** What a failure to connect was, in our terms. */
+function connectionError(error: unknown, where: string): HeddleError {
+  if (error instanceof HeddleError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/WRONGPASS|NOAUTH|invalid password|ERR AUTH|without any password/i.test(message)) {
+    return new RedisRefusedError(
+      `Redis at ${where} refused the credentials (${message}); check user and password`,
+      { cause: error },
+    );
+  }
+  if (/^(NOPERM|ERR|DENIED|NOGOODREPLICA|LOADING)\b/.test(message)) {
+    return new RedisRefusedError(
+      `Redis at ${where} refused (${message}); check the permissions and state of the server`,
+      { cause: error },
+    );
+  }
+  return new RedisUnreachableError(
+    `Redis at ${where} cannot be reached (${message || 'no answer'}); check that it runs and the address is right`,
+    { cause: error },
+  );
+}
+
+async function within<T>(ms: number, where: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new RedisUnreachableError(
+            `Redis at ${where} gave no answer within ${ms} ms; check that it runs and the address is right`,
+          ),
+        ),
+      ms,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
+}
+
+/**
+ * Connects a client, telling the cause where it can't be: refused, unreachable, or no answer in `connectTimeout` ms.
+ * The first failure decides; nothing is left behind.
+ */
+async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
+  const where = describe(target);
+  const client = openClient(target, use);
+  let first: unknown;
+  const failed = new Promise<never>((_, reject) => {
+    client.once('error', (error: unknown) => {
+      first = error;
+      reject(error instanceof Error ? error : new Error(String(error)));
+    });
+  });
+  failed.catch(() => {});
+  client.on('error', () => {});
+  try {
+    await within(connectTimeout, where, Promise.race([client.connect(), failed]));
+    return client;
+  } catch (error) {
+    client.disconnect();
+    throw connectionError(error instanceof RedisUnreachableError ? error : (first ?? error), where);
+  }
+}
+
+/** Connects, looks at the server, and follows it to its Cluster where it is a node of one. */
+export async function reach(
+  target: Target,
+  connectTimeout: number,
+): Promise<{ client: Client; target: Target }> {
+  const where = describe(target);
+  const client = await connectOrExplain(target, 'command', connectTimeout);
+  try {
+    const facts = factsOf(await within(connectTimeout, where, client.info()));
+    refuseUnfit(facts, where);
+    if (!facts.clustered || target.mode === 'cluster') return { client, target };
+    const { host = '127.0.0.1', port = 6379, ...redisOptions } = target.options;
+    const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options: { redisOptions } };
+    client.disconnect();
+    return { client: await connectOrExplain(cluster, 'command', connectTimeout), target: cluster };
+  } catch (error) {
+    client.disconnect();
+    throw connectionError(error, where);
+  }
+}
+
+/** Connects one more client of a session that has been reached before. */
+export function connectClient(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
+  return connectOrExplain(target, use, connectTimeout);
+}

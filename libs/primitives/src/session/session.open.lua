@@ -1,0 +1,16 @@
+-- Enters an incarnation among the living; renewal never does. Its lists exist from here on, each with a TTL.
+-- KEYS: calls ring members holds epoch
+-- ARGV: id ttl about epoch
+-- RETURNS: {'open', time, run id, epoch, successor, its remaining ms}
+local id = ARGV[1]
+redis.call('SET', KEYS[5], ARGV[4], 'NX')
+redis.call('ZADD', SESSIONS, now + tonumber(ARGV[2]), id)
+redis.call('ZADD', KEYS[2], 0, id)
+redis.call('HSET', KEYS[3], id, ARGV[3])
+redis.call('ZADD', KEYS[1], 0, 'epoch')
+redis.call('ZADD', KEYS[4], 'NX', 'inf', '')
+arm(SESSIONS, unpack(KEYS))
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local next_id = redis.call('ZRANGE', KEYS[2], '(' .. id, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[2], 0, 0)[1]
+local ends = tonumber(redis.call('ZSCORE', SESSIONS, next_id) or '0')
+return { 'open', text(now_us), run_id, redis.call('GET', KEYS[5]), next_id, text(math.max(0, ends - now)) }

@@ -1,0 +1,16 @@
+/** The operations on sessions themselves. */
+import type { Operation } from './lua.ts';
+
+const file = (name: string) => new URL(`./session.${name}.lua`, import.meta.url);
+
+export const sessionOperations = [
+  {
+    name: 'session.open',
+    file: file('open'),
+    keys: ['calls', 'ring', 'members', 'holds', 'epoch'],
+    args: ['id', 'ttl', 'about', 'epoch'],
+  },
+  { name: 'session.end', file: file('end'), keys: [], args: ['id'] },
+  { name: 'session.sweep', file: file('sweep'), keys: ['calls', 'ring', 'members', 'holds'], args: ['dead'] },
+  { name: 'session.members', file: file('members'), keys: ['members'], args: [] },
+] as const satisfies readonly Operation[];

@@ -1,0 +1,93 @@
+/** Those of one session who wait for one thing, first come, first served; each may give up. */
+import { Deadline } from '../deadline.ts';
+
+export interface WaitTerms<T> {
+  /** Ms; `undefined`: for ever. */
+  readonly timeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** What a time-out resolves to, or the error it rejects with. */
+  readonly onTimeout: T | Error;
+  /** Called when this waiter gave up, off the list already; what it gives back is waited for, within reason. */
+  gaveUp(): Promise<void> | undefined;
+}
+
+export interface Waiter<T, W> {
+  readonly what: W;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/** Ms that one who gave up waits to see its place gone: a healthy server needs one round trip. */
+const GRACE = 250;
+
+export class Waiters<T, W> {
+  /** In order of arrival: a Set remembers it, and forgets one in constant time. */
+  readonly #line = new Set<Waiter<T, W>>();
+
+  get size(): number {
+    return this.#line.size;
+  }
+
+  [Symbol.iterator](): Iterator<Waiter<T, W>> {
+    return this.#line.values();
+  }
+
+  /** Stands in line; settles when served, timed out, or aborted. The event loop is kept alive until then. */
+  add(what: W, { timeout, signal, onTimeout, gaveUp }: WaitTerms<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let cancelTimer = () => {};
+      const stop = () => {
+        cancelTimer();
+        signal?.removeEventListener('abort', onAbort);
+        this.#line.delete(waiter);
+      };
+      const giveUp = (settle: () => void) => {
+        stop();
+        const leaving = gaveUp();
+        if (leaving === undefined) settle();
+        else withGrace(leaving, settle);
+      };
+      const onAbort = () => giveUp(() => reject(signal?.reason));
+      const waiter: Waiter<T, W> = {
+        what,
+        resolve: (value) => {
+          stop();
+          resolve(value);
+        },
+        reject: (error) => {
+          stop();
+          reject(error);
+        },
+      };
+      this.#line.add(waiter);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      cancelTimer = Deadline.after(timeout).onExpiry(() =>
+        giveUp(() => (onTimeout instanceof Error ? reject(onTimeout) : resolve(onTimeout))),
+      );
+    });
+  }
+
+  /** Takes the first off the line. */
+  shift(): Waiter<T, W> | undefined {
+    const [first] = this.#line;
+    if (first !== undefined) this.#line.delete(first);
+    return first;
+  }
+
+  resolveAll(value: T): void {
+    for (const waiter of [...this.#line]) waiter.resolve(value);
+  }
+
+  rejectAll(error: () => unknown): void {
+    for (const waiter of [...this.#line]) waiter.reject(error());
+  }
+}
+
+function withGrace(leaving: Promise<void>, settle: () => void): void {
+  const timer = setTimeout(settle, GRACE);
+  const done = () => {
+    clearTimeout(timer);
+    settle();
+  };
+  leaving.then(done, done);
+}
