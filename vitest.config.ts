@@ -8,8 +8,11 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     pool: 'forks',
+    // Tests start threads, processes and Redis servers of their own, and time some of them: more files at once than
+    // this starve each other of processor time on a small machine.
+    maxWorkers: 2,
     execArgv: ['--conditions=@heddle/source'],
-    include: ['libs/*/src/**/*.spec.ts', 'libs/*/test/**/*.spec.ts', 'apps/*/src/**/*.spec.ts', 'apps/*/test/**/*.spec.ts', 'scripts/**/*.spec.ts', 'examples/**/*.spec.ts'],
+    include: ['{libs,apps}/*/{src,test}/**/*.spec.ts', '{scripts,examples,docs}/**/*.spec.ts'],
     testTimeout: 20_000,
     hookTimeout: 30_000,
   },
