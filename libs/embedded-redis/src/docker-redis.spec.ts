@@ -1,10 +1,7 @@
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
-import { watchForLeftovers } from '../test/private-folder.ts';
 import { dockerAnswers } from './docker-redis.ts';
 import { startRedis } from './index.ts';
-
-watchForLeftovers();
 
 describe.runIf(await dockerAnswers())('a server in a container', () => {
   it('serves in memory only, with a password, and is gone after use', async () => {

@@ -37,10 +37,12 @@ export class ServerRun {
   /** Starts the program and waits until it is ready; throws `ERR_HEDDLE_REDIS_START` with its last words if it isn't. */
   static async start(request: RunRequest): Promise<ServerRun> {
     const { binary, args, cwd, watchdog } = request;
-    // Detached: a Ctrl-C in the terminal is this process's to act on, not the server's.
     const child = spawn('/bin/sh', ['-c', GATE, 'sh', binary, ...args], {
       cwd,
+      // A Ctrl-C in the terminal is this process's to act on, not the server's.
       detached: true,
+      // Redis 7.2 and later refuse to start in a locale that the system lacks.
+      env: { ...process.env, LC_ALL: 'C' },
       stdio: 'pipe',
     });
     const log: string[] = [];
@@ -74,7 +76,13 @@ export class ServerRun {
 
   /** Sends a signal to the server and to the children that it may have forked to save. */
   signal(signal: NodeJS.Signals): void {
-    if (this.alive) process.kill(-this.pid, signal);
+    if (!this.alive) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch (error) {
+      // It ended a moment ago and 'exit' is on its way.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
   }
 
   /** Ends the process at once and waits until it is gone. */

@@ -1,33 +1,36 @@
 import { Cluster, Redis } from 'ioredis';
-import { afterEach, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { watchForLeftovers } from '../test/private-folder.ts';
-import { type RedisCluster, startCluster } from './index.ts';
+import { type RedisCluster, type RedisProcess, startCluster } from './index.ts';
 
 watchForLeftovers();
 
-const clients: (Cluster | Redis)[] = [];
-afterEach(() => {
-  for (const client of clients.splice(0)) client.disconnect();
-});
-
-function connect(group: RedisCluster): Cluster {
+/** A client of the Cluster that is disconnected with the test's other resources. */
+function connect(group: RedisCluster, until: DisposableStack): Cluster {
   const client = new Cluster([...group.startupNodes], {
     ...group.clientOptions,
     clusterRetryStrategy: () => 20,
   });
-  clients.push(client.on('error', () => {}));
+  until.defer(() => client.disconnect());
+  return client.on('error', () => {});
+}
+
+/** A client of one node. */
+function connectTo(node: RedisProcess | undefined, until: DisposableStack): Redis {
+  const client = new Redis(String(node?.url));
+  until.defer(() => client.disconnect());
   return client;
 }
 
-it('a Cluster of three masters divides the slots between them, and a killed node may come back', async () => {
+it.concurrent('a Cluster of three masters divides the slots between them, and a killed node may come back', async () => {
   await using group = await startCluster();
-  const client = connect(group);
+  using end = new DisposableStack();
+  const client = connect(group, end);
   const names = Array.from({ length: 60 }, (_, index) => `thread-${index}`);
   for (const name of names) await client.set(name, name);
   const sizes = await Promise.all(
-    group.nodes.map(async ({ url }) => {
-      const node = new Redis(url);
-      clients.push(node);
+    group.nodes.map(async (one) => {
+      const node = connectTo(one, end);
       expect(await node.cluster('INFO')).toMatch(/cluster_state:ok/);
       return node.dbsize();
     }),
@@ -42,16 +45,16 @@ it('a Cluster of three masters divides the slots between them, and a killed node
   );
 });
 
-it('a replica takes over from a killed master', async () => {
+it.concurrent('a replica takes over from a killed master', async () => {
   await using group = await startCluster({ masters: 3, replicas: 1, nodeTimeout: 500 });
+  using end = new DisposableStack();
   expect(group.nodes).toHaveLength(6);
-  const client = connect(group);
+  const client = connect(group, end);
   await client.set('shuttle', 'weft');
   const slot = await client.cluster('KEYSLOT', 'shuttle');
   const owner = Math.floor((slot * 3) / 16_384);
   await group.masters[owner]?.kill();
-  const replica = new Redis(String(group.replicas[owner]?.url));
-  clients.push(replica);
+  const replica = connectTo(group.replicas[owner], end);
   await vi.waitFor(async () => expect(await replica.info('replication')).toMatch(/role:master/), {
     timeout: 15_000,
     interval: 20,

@@ -17,7 +17,7 @@ async function promotedAfter(group: RedisSentinel, old: RedisProcess): Promise<R
   );
 }
 
-it('a replica takes over from a killed master with its data, and the old one comes back as a replica', async () => {
+it.concurrent('a replica takes over from a killed master with its data, and the old one comes back as a replica', async () => {
   await using group = await startSentinel({ replicas: 1, sentinels: 3, downAfter: 300 });
   const client = new Redis({
     ...group.clientOptions,
@@ -45,7 +45,7 @@ it('a replica takes over from a killed master with its data, and the old one com
   client.disconnect();
 });
 
-it('a Sentinel may be killed and restarted; with none left, there is nobody to name the master', async () => {
+it.concurrent('a Sentinel may be killed and restarted; with none left, there is nobody to name the master', async () => {
   await using group = await startSentinel({ sentinels: 1, name: 'loom.1', password: false });
   const [sentinel] = group.sentinels;
   await sentinel?.kill();

@@ -13,7 +13,7 @@ const SCRIPT = `
 trap '' HUP INT QUIT TERM
 pid=
 while IFS= read -r line; do pid=$line; done
-[ -n "$pid" ] && kill -s KILL -- "-$pid" 2>/dev/null
+[ -n "$pid" ] && kill -KILL "-$pid" 2>/dev/null
 rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }`;
 
 /** A shell of about 1 MB that ends a server and removes its directory when this process is no more. */
