@@ -3,27 +3,19 @@
 // and a source that does not compile must not keep anybody from installing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { pinnedNode, quietNx } from './setup.mjs';
+import { pinnedNode, program, quietNx, root } from './setup.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const require = createRequire(import.meta.url);
+const needed = [
+  pinnedNode,
+  `${root}/node_modules/typescript/package.json`,
+  `${root}/node_modules/.bin/nx`,
+  `${root}/nx.json`,
+  `${root}/libs/primitives/src/index.ts`,
+];
 
-function installed(name) {
-  try {
-    return require.resolve(`${name}/package.json`);
-  } catch {
-    return undefined;
-  }
-}
-
-const nx = installed('nx') && require.resolve('nx/bin/nx.js');
-const sources = existsSync(`${root}/libs/primitives/src/index.ts`) && existsSync(`${root}/nx.json`);
-
-if (nx && installed('typescript') && sources && existsSync(pinnedNode)) {
-  const build = spawnSync(pinnedNode, [nx, 'run-many', '-t', 'build', '--output-style=static'], {
+if (needed.every((path) => existsSync(path))) {
+  const build = spawnSync(pinnedNode, [program('nx'), 'run-many', '-t', 'build', '--output-style=static'], {
     cwd: root,
     env: quietNx(process.env),
     encoding: 'utf8',

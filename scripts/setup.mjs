@@ -1,7 +1,7 @@
 // What both commands need before they can do their work. It runs on Node 20 with nothing installed, so it is plain
 // JavaScript and imports only what Node brings along.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { delimiter, dirname, join, sep } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,11 @@ const windows = process.platform === 'win32';
 
 /** The Node that the workspace pins. npm installs it like any other package. */
 export const pinnedNode = join(root, 'node_modules', 'node', 'bin', windows ? 'node.exe' : 'node');
+
+/** The JavaScript file behind a command that an installed package brings. */
+export function program(name) {
+  return realpathSync(join(root, 'node_modules', '.bin', name));
+}
 
 /** One line on stderr: stdout belongs to the command itself. */
 export function say(line) {

@@ -9,6 +9,7 @@ import {
   ensureInstalled,
   ensureRedis,
   pinnedNode,
+  program,
   quietNx,
   root,
   run,
@@ -19,52 +20,46 @@ import {
 await ensureInstalled();
 await ensureRedis();
 
-const nx = join(root, 'node_modules', 'nx', 'bin', 'nx.js');
-const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-const env = workspaceEnv();
-
 say('checking style and types …');
-const checks = await run(
-  pinnedNode,
-  [nx, 'run-many', '-t', 'lint', 'typecheck', 'build', '--nxBail=false', '--output-style=static'],
-  { env: quietNx(env) },
-);
-if (checks.signal) await endLike(checks);
+const checks = await nx('lint', 'typecheck', 'build');
 
 say('running the tests …');
-const report = mkdtempSync(join(tmpdir(), 'heddle-test-'));
-const results = join(report, 'results.json');
-const tests = await run(
-  pinnedNode,
-  [
-    vitest,
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${results}`,
-    ...process.argv.slice(2),
-  ],
-  { env },
-);
-const { passed, failed } = count(results);
-rmSync(report, { recursive: true, force: true });
-if (tests.signal) await endLike(tests);
+const { code, passed, failed } = await vitest(process.argv.slice(2));
 
-if (checks.code !== 0) console.log('\nStyle, types or build: failed; see the top of this output.\n');
-// A failure that is no single test's (a file that does not load, an unhandled error, a check) counts as one.
-const others = (tests.code !== 0 && failed === 0 ? 1 : 0) + (checks.code !== 0 ? 1 : 0);
-console.log(`${passed} passed, ${failed + others} failed`);
-process.exit(tests.code || checks.code);
+if (checks !== 0) console.log('\nStyle, types or the build failed: see the beginning of this output.\n');
+const broken = failed + (code !== 0 && failed === 0 ? 1 : 0) + (checks !== 0 ? 1 : 0);
+console.log(`${passed} passed, ${broken} failed`);
+process.exit(code || checks);
 
-function count(path) {
+async function nx(...targets) {
+  const outcome = await run(
+    pinnedNode,
+    [program('nx'), 'run-many', '--targets', targets.join(','), '--nxBail=false', '--output-style=static'],
+    { env: quietNx(workspaceEnv()) },
+  );
+  if (outcome.signal) await endLike(outcome);
+  return outcome.code;
+}
+
+async function vitest(args) {
+  const directory = mkdtempSync(join(tmpdir(), 'heddle-test-'));
+  const tally = join(directory, 'tally.json');
+  const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'tally.mjs')}`];
   try {
-    const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(path, 'utf8'));
-    const unloaded = testResults.filter(
-      ({ status, assertionResults }) =>
-        status === 'failed' && !assertionResults.some((assertion) => assertion.status === 'failed'),
-    );
-    return { passed: numPassedTests, failed: numFailedTests + unloaded.length };
+    const outcome = await run(pinnedNode, [program('vitest'), 'run', ...reporters, ...args], {
+      env: { ...workspaceEnv(), HEDDLE_TALLY: tally },
+    });
+    if (outcome.signal) await endLike(outcome);
+    return { code: outcome.code, ...read(tally) };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function read(tally) {
+  try {
+    return JSON.parse(readFileSync(tally, 'utf8'));
   } catch {
-    return { passed: 0, failed: 0 }; // vitest itself could not run, and has said why
+    return { passed: 0, failed: 0 }; // vitest could not even begin, and has said why
   }
 }
