@@ -1,4 +1,5 @@
 /** The contracts, the errors and every local primitive. Imports nothing but Node itself. */
+export { Barrier } from './barrier/barrier.local.ts';
 export type { AnyBarrier, BarrierOptions } from './barrier/barrier.ts';
 export {
   AbandonedError,
@@ -25,9 +26,12 @@ export {
   TimeoutError,
   UnknownTaskError,
 } from './errors.ts';
+export { Event } from './event/event.local.ts';
 export type { AnyEvent } from './event/event.ts';
 export { type LogicalThread, runAs } from './identity.ts';
+export { Lock } from './lock/lock.local.ts';
 export type { AnyLock, Lease } from './lock/lock.ts';
+export type { LockOptions } from './lock/lock-options.ts';
 export type {
   AcquireOptions,
   BlockingOptions,
@@ -35,8 +39,11 @@ export type {
   MaybePromise,
   WaitOptions,
 } from './options.ts';
+export { BoundedSemaphore, Semaphore, type SemaphoreBlockingOptions } from './semaphore/semaphore.local.ts';
 export type {
   AnySemaphore,
   SemaphoreAcquireOptions,
   SemaphoreForeverOptions,
 } from './semaphore/semaphore.ts';
+export type { AttachOptions } from './sharing/makers.ts';
+export { attach, type Handle, type Shareable, share } from './sharing/share.ts';

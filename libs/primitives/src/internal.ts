@@ -6,6 +6,8 @@ export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
 export { adoptThread, currentLogicalThread } from './identity.ts';
 export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';
+export { isHandle, isShareable } from './sharing/share.ts';
+export { reportThreadEnd } from './thread/thread-end.ts';
 export { registerErrorClass } from './values/error-record.ts';
 export { fromPortable, type PortableOptions, toPortable } from './values/portable.ts';
 export { decodeText, encodeText } from './values/text.ts';

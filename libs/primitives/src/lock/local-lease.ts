@@ -47,7 +47,11 @@ export class LocalLease implements Lease {
   release(): Promise<void> {
     if (!this.#released) {
       this.#released = true;
-      this.#source.endHold(this.#token, this.#permits);
+      try {
+        this.#source.endHold(this.#token, this.#permits);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     }
     return DONE;
   }

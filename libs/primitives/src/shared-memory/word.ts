@@ -35,6 +35,8 @@ export abstract class Wish<T> {
   abstract granted(): T;
   /** What one gives whose time ran out: a value, or an exception. */
   abstract expired(): T;
+  /** Called where the caller's signal ended the wait. */
+  aborted(): void {}
 }
 
 /** Wakes up to `count` waiters of a word. */
@@ -174,7 +176,11 @@ export class WaitList {
   #watch(waiter: Waiter<unknown>, deadline: Deadline, signal: AbortSignal | undefined): void {
     if (signal === undefined && deadline.at === Number.POSITIVE_INFINITY) return;
     const stopClock = deadline.onExpiry(() => this.#expire(waiter));
-    const onAbort = () => this.#withdraw(waiter, () => waiter.reject(signal?.reason));
+    const onAbort = () =>
+      this.#withdraw(waiter, () => {
+        waiter.reject(signal?.reason);
+        waiter.wish.aborted();
+      });
     signal?.addEventListener('abort', onAbort, { once: true });
     waiter.stopWatching = () => {
       stopClock();

@@ -1,5 +1,8 @@
 /** How `attach` makes each kind of primitive out of its memory. */
+import { Barrier } from '../barrier/barrier.local.ts';
+import { Event } from '../event/event.local.ts';
 import { Lock } from '../lock/lock.local.ts';
+import { BoundedSemaphore, Semaphore } from '../semaphore/semaphore.local.ts';
 import type { Kind, Memory } from '../shared-memory/memory.ts';
 
 export interface AttachOptions {
@@ -11,4 +14,8 @@ type Maker = (memory: Memory, options: AttachOptions) => object;
 
 export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
   Lock: (memory) => new Lock(memory),
+  Semaphore: (memory) => new Semaphore(memory),
+  BoundedSemaphore: (memory) => new BoundedSemaphore(memory),
+  Event: (memory) => new Event(memory),
+  Barrier: (memory, options) => new Barrier(memory, options),
 };

@@ -1,0 +1,335 @@
+/**
+ * The semaphore between threads: the free permits and the flags of those who wait, in one shared word.
+ *
+ * `STATE`, by bits:
+ *
+ * | bits | name | set by | cleared by |
+ * |---|---|---|---|
+ * | 0 | `SLEEPERS`: blocked threads may sleep on the word, each for one permit | who goes to sleep, or slept and takes | who wakes as many as there are new permits |
+ * | 1 | `CROWD`: threads with asynchronous waiters may, or ones that wish for several | who goes to sleep | who wakes all |
+ * | 2 | `RESERVED`: only the thread in `HEIR` may take | a waiter who lost `PATIENCE` races | the heir, taking or giving up; anybody, where the heir slept on for slices |
+ * | 3–31 | the permits free | who takes, who releases | |
+ *
+ * The rules of sleeping and waking are the lock's (`lock.local.ts`), with one more: since permits may be left when a
+ * woken one has taken its own, it wakes the next. A release thus wakes no more threads than it has permits for, and
+ * those that come too early are woken one by the other.
+ *
+ * `LIMIT` is the most permits that were ever free: a wish for more could never be granted. Of a bounded semaphore it
+ * is the bound. `GRANTS` counts leases: their tokens.
+ */
+import { threadId } from 'node:worker_threads';
+import { Deadline } from '../deadline.ts';
+import { OverReleaseError, rangeError } from '../errors.ts';
+import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
+import type { Lease } from '../lock/lock.ts';
+import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
+import { type BlockingOptions, checkBlocking, checkCount, checkFunction, checkWait } from '../options.ts';
+import { addWide, compareExchange, load, store, type WideWords, type Words } from '../shared-memory/cells.ts';
+import { FIRST, FIRST_WIDE, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
+
+const GRANTS = FIRST_WIDE;
+const STATE = FIRST + 2;
+const HEIR = FIRST + 3;
+const LIMIT = FIRST + 4;
+const WORDS = 5;
+
+const SLEEPERS = 1;
+const CROWD = 2;
+const RESERVED = 4;
+const FLAGS = 7;
+const SHIFT = 3;
+/** The most permits the word has room for. */
+const MOST = 2 ** 29 - 1;
+
+/** Lost races after which permits are kept for one waiter: an event loop is slower than a blocked thread. */
+const PATIENCE = { async: 3, sync: 32 };
+
+/** What a blocking `acquireSync` takes. */
+export interface SemaphoreBlockingOptions extends BlockingOptions {
+  /** How many permits at once, all or none; 1 unless given. */
+  readonly permits?: number | undefined;
+}
+
+/** `threading.Semaphore` between the threads of one process, whose permits can be taken several at once. */
+export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
+  /** @internal */
+  readonly [MEMORY]: Memory;
+  readonly #words: Words;
+  readonly #wide: WideWords;
+  readonly #bounded: boolean;
+  #list: WaitList | undefined;
+  #door: SemaphoreDoor | undefined;
+
+  /** `permits`: how many are free at first, 0 to 536,870,911. */
+  constructor(permits?: number);
+  /** @internal The semaphore that this memory is. */
+  constructor(memory: Memory);
+  constructor(permits: number | Memory = 1) {
+    const memory = permits instanceof Memory ? permits : makeMemory('Semaphore', permits);
+    this[MEMORY] = memory;
+    this.#words = memory.words;
+    this.#wide = memory.wide();
+    this.#bounded = memory.kind === 'BoundedSemaphore';
+  }
+
+  acquire(options?: SemaphoreForeverOptions): Promise<Lease>;
+  acquire(options: SemaphoreAcquireOptions): Promise<Lease | null>;
+  acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
+    if (options === undefined && (this.#list === undefined || this.#list.empty) && this.#take(1, 0)) {
+      return Promise.resolve(this.#lease(1));
+    }
+    return this.#acquireChecked(options);
+  }
+
+  /** Takes `permits` and blocks the thread meanwhile; `false` where `timeout` ms passed first. */
+  acquireSync(options?: SemaphoreBlockingOptions): boolean {
+    if (options === undefined && this.#take(1, 0)) return true;
+    const timeout = checkBlocking(options, `${this[MEMORY].kind}.acquireSync`);
+    const permits = this.#checkPermits(options?.permits, 'acquireSync');
+    if (this.#take(permits, 0) || (timeout !== 0 && spin(() => this.#take(permits, 0)))) return true;
+    if (timeout === 0) return false;
+    const wish = this.#wish(permits, permits === 1 ? SLEEPERS : CROWD, PATIENCE.sync);
+    if (waitSync(this.#words, STATE, wish, Deadline.after(timeout))) return true;
+    this.relinquish();
+    return false;
+  }
+
+  release(n = 1): void {
+    checkCount(n, `${this[MEMORY].kind}.release(n): n`, { max: MOST });
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      const permits = (seen >>> SHIFT) + n;
+      this.#raiseLimit(permits);
+      const next = (permits << SHIFT) | (seen & RESERVED);
+      if (compareExchange(this.#words, STATE, seen, next) !== seen) continue;
+      this.#wake(seen, n);
+      this.#list?.kick();
+      return;
+    }
+  }
+
+  value(): number {
+    return load(this.#words, STATE) >>> SHIFT;
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: SemaphoreAcquireOptions): Promise<T> {
+    return useLease(this[MEMORY].label, () => this.acquire(options ?? {}), fn);
+  }
+
+  /** `with` for blocking code: `fn` is synchronous. */
+  withSync<T>(fn: () => T, options?: SemaphoreBlockingOptions): T {
+    checkFunction(fn, `${this[MEMORY].kind}.withSync(fn): fn`);
+    const permits = options?.permits;
+    if (!this.acquireSync(options)) throw notInTime(this[MEMORY].label);
+    return callSync(this[MEMORY].label, fn, () => this.release(permits));
+  }
+
+  /** @internal Permits have no owner: a lease's are its own until it gives them back. */
+  isHeld(): boolean {
+    return true;
+  }
+
+  /** @internal */
+  endHold(_token: number, permits: number): void {
+    this.release(permits);
+  }
+
+  /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
+  relinquish(): void {
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      const reserved = this.#reservedHere(seen);
+      const left = seen >>> SHIFT;
+      const next = left > 0 ? seen & ~(FLAGS & ~RESERVED) : seen | SLEEPERS;
+      const settled = reserved ? next & ~RESERVED : next;
+      if (settled !== seen && compareExchange(this.#words, STATE, seen, settled) !== seen) continue;
+      if (left > 0) this.#wake(reserved ? seen | CROWD : seen | SLEEPERS, 1);
+      return;
+    }
+  }
+
+  #acquireChecked(options: SemaphoreAcquireOptions | undefined): Promise<Lease | null> {
+    try {
+      const { timeout, signal } = checkWait(options, `${this[MEMORY].kind}.acquire`);
+      const permits = this.#checkPermits(options?.permits, 'acquire');
+      if (timeout === 0 || this.#list === undefined || this.#list.empty) {
+        if (this.#take(permits, 0)) return Promise.resolve(this.#lease(permits));
+        if (timeout === 0) return Promise.resolve(null);
+      }
+      this.#list ??= new WaitList(this.#words, STATE, this);
+      const wish = this.#wish(permits, CROWD, PATIENCE.async);
+      return this.#list.enqueue(wish, Deadline.after(timeout), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #checkPermits(permits: unknown, method: string): number {
+    if (permits === undefined) return 1;
+    const where = `${this[MEMORY].kind}.${method}: permits`;
+    const limit = Math.max(1, load(this.#words, LIMIT));
+    const checked = checkCount(permits, where);
+    if (checked <= limit) return checked;
+    throw rangeError(
+      `${where} must be at most ${limit}, all that ${this[MEMORY].label} has, not ${checked}: more are never free`,
+    );
+  }
+
+  #wish(permits: number, flag: number, patience: number): PermitsWish {
+    this.#door ??= {
+      take: (wished, mark) => this.#take(wished, mark),
+      announce: (wish) => this.#announce(wish),
+      lease: (wished) => this.#lease(wished),
+    };
+    return new PermitsWish(permits, flag, patience, this.#door);
+  }
+
+  #reservedHere(state: number): boolean {
+    return (state & RESERVED) !== 0 && load(this.#words, HEIR) === threadId;
+  }
+
+  #take(permits: number, mark: number): boolean {
+    let seen = load(this.#words, STATE);
+    while (seen >>> SHIFT >= permits) {
+      if ((seen & RESERVED) !== 0 && load(this.#words, HEIR) !== threadId) return false;
+      const next = ((seen - (permits << SHIFT)) & ~RESERVED) | mark;
+      const found = compareExchange(this.#words, STATE, seen, next);
+      if (found === seen) {
+        if (mark !== 0 || (seen & RESERVED) !== 0) this.#wakeNext();
+        return true;
+      }
+      seen = found;
+    }
+    return false;
+  }
+
+  /** Permits are left and others may sleep: wakes them, as a release would. */
+  #wakeNext(): void {
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      if (seen >>> SHIFT === 0 || (seen & (SLEEPERS | CROWD)) === 0) return;
+      if (compareExchange(this.#words, STATE, seen, seen & ~(SLEEPERS | CROWD)) !== seen) continue;
+      this.#wake(seen, 1);
+      return;
+    }
+  }
+
+  /** Wakes whoever the flags speak of, and `n` of them where each wishes for one permit. */
+  #wake(flags: number, n: number): void {
+    if ((flags & (CROWD | RESERVED)) !== 0) wakeAll(this.#words, STATE);
+    else if ((flags & SLEEPERS) !== 0) wake(this.#words, STATE, n);
+  }
+
+  /** Says in the word that somebody is about to sleep; gives the value to sleep on, `undefined` where a try may help. */
+  #announce(wish: PermitsWish): number | undefined {
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      const enough = seen >>> SHIFT >= wish.permits;
+      if (enough && ((seen & RESERVED) === 0 || this.#reservedHere(seen))) return undefined;
+      if ((seen & RESERVED) !== 0 && enough && wish.slices >= 2 && wish.seen === seen) {
+        // The heir slept through whole slices: its thread is gone, or its event loop stands still.
+        compareExchange(this.#words, STATE, seen, seen & ~RESERVED);
+        continue;
+      }
+      let next = seen | wish.flag;
+      if ((seen & RESERVED) === 0 && wish.impatient) {
+        store(this.#words, HEIR, threadId);
+        next |= RESERVED;
+      }
+      if (next !== seen && compareExchange(this.#words, STATE, seen, next) !== seen) continue;
+      wish.seen = next;
+      return next;
+    }
+  }
+
+  #raiseLimit(permits: number): void {
+    for (;;) {
+      const limit = load(this.#words, LIMIT);
+      if (permits <= limit) return;
+      const primitive = this[MEMORY].label;
+      if (this.#bounded) {
+        throw new OverReleaseError(
+          `${primitive} was released more often than acquired: ${permits} permits of ${limit}; nothing was changed`,
+          { primitive },
+        );
+      }
+      if (permits > MOST) {
+        throw rangeError(`${primitive} can't have more than ${MOST} permits; nothing was changed`);
+      }
+      if (compareExchange(this.#words, LIMIT, limit, permits) === limit) return;
+    }
+  }
+
+  #lease(permits: number): LocalLease {
+    return new LocalLease(this, Number(addWide(this.#wide, GRANTS, 1n)) + 1, permits);
+  }
+}
+
+/** `threading.BoundedSemaphore`: a release beyond the permits it was made with throws, and changes nothing. */
+export class BoundedSemaphore extends Semaphore {
+  /** `permits`: how many there are, 0 to 536,870,911. */
+  constructor(permits?: number);
+  /** @internal The semaphore that this memory is. */
+  constructor(memory: Memory);
+  constructor(permits: number | Memory = 1) {
+    super(permits instanceof Memory ? permits : makeMemory('BoundedSemaphore', permits));
+  }
+}
+
+function makeMemory(kind: Kind, permits: number): Memory {
+  checkCount(permits, `new ${kind}(permits): permits`, { min: 0, max: MOST });
+  const memory = Memory.make(kind, WORDS);
+  store(memory.words, STATE, permits << SHIFT);
+  store(memory.words, LIMIT, permits);
+  return memory;
+}
+
+/** What a wish asks of its semaphore. */
+interface SemaphoreDoor {
+  take(permits: number, mark: number): boolean;
+  announce(wish: PermitsWish): number | undefined;
+  lease(permits: number): Lease;
+}
+
+class PermitsWish extends Wish<Lease | null> {
+  readonly permits: number;
+  readonly flag: number;
+  readonly #patience: number;
+  readonly #door: SemaphoreDoor;
+  /** The value it slept on last. */
+  seen = 0;
+  #slept = false;
+
+  constructor(permits: number, flag: number, patience: number, door: SemaphoreDoor) {
+    super();
+    this.permits = permits;
+    this.flag = flag;
+    this.#patience = patience;
+    this.#door = door;
+  }
+
+  get impatient(): boolean {
+    return this.races >= this.#patience;
+  }
+
+  attempt(): number | undefined {
+    for (;;) {
+      if (this.#door.take(this.permits, this.#slept && this.flag === SLEEPERS ? SLEEPERS : 0))
+        return undefined;
+      const seen = this.#door.announce(this);
+      if (seen === undefined) continue;
+      this.#slept = true;
+      return seen;
+    }
+  }
+
+  granted(): Lease {
+    return this.#door.lease(this.permits);
+  }
+
+  expired(): null {
+    return null;
+  }
+}
