@@ -1,0 +1,113 @@
+/** Submit, map and schedule options, checked at the call. */
+import {
+  checkCount,
+  checkOptions,
+  checkTimeout,
+  rangeError,
+  show,
+  typeError,
+} from '@heddle/primitives/internal';
+import type { Backoff } from '../threads/pooled-task.ts';
+import type { ScheduleOptions, SubmitOptions } from './executor.ts';
+
+const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
+  'signal',
+  'timeout',
+  'ttl',
+  'transfer',
+  'priority',
+  'delay',
+  'dedupe',
+  'retries',
+  'backoff',
+  'holding',
+] satisfies (keyof SubmitOptions)[]);
+
+/** BullMQ's largest. */
+const LOWEST_PRIORITY = 2_097_152;
+
+export function checkSubmitOptions(options: SubmitOptions, where: string): SubmitOptions {
+  const given = checkOptions(options, where);
+  for (const key of Object.keys(given)) {
+    if (!SUBMIT_OPTIONS.has(key)) {
+      throw typeError(
+        `${where}: there is no option ${show(key)}; there are ${[...SUBMIT_OPTIONS].join(', ')}`,
+      );
+    }
+  }
+  checkTimeout(given.timeout, where);
+  checkNamed(given.ttl, where, 'ttl');
+  checkNamed(given.delay, where, 'delay');
+  if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
+    throw typeError(`${where}: signal must be an AbortSignal, not ${show(given.signal)}`);
+  }
+  if (given.priority !== undefined) {
+    checkCount(given.priority, `${where}: priority`, { min: 0, max: LOWEST_PRIORITY });
+  }
+  if (given.retries !== undefined) checkCount(given.retries, `${where}: retries`, { min: 0 });
+  if (given.backoff !== undefined) checkBackoff(given.backoff, where);
+  if (given.dedupe !== undefined && (typeof given.dedupe !== 'string' || given.dedupe === '')) {
+    throw typeError(`${where}: dedupe must be a string of 1 character or more, not ${show(given.dedupe)}`);
+  }
+  if (given.transfer !== undefined && !Array.isArray(given.transfer)) {
+    throw typeError(
+      `${where}: transfer must be an array of transferable objects, not ${show(given.transfer)}`,
+    );
+  }
+  if (given.holding !== undefined) {
+    throw typeError(
+      `${where}: holding is not built in this version; acquire inside the task`,
+      'ERR_HEDDLE_NOT_BUILT',
+    );
+  }
+  return options;
+}
+
+/** Milliseconds, 0 or more. */
+export function checkNamed(value: unknown, where: string, name: string): void {
+  if (value === undefined) return;
+  if (typeof value !== 'number')
+    throw typeError(`${where}: ${name} must be a number of ms, not ${show(value)}`);
+  if (!(value >= 0)) throw rangeError(`${where}: ${name} must be 0 or more ms, not ${value}`);
+}
+
+function checkBackoff(backoff: Backoff, where: string): void {
+  if (typeof backoff === 'number') return checkNamed(backoff, where, 'backoff');
+  const { type, delay, jitter } = checkOptions(backoff, `${where}: backoff`);
+  if (type !== 'fixed' && type !== 'exponential') {
+    throw typeError(`${where}: backoff.type must be 'fixed' or 'exponential', not ${show(type)}`);
+  }
+  if (delay === undefined) throw typeError(`${where}: backoff.delay must be a number of ms`);
+  checkNamed(delay, where, 'backoff.delay');
+  if (jitter !== undefined && !(jitter >= 0 && jitter <= 1)) {
+    throw rangeError(`${where}: backoff.jitter must be from 0 to 1, not ${show(jitter)}`);
+  }
+}
+
+/** How a schedule begins and repeats. */
+export interface CheckedSchedule {
+  /** Milliseconds until the first run. */
+  readonly delay: number;
+  readonly every: number | undefined;
+  readonly cron: string | undefined;
+}
+
+export function checkSchedule(options: ScheduleOptions | undefined, where: string): CheckedSchedule {
+  const { delay, at, every, cron } = checkOptions(options, where);
+  checkNamed(delay, where, 'delay');
+  checkNamed(every, where, 'every');
+  if (every === 0) throw rangeError(`${where}: every must be more than 0 ms`);
+  const time = at instanceof Date ? at.getTime() : at;
+  if (time !== undefined && (typeof time !== 'number' || Number.isNaN(time))) {
+    throw typeError(`${where}: at must be a Date, or ms since 1970, not ${show(at)}`);
+  }
+  if (cron !== undefined && typeof cron !== 'string') {
+    throw typeError(`${where}: cron must be a cron expression, not ${show(cron)}`);
+  }
+  if ([delay, time, cron].filter((way) => way !== undefined).length > 1) {
+    throw typeError(`${where}: delay, at and cron exclude each other; give one`);
+  }
+  if (cron !== undefined && every !== undefined)
+    throw typeError(`${where}: every and cron exclude each other; give one`);
+  return { delay: delay ?? (time === undefined ? 0 : Math.max(0, time - Date.now())), every, cron };
+}

@@ -1,0 +1,75 @@
+/** What all executors have in common: the public face, over a core that differs. */
+import { checkOptions, show, typeError } from '@heddle/primitives/internal';
+import type { Future } from '../future/future.ts';
+import { checkSubmitOptions } from './check-options.ts';
+import type {
+  AnyTasks,
+  Executor,
+  ExecutorCore,
+  MapOptions,
+  ScheduledTask,
+  ScheduleOptions,
+  ShutdownOptions,
+  SubmitOptions,
+  TaskArgs,
+  TaskInput,
+  TaskName,
+  TaskResult,
+} from './executor.ts';
+import { MapRun } from './map-run.ts';
+
+export class ExecutorFront<T = AnyTasks> implements Executor<T> {
+  readonly #core: ExecutorCore;
+  readonly #options: SubmitOptions;
+
+  constructor(core: ExecutorCore, options: SubmitOptions) {
+    this.#core = core;
+    this.#options = options;
+  }
+
+  submit<K extends TaskName<T>>(task: K, ...args: TaskArgs<T, K>): Future<TaskResult<T, K>> {
+    checkTaskName(task, 'submit');
+    const call = { task, args: args as readonly unknown[], options: this.#options, chunk: false };
+    // The module's type says what the task of that name gives.
+    return this.#core.submit(call) as Future<TaskResult<T, K>>;
+  }
+
+  with(options: SubmitOptions): Executor<T> {
+    const checked = checkSubmitOptions(options, 'Executor.with');
+    return new ExecutorFront<T>(this.#core, { ...this.#options, ...checked });
+  }
+
+  map<K extends TaskName<T>>(
+    task: K,
+    inputs: Iterable<TaskInput<T, K>> | AsyncIterable<TaskInput<T, K>>,
+    options?: MapOptions,
+  ): AsyncIterableIterator<TaskResult<T, K>> {
+    checkTaskName(task, 'map');
+    return new MapRun<TaskResult<T, K>>(this.#core, task, inputs, this.#options, options);
+  }
+
+  async schedule<K extends TaskName<T>>(
+    task: K,
+    args: TaskArgs<T, K>,
+    options: ScheduleOptions = {},
+  ): Promise<ScheduledTask> {
+    checkTaskName(task, 'schedule');
+    if (!Array.isArray(args))
+      throw typeError(`schedule: args must be an array of arguments, not ${show(args)}`);
+    return this.#core.schedule({ task, args, options: this.#options, chunk: false }, options);
+  }
+
+  async shutdown(options?: ShutdownOptions): Promise<void> {
+    const { wait = true, cancelFutures = false } = checkOptions(options, 'shutdown');
+    await this.#core.shutdown({ wait, cancelFutures });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+}
+
+function checkTaskName(task: unknown, where: string): void {
+  if (typeof task !== 'string')
+    throw typeError(`${where}: task must be the name of a task, not ${show(task)}`);
+}

@@ -1,0 +1,133 @@
+/** The contract of executors: `concurrent.futures.Executor`, on one host's threads or on those of many. */
+import type { Future } from '../future/future.ts';
+import type { Backoff } from '../threads/pooled-task.ts';
+
+/** A module whose exports are not known to the compiler: any name, any arguments. */
+export type AnyTasks = Record<string, (...args: unknown[]) => unknown>;
+
+/** The names of a task module's tasks: its function exports. `T` is `typeof import('./tasks.ts')`. */
+export type TaskName<T> = {
+  [K in keyof T]: T[K] extends (...args: never[]) => unknown ? K : never;
+}[keyof T] &
+  string;
+
+/** What a task takes. */
+export type TaskArgs<T, K extends keyof T> = T[K] extends (...args: infer A) => unknown ? A : never;
+
+/** What a task gives, its promise awaited. */
+export type TaskResult<T, K extends keyof T> = T[K] extends (...args: never[]) => infer R
+  ? Awaited<R>
+  : never;
+
+/** The one argument that `map` gives. */
+export type TaskInput<T, K extends keyof T> = TaskArgs<T, K>[0];
+
+/** How a task is to be run. An executor refuses by name (TypeError) what it cannot do. */
+export interface SubmitOptions {
+  /** Aborts the task, as `future.abort(signal.reason)` does. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds one attempt may run; then it fails with TimeoutError, and its thread is ended if it goes on. */
+  readonly timeout?: number | undefined;
+  /** Milliseconds from `submit` until it must be done; then it fails with TimeoutError, wherever it is. */
+  readonly ttl?: number | undefined;
+  /** Objects in the arguments to be moved instead of copied. ThreadPoolExecutor only. */
+  readonly transfer?: readonly object[] | undefined;
+  /** Lower runs first (0 to 2 097 152, default 0), first in first out among equals. */
+  readonly priority?: number | undefined;
+  /** Milliseconds to wait before it may run. */
+  readonly delay?: number | undefined;
+  /** While a task with this key is not done, submitting another gives the Future of that one. */
+  readonly dedupe?: string | undefined;
+  /** How often it is run again after an error or a crash of its thread (default 0). A time-out is final. */
+  readonly retries?: number | undefined;
+  /** How long to wait before each such run (default 0 ms). */
+  readonly backoff?: Backoff | undefined;
+  /** A distributed lock or semaphore to hold while it runs. */
+  readonly holding?: unknown;
+}
+
+export interface MapOptions {
+  /** Milliseconds from the call of `map` until all results must be there; then `next` rejects with TimeoutError. */
+  readonly timeout?: number | undefined;
+  /** How many inputs go in one job (default 1). More cost less each; a crash or cancellation meets them together. */
+  readonly chunksize?: number | undefined;
+  /**
+   * How many inputs may be submitted whose results have not been taken. Default: all of a plain iterable, at once;
+   * 2 × workers × chunksize of an async one, which so is never read further ahead than the workers can use.
+   */
+  readonly buffersize?: number | undefined;
+  /** Results in the order of the inputs (default), or each as it comes. */
+  readonly ordered?: boolean | undefined;
+}
+
+export interface ScheduleOptions {
+  /** Milliseconds until the first run. */
+  readonly delay?: number | undefined;
+  /** The time of the first run. */
+  readonly at?: Date | number | undefined;
+  /** Milliseconds from one run to the next; left out: it runs once. */
+  readonly every?: number | undefined;
+  /** A cron expression instead. DistributedExecutor only. */
+  readonly cron?: string | undefined;
+}
+
+/** A task that is yet to run, once or again and again. */
+export interface ScheduledTask {
+  readonly id: string;
+  /** No further run begins. True: there would have been one. */
+  cancel(): Promise<boolean>;
+}
+
+export interface ShutdownOptions {
+  /** Resolve only when all accepted tasks are done and everything is closed (default: true). */
+  readonly wait?: boolean | undefined;
+  /** Cancel the tasks that have not begun (default: false). */
+  readonly cancelFutures?: boolean | undefined;
+}
+
+export interface Executor<T = AnyTasks> extends AsyncDisposable {
+  /**
+   * Runs one of the module's tasks. Arguments are copied at the call, and so is the context: each propagating
+   * ContextVar set here is set around the task.
+   * @throws NotCloneableError where an argument cannot travel; InvalidStateError after `shutdown`. An unknown task
+   * rejects its Future with UnknownTaskError.
+   */
+  submit<K extends TaskName<T>>(task: K, ...args: TaskArgs<T, K>): Future<TaskResult<T, K>>;
+  /** The same executor, whose `submit` and `map` use these options. */
+  with(options: SubmitOptions): Executor<T>;
+  /**
+   * Calls a task with each input; gives the results. The first error ends the iteration, and so does leaving it early:
+   * what has not begun by then is cancelled.
+   */
+  map<K extends TaskName<T>>(
+    task: K,
+    inputs: Iterable<TaskInput<T, K>> | AsyncIterable<TaskInput<T, K>>,
+    options?: MapOptions,
+  ): AsyncIterableIterator<TaskResult<T, K>>;
+  /** Runs a task later, or again and again. */
+  schedule<K extends TaskName<T>>(
+    task: K,
+    args: TaskArgs<T, K>,
+    options?: ScheduleOptions,
+  ): Promise<ScheduledTask>;
+  /** Takes no new tasks and ends what belongs to the executor, once the accepted ones are done. Twice: no-op. */
+  shutdown(options?: ShutdownOptions): Promise<void>;
+}
+
+/** One submission, as the shared front passes it to the executor behind. */
+export interface Call {
+  readonly task: string;
+  readonly args: readonly unknown[];
+  readonly options: SubmitOptions;
+  /** `args` are inputs, the task is called with each; the Future is of a ChunkOutcome. */
+  readonly chunk: boolean;
+}
+
+/** What makes an executor, behind the front that all share. */
+export interface ExecutorCore {
+  /** How many tasks run at once, at a guess where that is not known. */
+  readonly parallelism: number;
+  submit(call: Call): Future<unknown>;
+  schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask>;
+  shutdown(options: { readonly wait: boolean; readonly cancelFutures: boolean }): Promise<void>;
+}

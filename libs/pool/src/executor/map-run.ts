@@ -1,0 +1,265 @@
+/** One `map`: reads inputs no further ahead than it may, submits them in chunks, gives the results back. */
+import { TimeoutError } from '@heddle/primitives';
+import {
+  checkCount,
+  checkOptions,
+  checkTimeout,
+  Deadline,
+  show,
+  typeError,
+} from '@heddle/primitives/internal';
+import { type Future, settling } from '../future/future.ts';
+import type { ChunkOutcome } from '../threads/protocol.ts';
+import { TaskQueue } from '../threads/task-queue.ts';
+import type { ExecutorCore, MapOptions, SubmitOptions } from './executor.ts';
+
+interface Waiter<R> {
+  resolve(result: IteratorResult<R>): void;
+  reject(reason: unknown): void;
+}
+
+export class MapRun<R> implements AsyncIterableIterator<R> {
+  private readonly core: ExecutorCore;
+  private readonly task: string;
+  private readonly options: SubmitOptions;
+  private readonly chunksize: number;
+  private readonly ordered: boolean;
+  /** How many chunks may be submitted whose results have not all been taken. */
+  private readonly limit: number;
+  private readonly source: Iterator<unknown> | AsyncIterator<unknown>;
+  private readonly isAsync: boolean;
+
+  /** Submitted, its results not taken yet; in order of submission. */
+  private readonly flying = new TaskQueue<Future<unknown>>();
+  private readonly live = new Set<Future<unknown>>();
+  private inFlight = 0;
+  private readonly arrived = new TaskQueue<ChunkOutcome>();
+  private current: ChunkOutcome | undefined;
+  private at = 0;
+  private exhausted = false;
+  private feeding = false;
+  private ended = false;
+  private failure: { readonly reason: unknown } | undefined;
+  /** What goes wrong with the inputs is told after the results of those before. */
+  private inputFailure: { readonly reason: unknown } | undefined;
+  private readonly waiting = new TaskQueue<Waiter<R>>();
+  private stopClock: () => void = () => {};
+
+  constructor(
+    core: ExecutorCore,
+    task: string,
+    inputs: Iterable<unknown> | AsyncIterable<unknown>,
+    options: SubmitOptions,
+    mapOptions: MapOptions | undefined,
+  ) {
+    const given = checkOptions(mapOptions, 'map');
+    const timeout = checkTimeout(given.timeout, 'map');
+    this.core = core;
+    this.task = task;
+    this.options = options;
+    this.chunksize = checkCount(given.chunksize ?? 1, 'map: chunksize');
+    this.ordered = given.ordered ?? true;
+    this.isAsync = isAsyncIterable(inputs);
+    this.source = iterate(inputs);
+    const ahead = this.isAsync ? 2 * core.parallelism * this.chunksize : Number.POSITIVE_INFINITY;
+    const buffersize =
+      given.buffersize === undefined ? ahead : checkCount(given.buffersize, 'map: buffersize');
+    this.limit = Math.max(1, Math.floor(buffersize / this.chunksize));
+    if (timeout !== undefined) {
+      const late = () => {
+        this.fail(new TimeoutError(`map: not all results were there within ${timeout} ms`));
+        this.serve();
+      };
+      this.stopClock = Deadline.after(timeout).onExpiry(late);
+    }
+    this.feed();
+    if (this.inputFailure !== undefined && !this.isAsync && this.limit === Number.POSITIVE_INFINITY) {
+      this.end();
+      throw this.inputFailure.reason; // all inputs have been read in this very call
+    }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<R>> {
+    if (this.waiting.size === 0 && this.current !== undefined && this.at < this.current.values.length) {
+      return Promise.resolve({ done: false, value: this.take(this.current) });
+    }
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+      this.serve();
+    });
+  }
+
+  async return(): Promise<IteratorResult<R>> {
+    this.end();
+    this.finish();
+    if (!this.exhausted) await this.source.return?.();
+    return { done: true, value: undefined };
+  }
+
+  private take(chunk: ChunkOutcome): R {
+    const value = chunk.values[this.at] as R;
+    this.at += 1;
+    if (this.at === chunk.values.length && chunk.error === undefined) {
+      this.current = undefined;
+      this.inFlight -= 1;
+      this.feed();
+    }
+    return value;
+  }
+
+  /** Answers those who wait with what has come. */
+  private serve(): void {
+    while (this.waiting.size > 0) {
+      if (this.failure !== undefined) this.tellFailure(this.failure.reason);
+      else if (this.ended) return this.finish();
+      else if (!this.advance()) return;
+    }
+  }
+
+  /** One step nearer to an answer; false: there is nothing to do but wait. */
+  private advance(): boolean {
+    this.current ??= this.nextChunk();
+    const chunk = this.current;
+    if (chunk !== undefined && this.at < chunk.values.length) {
+      this.waiting.shift()?.resolve({ done: false, value: this.take(chunk) });
+    } else if (chunk?.error !== undefined) this.fail(chunk.error);
+    else if (chunk !== undefined) this.skipEmpty();
+    else if (!this.exhausted || this.inFlight > 0) return false;
+    else if (this.inputFailure !== undefined) this.fail(this.inputFailure.reason);
+    else this.end();
+    return true;
+  }
+
+  private skipEmpty(): void {
+    this.current = undefined;
+    this.inFlight -= 1;
+    this.feed();
+  }
+
+  private nextChunk(): ChunkOutcome | undefined {
+    const chunk = this.arrived.shift();
+    if (chunk !== undefined) this.at = 0;
+    return chunk;
+  }
+
+  private finish(): void {
+    for (let waiter = this.waiting.shift(); waiter !== undefined; waiter = this.waiting.shift()) {
+      waiter.resolve({ done: true, value: undefined });
+    }
+  }
+
+  /** The iteration ends with an error: told once, to the first who asks; then it is over. */
+  private fail(reason: unknown): void {
+    if (this.ended) return;
+    this.end();
+    this.failure = { reason };
+  }
+
+  private tellFailure(reason: unknown): void {
+    this.failure = undefined;
+    this.waiting.shift()?.reject(reason);
+  }
+
+  private end(): void {
+    this.ended = true;
+    this.stopClock();
+    this.current = undefined;
+    while (this.arrived.shift() !== undefined);
+    for (const future of this.live) void future.cancel();
+    this.live.clear();
+  }
+
+  /** Reads and submits inputs while there is room. */
+  private feed(): void {
+    if (this.feeding || this.exhausted || this.ended) return;
+    this.feeding = true;
+    if (this.isAsync) void this.feedAsync().finally(() => this.serve());
+    else this.feedSync();
+  }
+
+  private feedSync(): void {
+    const source = this.source as Iterator<unknown>;
+    try {
+      while (!this.exhausted && this.inFlight < this.limit) {
+        const inputs: unknown[] = [];
+        while (inputs.length < this.chunksize && !this.exhausted) {
+          const read = source.next();
+          if (read.done === true) this.exhausted = true;
+          else inputs.push(read.value);
+        }
+        this.send(inputs);
+      }
+    } catch (reason) {
+      this.inputFailed(reason);
+    }
+    this.feeding = false;
+  }
+
+  private async feedAsync(): Promise<void> {
+    const source = this.source as AsyncIterator<unknown>;
+    try {
+      while (!this.exhausted && !this.ended && this.inFlight < this.limit) {
+        const inputs: unknown[] = [];
+        while (inputs.length < this.chunksize && !this.exhausted) {
+          const read = await source.next();
+          if (read.done === true) this.exhausted = true;
+          else inputs.push(read.value);
+        }
+        if (!this.ended) this.send(inputs);
+      }
+    } catch (reason) {
+      this.inputFailed(reason);
+    }
+    this.feeding = false;
+  }
+
+  private inputFailed(reason: unknown): void {
+    this.inputFailure = { reason };
+    this.exhausted = true;
+  }
+
+  private send(inputs: readonly unknown[]): void {
+    if (inputs.length === 0) return;
+    const chunk = this.chunksize > 1;
+    const future = this.core.submit({ task: this.task, args: inputs, options: this.options, chunk });
+    this.inFlight += 1;
+    this.live.add(future);
+    if (this.ordered) this.flying.push(future);
+    settling().whenDone(future, () => {
+      if (!this.live.delete(future)) return;
+      if (this.ordered) this.collectInOrder();
+      else this.arrived.push(this.outcome(future));
+      this.serve();
+    });
+  }
+
+  private collectInOrder(): void {
+    while (this.flying.first?.done() === true)
+      this.arrived.push(this.outcome(this.flying.shift() as Future<unknown>));
+  }
+
+  private outcome(future: Future<unknown>): ChunkOutcome {
+    const outcome = settling().outcome(future);
+    if (outcome === undefined) return { values: [] };
+    if (!outcome.ok) return { values: [], error: outcome.error };
+    return this.chunksize > 1 ? (outcome.value as ChunkOutcome) : { values: [outcome.value] };
+  }
+}
+
+function isAsyncIterable(inputs: unknown): inputs is AsyncIterable<unknown> {
+  return typeof (inputs as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] === 'function';
+}
+
+function iterate(
+  inputs: Iterable<unknown> | AsyncIterable<unknown>,
+): Iterator<unknown> | AsyncIterator<unknown> {
+  if (isAsyncIterable(inputs)) return inputs[Symbol.asyncIterator]();
+  if (typeof (inputs as Iterable<unknown> | null | undefined)?.[Symbol.iterator] === 'function') {
+    return inputs[Symbol.iterator]();
+  }
+  throw typeError(`map: inputs must be an iterable or an async iterable, not ${show(inputs)}`);
+}

@@ -1,0 +1,183 @@
+/** Waiting for several Futures: `concurrent.futures.wait` and `as_completed`. */
+import { TimeoutError, type WaitOptions } from '@heddle/primitives';
+import { checkOptions, checkWait, Deadline, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { Future, settling } from './future.ts';
+
+export type ReturnWhen = 'FIRST_COMPLETED' | 'FIRST_EXCEPTION' | 'ALL_COMPLETED';
+
+export interface WaitForOptions extends WaitOptions {
+  /**
+   * `FIRST_COMPLETED`: as soon as one is done or cancelled. `FIRST_EXCEPTION`: as soon as one has failed, or all are
+   * done. `ALL_COMPLETED` (the default): when all are done.
+   */
+  readonly returnWhen?: ReturnWhen | undefined;
+}
+
+export interface WaitResult<T> {
+  readonly done: Set<Future<T>>;
+  readonly notDone: Set<Future<T>>;
+}
+
+/**
+ * Waits for Futures and tells which are done. A time-out is no error: what is not done by then is in `notDone`.
+ * @throws `signal.reason` when `signal` aborts. The tasks go on in either case.
+ */
+export async function wait<T>(
+  futures: Iterable<Future<T>>,
+  options?: WaitForOptions,
+): Promise<WaitResult<T>> {
+  const { timeout, signal } = checkWait(options, 'wait');
+  const { returnWhen = 'ALL_COMPLETED' } = checkOptions(options, 'wait');
+  if (!['FIRST_COMPLETED', 'FIRST_EXCEPTION', 'ALL_COMPLETED'].includes(returnWhen)) {
+    throw rangeError(
+      `wait: returnWhen must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED, not ${show(returnWhen)}`,
+    );
+  }
+  const all = checkFutures(futures, 'wait');
+  await new Promise<void>((resolve, reject) => {
+    const watch = new Watch(all, timeout, signal);
+    const look = () => {
+      if (enough(all, returnWhen)) watch.end(resolve);
+    };
+    watch.start(look, () => watch.end(resolve), reject);
+    look();
+  });
+  const done = [...all].filter((future) => future.done());
+  return { done: new Set(done), notDone: new Set([...all].filter((future) => !future.done())) };
+}
+
+function enough<T>(futures: ReadonlySet<Future<T>>, returnWhen: ReturnWhen): boolean {
+  const all = [...futures];
+  if (all.every((future) => future.done())) return true;
+  if (returnWhen === 'FIRST_COMPLETED') return all.some((future) => future.done());
+  return returnWhen === 'FIRST_EXCEPTION' && all.some((future) => settling().failed(future));
+}
+
+/**
+ * The Futures themselves, each as it gets done; those done already come first. A Future given twice comes once.
+ * `timeout` counts from this call: when it is over before all have come, `next` rejects with TimeoutError.
+ */
+export function asCompleted<T>(
+  futures: Iterable<Future<T>>,
+  options?: WaitOptions,
+): AsyncIterableIterator<Future<T>> {
+  const { timeout, signal } = checkWait(options, 'asCompleted');
+  const all = checkFutures(futures, 'asCompleted');
+  return new Completed(all, timeout, signal);
+}
+
+function checkFutures<T>(futures: Iterable<Future<T>>, where: string): Set<Future<T>> {
+  if (typeof (futures as Iterable<Future<T>> | null)?.[Symbol.iterator] !== 'function') {
+    throw typeError(`${where}: futures must be an iterable of Futures, not ${show(futures)}`);
+  }
+  const all = new Set(futures);
+  for (const future of all) {
+    if (!(future instanceof Future)) throw typeError(`${where}: ${show(future)} is not a Future`);
+  }
+  return all;
+}
+
+/** Eyes on several Futures, a clock and a signal, all taken off together. */
+class Watch<T> {
+  private readonly futures: ReadonlySet<Future<T>>;
+  private readonly timeout: number | undefined;
+  private readonly signal: AbortSignal | undefined;
+  private readonly undo: (() => void)[] = [];
+  private ended = false;
+
+  constructor(futures: ReadonlySet<Future<T>>, timeout: number | undefined, signal: AbortSignal | undefined) {
+    this.futures = futures;
+    this.timeout = timeout;
+    this.signal = signal;
+  }
+
+  start(onDone: (future: Future<T>) => void, onTime: () => void, onAbort: (reason: unknown) => void): void {
+    for (const future of this.futures) {
+      if (!future.done()) this.undo.push(settling().whenDone(future, onDone));
+    }
+    if (this.timeout !== undefined) this.undo.push(Deadline.after(this.timeout).onExpiry(onTime));
+    const { signal } = this;
+    if (signal === undefined) return;
+    const aborted = () => this.end(() => onAbort(signal.reason));
+    signal.addEventListener('abort', aborted, { once: true });
+    this.undo.push(() => signal.removeEventListener('abort', aborted));
+  }
+
+  end(settle: () => void): void {
+    if (this.ended) return;
+    this.ended = true;
+    for (const undo of this.undo) undo();
+    settle();
+  }
+}
+
+/** Written by hand: an async generator's `yield` would await the Future and give its value instead. */
+class Completed<T> implements AsyncIterableIterator<Future<T>> {
+  private readonly ready: Future<T>[];
+  private left: number;
+  private failure: { readonly reason: unknown } | undefined;
+  private readonly waiting: { resolve(r: IteratorResult<Future<T>>): void; reject(e: unknown): void }[] = [];
+  private readonly watch: Watch<T>;
+
+  constructor(futures: ReadonlySet<Future<T>>, timeout: number | undefined, signal: AbortSignal | undefined) {
+    this.ready = [...futures].filter((future) => future.done());
+    this.left = futures.size;
+    this.watch = new Watch(futures, timeout, signal);
+    const late = () => {
+      const missing = this.left - this.ready.length;
+      this.fail(
+        new TimeoutError(`asCompleted: ${missing} of ${futures.size} futures were not done in ${timeout} ms`),
+      );
+    };
+    if (this.ready.length < futures.size) {
+      this.watch.start(
+        (future) => this.completed(future),
+        late,
+        (reason) => this.fail(reason),
+      );
+    }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Future<T>>> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+      this.serve();
+    });
+  }
+
+  async return(): Promise<IteratorResult<Future<T>>> {
+    this.left = 0;
+    this.ready.length = 0;
+    this.watch.end(() => this.serve());
+    return { done: true, value: undefined };
+  }
+
+  private completed(future: Future<T>): void {
+    this.ready.push(future);
+    if (this.ready.length === this.left) this.watch.end(() => {});
+    this.serve();
+  }
+
+  private fail(reason: unknown): void {
+    this.failure = { reason };
+    this.watch.end(() => {});
+    this.serve();
+  }
+
+  private serve(): void {
+    while (this.waiting.length > 0) {
+      const future = this.ready.shift();
+      if (future === undefined && this.left > 0 && this.failure === undefined) return;
+      const waiter = this.waiting.shift();
+      if (future !== undefined) {
+        this.left -= 1;
+        waiter?.resolve({ done: false, value: future });
+      } else if (this.failure !== undefined && this.left > 0) waiter?.reject(this.failure.reason);
+      else waiter?.resolve({ done: true, value: undefined });
+    }
+  }
+}

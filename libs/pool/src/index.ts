@@ -1,0 +1,28 @@
+/** `concurrent.futures`: executors on the threads of this process and of many hosts, their Futures, and context that travels. */
+export {
+  BrokenExecutorError,
+  CancelledError,
+  InvalidStateError,
+  NotCloneableError,
+  ThreadCrashedError,
+  TimeoutError,
+  UnknownTaskError,
+} from '@heddle/primitives';
+export { ContextVar, type ContextVarOptions } from './context/context-var.ts';
+export type {
+  AnyTasks,
+  Executor,
+  MapOptions,
+  ScheduledTask,
+  ScheduleOptions,
+  ShutdownOptions,
+  SubmitOptions,
+  TaskArgs,
+  TaskInput,
+  TaskName,
+  TaskResult,
+} from './executor/executor.ts';
+export { type TaskLog, ThreadPoolExecutor, type ThreadPoolOptions } from './executor/thread-pool.executor.ts';
+export { Future } from './future/future.ts';
+export { asCompleted, type ReturnWhen, type WaitForOptions, type WaitResult, wait } from './future/wait.ts';
+export type { Backoff } from './threads/pooled-task.ts';

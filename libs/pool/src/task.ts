@@ -1,0 +1,3 @@
+/** What a task module imports: the job it runs in. */
+export { ContextVar, type ContextVarOptions } from './context/context-var.ts';
+export { type CurrentJob, currentJob } from './threads/running-job.ts';

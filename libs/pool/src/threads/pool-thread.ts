@@ -1,0 +1,264 @@
+/** One thread, seen from the pool: what it was sent, how far ahead it may be sent more, and how it ended. */
+import { hostname } from 'node:os';
+import {
+  MessageChannel,
+  type MessagePort,
+  type ResourceLimits,
+  receiveMessageOnPort,
+  Worker,
+} from 'node:worker_threads';
+import { fromPortable, toPortable } from '@heddle/primitives/internal';
+import { Claims } from '../shared-memory/claims.ts';
+import type { PooledTask } from './pooled-task.ts';
+import {
+  BEGUN,
+  type Boot,
+  type Codec,
+  type Notice,
+  OK,
+  type Order,
+  OUTCOME_STRIDE,
+  PASSED_OVER,
+} from './protocol.ts';
+import { attach } from './sharing.ts';
+
+/** The most tasks one thread may have at a time. */
+const SLOTS = 256;
+/** A thread is sent as much work ahead as it does in this time, in ms, and never less than one task ahead. */
+const AHEAD = 0.5;
+
+export interface ThreadSettings {
+  readonly module: string;
+  readonly codec: Codec;
+  readonly concurrency: number;
+  readonly initializer: string | undefined;
+  readonly initargs: unknown;
+  readonly resourceLimits: ResourceLimits | undefined;
+}
+
+/** What a thread tells its pool. */
+export interface ThreadWatcher {
+  ready(thread: PoolThread, tasks: readonly string[]): void;
+  broken(thread: PoolThread, error: Error, stage: string): void;
+  /** Some tasks are done, or were passed over: there is room. */
+  relieved(thread: PoolThread): void;
+  finished(task: PooledTask, ok: boolean, value: unknown): void;
+  begun(task: PooledTask): void;
+  stray(error: unknown): void;
+  ended(thread: PoolThread, code: number, error: Error | undefined): void;
+}
+
+export class PoolThread {
+  readonly name: string;
+  state: 'starting' | 'ready' | 'ending' | 'ended' = 'starting';
+  /** Tasks sent and not heard of again, those taken back among them. */
+  inFlight = 0;
+  /** It has imported its module and was ready for tasks. */
+  started = false;
+  /** Aborted tasks that have not ended yet: until they have, or it is replaced, it gets nothing new. */
+  hanging = 0;
+  /** Stops the clock of its idleness. */
+  stopIdle: (() => void) | undefined;
+
+  private readonly claims = new Claims(SLOTS);
+  private readonly worker: Worker;
+  private readonly port: MessagePort;
+  private readonly watcher: ThreadWatcher;
+  private readonly concurrency: number;
+  private readonly slots: (PooledTask | undefined)[] = new Array(SLOTS).fill(undefined);
+  private readonly free: number[] = Array.from({ length: SLOTS }, (_, n) => SLOTS - 1 - n);
+  private taskNumbers: ReadonlyMap<string, number> = new Map();
+  /** Milliseconds a task took lately, on average. */
+  private pace = Number.POSITIVE_INFINITY;
+  private sent = 0;
+  private error: Error | undefined;
+
+  constructor(name: string, settings: ThreadSettings, watcher: ThreadWatcher) {
+    const { port1, port2 } = new MessageChannel();
+    this.name = name;
+    this.watcher = watcher;
+    this.concurrency = settings.concurrency;
+    this.port = port1;
+    const { module, codec, concurrency, initializer, initargs, resourceLimits } = settings;
+    const boot: Boot = {
+      port: port2,
+      claims: this.claims.memory,
+      host: hostname(),
+      ...{ module, codec, name, concurrency, initializer, initargs },
+    };
+    this.worker = new Worker(
+      new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
+      {
+        name,
+        workerData: boot,
+        transferList: [port2],
+        ...(resourceLimits === undefined ? {} : { resourceLimits }),
+      },
+    );
+    this.port.on('message', (message: unknown[] | Notice) => this.hear(message));
+    this.worker.on('error', (error: Error) => {
+      this.error = error;
+    });
+    this.worker.on('exit', (code) => this.exited(code));
+    this.port.unref();
+    this.worker.unref();
+  }
+
+  get threadId(): number {
+    return this.worker.threadId;
+  }
+
+  /** How many tasks it may be sent now. */
+  get room(): number {
+    if (this.state !== 'ready' || this.hanging > 0) return 0;
+    const ahead = Math.min(SLOTS, Math.floor(AHEAD / this.pace));
+    return Math.min(this.free.length, Math.max(this.concurrency + 1, ahead) - this.inFlight);
+  }
+
+  /** Sends tasks, all in one message. */
+  send(tasks: readonly PooledTask[]): void {
+    const batch: unknown[] = [];
+    const transfer: object[] = [];
+    for (const task of tasks) {
+      const slot = this.free.pop() as number; // `room` has counted it
+      this.slots[slot] = task;
+      this.claims.offer(slot);
+      task.place = 'sent';
+      task.thread = this;
+      task.slot = slot;
+      this.sent += 1;
+      task.sentAs = this.sent;
+      batch.push(slot, this.taskNumbers.get(task.name), task.jobId, task.args, task.extra);
+      if (task.transfer !== undefined) transfer.push(...task.transfer);
+    }
+    this.inFlight += tasks.length;
+    this.port.postMessage(batch, transfer as readonly MessagePort[]);
+  }
+
+  knows(task: string): boolean {
+    return this.taskNumbers.has(task);
+  }
+
+  /** It has begun this task and not ended it. */
+  isRunning(task: PooledTask): boolean {
+    return this.claims.isRunning(task.slot);
+  }
+
+  /** Takes a task back that it has not begun. Its slot stays in use until the thread has passed over it. */
+  revoke(task: PooledTask): boolean {
+    // What was transferred is in the thread's hands already.
+    if (!this.claims.revoke(task.slot)) return false;
+    this.slots[task.slot] = undefined;
+    return true;
+  }
+
+  /** Takes back up to `most` of the tasks it has not begun, those sent last first; not those whose arguments moved. */
+  revokeSome(most: number): PooledTask[] {
+    const taken: PooledTask[] = [];
+    const sent = this.slots.filter(
+      (task) => task !== undefined && task.transfer === undefined,
+    ) as PooledTask[];
+    sent.sort((a, b) => b.sentAs - a.sentAs);
+    for (const task of sent) {
+      if (taken.length === most) break;
+      if (this.revoke(task)) taken.push(task);
+    }
+    return taken;
+  }
+
+  abort(task: PooledTask, reason: unknown): void {
+    this.order({ abort: task.slot, reason: toPortable(reason, 'reason', { lenient: true }) });
+  }
+
+  /** Lets it end by itself, its `exit` handlers included; it has nothing left to do. */
+  close(): void {
+    this.state = 'ending';
+    this.order({ close: true });
+  }
+
+  /** Ends it now, whatever it does. */
+  async terminate(): Promise<void> {
+    if (this.state !== 'ended') this.state = 'ending';
+    await this.worker.terminate();
+  }
+
+  private order(order: Order): void {
+    this.port.postMessage(order);
+  }
+
+  private hear(message: unknown[] | Notice): void {
+    if (Array.isArray(message)) this.outcomes(message);
+    else this.notice(message);
+  }
+
+  private outcomes(batch: readonly unknown[]): void {
+    const last = batch.length - 1;
+    for (let at = 0; at < last; at += OUTCOME_STRIDE) {
+      const slot = batch[at] as number;
+      const status = batch[at + 1] as number;
+      const task = this.slots[slot];
+      if (status === BEGUN) {
+        if (task !== undefined) this.watcher.begun(task);
+        continue;
+      }
+      this.slots[slot] = undefined;
+      this.free.push(slot);
+      this.inFlight -= 1;
+      if (status !== PASSED_OVER && task !== undefined)
+        this.watcher.finished(task, status === OK, batch[at + 2]);
+    }
+    this.keepPace(batch[last] as number, last / OUTCOME_STRIDE);
+    this.watcher.relieved(this);
+  }
+
+  private keepPace(busy: number, count: number): void {
+    if (count === 0 || busy === 0) return;
+    const took = busy / count;
+    // Slower at once, quicker by and by: being too far ahead costs more than being too little.
+    this.pace = took > this.pace || this.pace === Number.POSITIVE_INFINITY ? took : (this.pace + took) / 2;
+  }
+
+  private notice(notice: Notice): void {
+    if ('ready' in notice) {
+      this.taskNumbers = new Map(notice.ready.map((name, number) => [name, number]));
+      this.started = true;
+      if (this.state === 'starting') this.state = 'ready';
+      this.watcher.ready(this, notice.ready);
+    } else if ('broken' in notice) {
+      this.watcher.broken(this, fromPortable(notice.broken) as Error, notice.stage);
+    } else if ('progress' in notice) {
+      this.slots[notice.progress]?.progressed(notice.value);
+    } else if ('log' in notice) {
+      const context = fromPortable(notice.context, { attach }) as Record<string, unknown> | undefined;
+      this.slots[notice.log]?.logged(notice.line, context);
+    } else this.watcher.stray(fromPortable(notice.stray));
+  }
+
+  /** What it said before it ended still counts. */
+  private exited(code: number): void {
+    for (
+      let left = receiveMessageOnPort(this.port);
+      left !== undefined;
+      left = receiveMessageOnPort(this.port)
+    ) {
+      this.hear(left.message);
+    }
+    this.port.close();
+    this.state = 'ended';
+    this.watcher.ended(this, code, this.error);
+  }
+
+  /** What it was sent and has not answered for. */
+  tasks(): PooledTask[] {
+    return this.slots.filter((task) => task !== undefined);
+  }
+
+  /** After its end: the tasks it had begun, and those it had not. */
+  leftovers(): { begun: PooledTask[]; untouched: PooledTask[] } {
+    const left = this.tasks();
+    return {
+      begun: left.filter((task) => this.claims.begun(task.slot)),
+      untouched: left.filter((task) => !this.claims.begun(task.slot)),
+    };
+  }
+}

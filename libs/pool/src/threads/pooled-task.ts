@@ -1,0 +1,92 @@
+/** One task in a pool's hands. */
+import type { PoolThread } from './pool-thread.ts';
+import type { TaskExtra } from './protocol.ts';
+
+/** How long to wait before a failed task is run again: that many ms, or each time twice as long. */
+export type Backoff =
+  | number
+  | {
+      readonly type: 'fixed' | 'exponential';
+      /** Milliseconds (the first time). */
+      readonly delay: number;
+      /** 0 to 1: which part of the delay is random (default 0). */
+      readonly jitter?: number | undefined;
+    };
+
+/**
+ * Where it is: `delayed` → `waiting` in the pool → `sent` to a thread (which may have begun it: the claim words tell) → `gone`.
+ * A task taken back from a thread, or one whose thread crashed and that is to be run again, is `waiting` once more.
+ */
+export type Place = 'delayed' | 'waiting' | 'sent' | 'gone';
+
+export abstract class PooledTask {
+  readonly name: string;
+  /** For the thread: a number stands for `local:<number>`. */
+  readonly jobId: number | string;
+  /** In the pool's codec. */
+  args: unknown;
+  extra: TaskExtra | undefined;
+  /** Objects in `args` to be transferred. */
+  transfer: readonly object[] | undefined;
+  /** Lower first, as in BullMQ; first in, first out among equals. */
+  readonly priority: number;
+  /** Milliseconds that one attempt may take; `undefined`: for ever. */
+  readonly timeout: number | undefined;
+  /** How often it may still be run again, after an error or a crash of its thread. */
+  retriesLeft: number;
+  readonly backoff: Backoff;
+
+  // The pool's own notes.
+  place: Place = 'waiting';
+  thread: PoolThread | undefined;
+  slot = -1;
+  sentAs = 0;
+  /** Its outcome is wanted by nobody any more: it was aborted, or has timed out. */
+  abandoned = false;
+  stopClock: (() => void) | undefined;
+
+  constructor(
+    name: string,
+    jobId: number | string,
+    args: unknown,
+    options: {
+      readonly extra?: TaskExtra | undefined;
+      readonly transfer?: readonly object[] | undefined;
+      readonly priority?: number | undefined;
+      readonly timeout?: number | undefined;
+      readonly retries?: number | undefined;
+      readonly backoff?: Backoff | undefined;
+    },
+  ) {
+    this.name = name;
+    this.jobId = jobId;
+    this.args = args;
+    this.extra = options.extra;
+    this.transfer = options.transfer;
+    this.priority = options.priority ?? 0;
+    this.timeout = options.timeout;
+    this.retriesLeft = options.retries ?? 0;
+    this.backoff = options.backoff ?? 0;
+  }
+
+  /** Makes it ready to be run once more; gives back how many ms to wait before. */
+  prepareRetry(): number {
+    this.retriesLeft -= 1;
+    const extra = this.extra ?? { attempt: 1, context: undefined, chunk: false, timed: false };
+    this.extra = { ...extra, attempt: extra.attempt + 1 };
+    if (typeof this.backoff === 'number') return this.backoff;
+    const { type, delay, jitter = 0 } = this.backoff;
+    const full = type === 'fixed' ? delay : delay * 2 ** (extra.attempt - 1);
+    return full * (1 - jitter * Math.random());
+  }
+
+  /** The thread's outcome, in the pool's codec. */
+  abstract settled(ok: boolean, value: unknown): void;
+  /** It has no outcome and will have none: its thread crashed, it took too long, the pool is broken. */
+  abstract failed(error: Error): void;
+  /** What the task told of itself while it ran. */
+  abstract progressed(value: unknown): void;
+  /** It goes back to the queue, to be run once more. */
+  abstract retried(): void;
+  abstract logged(line: string, context: Record<string, unknown> | undefined): void;
+}

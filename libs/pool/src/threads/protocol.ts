@@ -1,0 +1,65 @@
+/**
+ * What a pool and its threads say to each other. What one tick brings goes in one message each way: a flat array,
+ * because one array of five entries a task is clearly cheaper to clone than an object a task.
+ */
+import type { MessagePort } from 'node:worker_threads';
+
+/** How values are written: as portable values between threads, as text where Redis is at the other end. */
+export type Codec = 'portable' | 'text';
+
+/** What a thread is told when it starts. */
+export interface Boot {
+  readonly port: MessagePort;
+  readonly claims: SharedArrayBuffer;
+  readonly module: string;
+  readonly codec: Codec;
+  readonly name: string;
+  /** Tasks at once in this thread; more than one helps only those that wait. */
+  readonly concurrency: number;
+  readonly initializer: string | undefined;
+  /** Portable. */
+  readonly initargs: unknown;
+  /** Which machine this is, for `currentJob().host`. */
+  readonly host: string;
+}
+
+/** `slot, task, id, args, extra` of each task. */
+export const TASK_STRIDE = 5;
+
+/** What most tasks don't have. */
+export interface TaskExtra {
+  readonly attempt: number;
+  /** Propagating context variables, in the pool's codec. */
+  readonly context: unknown;
+  /** `args` is one array of inputs; the task is called with each. */
+  readonly chunk: boolean;
+  /** Tell when it begins: somebody counts its time. */
+  readonly timed: boolean;
+}
+
+/** Pool to thread, beside batches of tasks. */
+export type Order = { readonly abort: number; readonly reason: unknown } | { readonly close: true };
+
+/** `slot, status, value` of each outcome; one last entry: how many milliseconds the thread was busy with them. */
+export const OUTCOME_STRIDE = 3;
+
+export const OK = 0;
+export const FAILED = 1;
+/** Taken back before it began. */
+export const PASSED_OVER = 2;
+/** Not an outcome yet: a timed task begins. */
+export const BEGUN = 3;
+
+/** Thread to pool, beside batches of outcomes. Errors are portable in either codec. */
+export type Notice =
+  | { readonly ready: readonly string[] }
+  | { readonly broken: unknown; readonly stage: 'import' | 'initializer' }
+  | { readonly progress: number; readonly value: unknown }
+  | { readonly log: number; readonly line: string; readonly context: unknown }
+  | { readonly stray: unknown };
+
+/** A chunk's outcome: the results up to the first error, and that error. */
+export interface ChunkOutcome {
+  readonly values: readonly unknown[];
+  readonly error?: Error;
+}

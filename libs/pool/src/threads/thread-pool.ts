@@ -1,0 +1,360 @@
+/**
+ * The pool of threads under both executors; it knows of tasks and threads, and nothing of Futures or Redis.
+ *
+ * Tasks wait in the backlog; each thread is sent as many as it does in half a millisecond, at the least one more
+ * than it runs, so that it never waits for the pool. A thread with nothing to do gets half of what the fullest one
+ * has not begun. So tasks are handed out in large batches where they are quick, and one by one where they are not,
+ * and none stays behind a slow one while a thread is free.
+ */
+import {
+  BrokenExecutorError,
+  InvalidStateError,
+  ThreadCrashedError,
+  TimeoutError,
+  UnknownTaskError,
+} from '@heddle/primitives';
+import { Deadline } from '@heddle/primitives/internal';
+import { reportException } from '../future/report-exception.ts';
+import { Backlog } from './backlog.ts';
+import { PoolThread, type ThreadSettings, type ThreadWatcher } from './pool-thread.ts';
+import type { PooledTask } from './pooled-task.ts';
+
+export interface PoolSettings extends ThreadSettings {
+  readonly maxWorkers: number;
+  readonly threadNamePrefix: string;
+  /** Milliseconds a thread may be idle before it is ended; `undefined`: for ever. */
+  readonly idleTimeout: number | undefined;
+  /** Milliseconds an aborted task has to end before its thread is ended. */
+  readonly gracePeriod: number;
+}
+
+export class ThreadPool {
+  readonly settings: PoolSettings;
+  private readonly backlog = new Backlog();
+  private readonly threads = new Set<PoolThread>();
+  private readonly watcher: ThreadWatcher;
+  private tasks: readonly string[] | undefined;
+  private broken: BrokenExecutorError | undefined;
+  private closing = false;
+  /** Tasks that are in the backlog or sent, whoever may still want their outcome. */
+  private outstanding = 0;
+  private readonly delayed = new Set<PooledTask>();
+  private named = 0;
+  private dispatchPlanned = false;
+  private readonly alive = setInterval(() => {}, 2 ** 30).unref();
+  private readonly waiters: { until(): boolean; wake(error?: Error): void }[] = [];
+
+  constructor(settings: PoolSettings) {
+    this.settings = settings;
+    this.watcher = {
+      ready: (_, tasks) => this.ready(tasks),
+      broken: (_, error, stage) => this.breakDown(error, stage),
+      relieved: (thread) => this.relieved(thread),
+      finished: (task, ok, value) => this.finished(task, ok, value),
+      begun: (task) => this.begun(task),
+      stray: reportException,
+      ended: (thread, code, error) => this.ended(thread, code, error),
+    };
+  }
+
+  /** How many threads there are, and how many have something to do. */
+  get threadCount(): number {
+    return this.threads.size;
+  }
+
+  get busyCount(): number {
+    let busy = 0;
+    for (const thread of this.threads) if (thread.inFlight > 0) busy += 1;
+    return busy;
+  }
+
+  /** Starts all threads now and waits for the first. @throws BrokenExecutorError */
+  async start(): Promise<readonly string[]> {
+    while (this.threads.size < this.settings.maxWorkers) this.spawn();
+    await this.until(() => this.tasks !== undefined);
+    return this.tasks ?? [];
+  }
+
+  /** Takes a task, to be run in `delay` ms at the earliest. @throws InvalidStateError after `close`. */
+  submit(task: PooledTask, delay = 0): void {
+    if (this.closing) throw new InvalidStateError('the executor has been shut down and takes no new tasks');
+    if (this.broken !== undefined) return task.failed(this.broken);
+    if (this.tasks !== undefined && !this.tasks.includes(task.name))
+      return task.failed(this.unknown(task.name));
+    this.outstanding += 1;
+    if (this.outstanding === 1) this.alive.ref();
+    if (delay > 0) this.later(task, delay);
+    else {
+      this.backlog.push(task);
+      this.planDispatch();
+    }
+  }
+
+  private later(task: PooledTask, delay: number): void {
+    task.place = 'delayed';
+    this.delayed.add(task);
+    task.stopClock = Deadline.after(delay).onExpiry(() => {
+      this.delayed.delete(task);
+      if (this.broken !== undefined) return this.refuse(task, this.broken);
+      task.place = 'waiting';
+      this.backlog.push(task);
+      this.planDispatch();
+    });
+  }
+
+  /** Runs it once more, if it may: true. */
+  private again(task: PooledTask): boolean {
+    if (task.abandoned || task.retriesLeft === 0 || task.transfer !== undefined || this.broken !== undefined)
+      return false;
+    task.stopClock?.();
+    const delay = task.prepareRetry();
+    task.retried();
+    if (delay > 0) this.later(task, delay);
+    else this.backlog.giveBack(task);
+    return true;
+  }
+
+  /** Takes a task back that no thread has begun; true: it will never begin. */
+  cancel(task: PooledTask): boolean {
+    if (task.place === 'waiting') this.backlog.drop(task);
+    else if (task.place === 'delayed') this.delayed.delete(task);
+    else if (task.place === 'gone' || task.thread?.revoke(task) !== true) return false;
+    this.release(task);
+    return true;
+  }
+
+  /**
+   * Tells a task to end; what it gives or throws interests nobody from now on. If it has begun and not ended in
+   * `gracePeriod` ms, its thread is ended and replaced. The tasks behind it go to other threads at once.
+   */
+  abort(task: PooledTask, reason: unknown): void {
+    if (this.cancel(task) || task.place === 'gone' || task.abandoned) return;
+    const thread = task.thread as PoolThread; // it was sent, or it could have been cancelled
+    task.abandoned = true;
+    task.stopClock?.();
+    thread.hanging += 1;
+    for (const behind of thread.revokeSome(Number.POSITIVE_INFINITY)) this.backlog.giveBack(behind);
+    thread.abort(task, reason);
+    const late = () => {
+      if (task.place === 'sent') void thread.terminate();
+    };
+    task.stopClock = Deadline.after(this.settings.gracePeriod).onExpiry(late);
+    this.planDispatch();
+  }
+
+  isRunning(task: PooledTask): boolean {
+    return task.place === 'sent' && task.thread?.isRunning(task) === true;
+  }
+
+  /** All tasks that have no outcome yet, begun or not. */
+  unfinished(): PooledTask[] {
+    return [...this.delayed, ...this.backlog, ...[...this.threads].flatMap((thread) => thread.tasks())];
+  }
+
+  /** Refuses new tasks; resolves when those it has are done and the threads have ended. */
+  async close(): Promise<void> {
+    this.closing = true;
+    await this.until(() => this.outstanding === 0);
+    for (const thread of this.threads) this.closeThread(thread);
+    await this.until(() => this.threads.size === 0);
+    clearInterval(this.alive);
+  }
+
+  /** Ends all threads now. What they were running fails as it does in a crash. */
+  async terminate(): Promise<void> {
+    this.closing = true;
+    await Promise.all([...this.threads].map((thread) => thread.terminate()));
+    const ended = new InvalidStateError('the executor was terminated before the task began');
+    for (let task = this.backlog.shift(); task !== undefined; task = this.backlog.shift())
+      this.refuse(task, ended);
+    clearInterval(this.alive);
+  }
+
+  private until(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    if (this.broken !== undefined && !this.closing) return Promise.reject(this.broken);
+    return new Promise((resolve, reject) => {
+      this.alive.ref();
+      this.waiters.push({ until: done, wake: (error) => (error === undefined ? resolve() : reject(error)) });
+    });
+  }
+
+  private look(): void {
+    for (const waiter of [...this.waiters]) {
+      const failed = this.broken !== undefined && !this.closing ? this.broken : undefined;
+      if (!waiter.until() && failed === undefined) continue;
+      this.waiters.splice(this.waiters.indexOf(waiter), 1);
+      waiter.wake(waiter.until() ? undefined : failed);
+    }
+    if (this.outstanding === 0 && this.waiters.length === 0) this.alive.unref();
+  }
+
+  private planDispatch(): void {
+    if (this.dispatchPlanned) return;
+    this.dispatchPlanned = true;
+    queueMicrotask(() => {
+      this.dispatchPlanned = false;
+      this.dispatch();
+    });
+  }
+
+  /** Fills the threads, the emptiest first, and starts more while there are more tasks than threads. */
+  private dispatch(): void {
+    const wanted = Math.min(
+      this.settings.maxWorkers,
+      Math.ceil(this.outstanding / this.settings.concurrency),
+    );
+    while (this.threads.size < wanted && this.broken === undefined) this.spawn();
+    const free = [...this.threads].filter((thread) => thread.room > 0);
+    free.sort((a, b) => a.inFlight - b.inFlight);
+    for (const [index, thread] of free.entries()) {
+      this.fill(thread, Math.ceil(this.backlog.size / (free.length - index)));
+    }
+  }
+
+  private fill(thread: PoolThread, share: number): void {
+    const room = Math.min(thread.room, share);
+    if (room <= 0) return;
+    const batch: PooledTask[] = [];
+    while (batch.length < room) {
+      const task = this.backlog.shift();
+      if (task === undefined) break;
+      if (thread.knows(task.name)) batch.push(task);
+      else this.refuse(task, this.unknown(task.name));
+    }
+    if (batch.length === 0) return;
+    thread.stopIdle?.();
+    thread.send(batch);
+  }
+
+  private relieved(thread: PoolThread): void {
+    if (this.backlog.size > 0) this.fill(thread, Math.ceil(this.backlog.size / this.threads.size));
+    if (thread.inFlight > 0 || thread.state !== 'ready') return;
+    this.share(thread);
+    if (thread.inFlight === 0) this.idle(thread);
+  }
+
+  /** Gives an idle thread half of what the fullest one has not begun. */
+  private share(idle: PoolThread): void {
+    let fullest: PoolThread | undefined;
+    for (const thread of this.threads) {
+      if (thread.inFlight > Math.max(this.settings.concurrency, fullest?.inFlight ?? 0)) fullest = thread;
+    }
+    if (fullest === undefined || fullest === idle) return;
+    const taken = fullest.revokeSome(Math.ceil((fullest.inFlight - this.settings.concurrency) / 2));
+    for (const task of taken) this.backlog.giveBack(task);
+    this.fill(idle, taken.length);
+  }
+
+  private idle(thread: PoolThread): void {
+    const { idleTimeout } = this.settings;
+    if (idleTimeout === undefined || this.closing) return;
+    thread.stopIdle?.();
+    const end = () => {
+      if (thread.inFlight === 0 && thread.state === 'ready') this.closeThread(thread);
+    };
+    thread.stopIdle = Deadline.after(idleTimeout).onExpiry(end, { unref: true });
+  }
+
+  private spawn(): void {
+    this.named += 1;
+    this.threads.add(
+      new PoolThread(`${this.settings.threadNamePrefix}-${this.named}`, this.settings, this.watcher),
+    );
+  }
+
+  private ready(tasks: readonly string[]): void {
+    this.tasks = tasks;
+    this.look();
+    this.dispatch();
+    for (const thread of this.threads) {
+      if (thread.state === 'ready' && thread.inFlight === 0) this.relieved(thread);
+    }
+  }
+
+  private finished(task: PooledTask, ok: boolean, value: unknown): void {
+    if (!ok && this.again(task)) return;
+    this.release(task);
+    if (!task.abandoned) task.settled(ok, value);
+    else if (task.thread !== undefined) task.thread.hanging -= 1;
+  }
+
+  private begun(task: PooledTask): void {
+    if (task.timeout === undefined || task.abandoned) return;
+    const late = () => {
+      const error = new TimeoutError(
+        `the task ${JSON.stringify(task.name)} took longer than its ${task.timeout} ms`,
+      );
+      task.failed(error);
+      this.abort(task, error);
+    };
+    task.stopClock = Deadline.after(task.timeout).onExpiry(late);
+  }
+
+  /** The pool is done with it. */
+  private release(task: PooledTask): void {
+    task.place = 'gone';
+    task.stopClock?.();
+    this.outstanding -= 1;
+    if (this.outstanding === 0) this.look();
+  }
+
+  private refuse(task: PooledTask, error: Error): void {
+    this.release(task);
+    task.failed(error);
+  }
+
+  private unknown(name: string): UnknownTaskError {
+    const known = this.tasks ?? [];
+    const list = known.length === 0 ? 'it exports no function' : `it has ${known.join(', ')}`;
+    return new UnknownTaskError(`the task module has no task ${JSON.stringify(name)}; ${list}`, known);
+  }
+
+  private closeThread(thread: PoolThread): void {
+    thread.stopIdle?.();
+    if (thread.state === 'starting') return void thread.terminate();
+    if (thread.state !== 'ready') return;
+    thread.close();
+    const late = () => {
+      if (thread.state !== 'ended') void thread.terminate();
+    };
+    Deadline.after(this.settings.gracePeriod).onExpiry(late, { unref: true });
+  }
+
+  /** A thread that could not start: no other will, so nothing can be run any more. */
+  private breakDown(error: Error, stage: string): void {
+    const what = stage === 'import' ? `importing the task module ${this.settings.module}` : 'the initializer';
+    this.broken ??= new BrokenExecutorError(`the pool is broken: ${what} failed: ${error.message}`, {
+      cause: error,
+    });
+    for (const thread of this.threads) {
+      if (thread.inFlight === 0) void thread.terminate();
+    }
+    for (let task = this.backlog.shift(); task !== undefined; task = this.backlog.shift())
+      this.refuse(task, this.broken);
+    this.look();
+  }
+
+  private ended(thread: PoolThread, code: number, error: Error | undefined): void {
+    const started = thread.started;
+    this.threads.delete(thread);
+    thread.stopIdle?.();
+    const { begun, untouched } = thread.leftovers();
+    for (const task of untouched.reverse()) this.backlog.giveBack(task);
+    for (const task of begun) this.crashed(task, thread, code, error);
+    if (!started && !this.closing && this.broken === undefined) {
+      this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'import');
+    }
+    this.look();
+    if (this.backlog.size > 0) this.planDispatch();
+  }
+
+  private crashed(task: PooledTask, thread: PoolThread, code: number, error: Error | undefined): void {
+    if (this.again(task)) return;
+    const how = error === undefined ? `exited with code ${code}` : `ended: ${error.message}`;
+    const message = `the thread ${thread.name} ${how} while it ran the task ${JSON.stringify(task.name)}`;
+    const failure = new ThreadCrashedError(message, { cause: error });
+    if (task.abandoned) this.release(task);
+    else this.refuse(task, failure);
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * A pool's thread. It takes batches of tasks, runs them one after the other (or as many at once as it was told) and
+ * sends their outcomes back, those of one tick together.
+ *
+ * The race that decides when to send: an outcome that is held back while the next task runs may be the very thing
+ * that task waits for. So outcomes are held back only while tasks run that have always been quick so far.
+ */
+import { workerData } from 'node:worker_threads';
+import { HeddleError, runAs } from '@heddle/primitives';
+import { adoptThread, decodeText, encodeText, fromPortable, toPortable } from '@heddle/primitives/internal';
+import { captureContext, restoreContext } from '../context/context-var.ts';
+import { Claims } from '../shared-memory/claims.ts';
+import {
+  BEGUN,
+  type Boot,
+  type ChunkOutcome,
+  FAILED,
+  OK,
+  type Order,
+  PASSED_OVER,
+  TASK_STRIDE,
+  type TaskExtra,
+} from './protocol.ts';
+import { jobs, RunningJob } from './running-job.ts';
+import { attach, share } from './sharing.ts';
+import { importTasks, type Task } from './task-module.ts';
+
+/** A task is quick when it took less than this, in ms … */
+const QUICK = 0.05;
+/** … as many times in a row. */
+const QUICK_STREAK = 32;
+/** No outcome is held back longer than this while quick tasks run, in ms. */
+const HOLD = 0.25;
+
+/** A task with its record of quickness. */
+interface KnownTask {
+  readonly name: string;
+  readonly call: Task;
+  streak: number;
+}
+
+const boot = workerData as Boot;
+const { port } = boot;
+const claims = new Claims(boot.claims);
+const place = { host: boot.host, thread: boot.name };
+const text = boot.codec === 'text';
+const decode = (value: unknown) => (text ? decodeText(value as string) : fromPortable(value, { attach }));
+const encode = (value: unknown, where: string) =>
+  text ? encodeText(value, where) : toPortable(value, where, { share });
+
+let tasks: KnownTask[] = [];
+let queue: unknown[] = [];
+let head = 0;
+let running = 0;
+const runningJobs = new Map<number, RunningJob>();
+
+let outcomes: unknown[] = [];
+let sentAt = performance.now();
+let busySince: number | undefined;
+let busy = 0;
+let sendPlanned = false;
+
+const jobPort = {
+  progress: (slot: number, value: unknown) =>
+    port.postMessage({ progress: slot, value: encode(value, 'progress') }),
+  log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
+};
+
+function portableContext(): unknown {
+  return toPortable(captureContext(), 'context', { share, lenient: true });
+}
+
+function portableError(error: unknown): unknown {
+  return toPortable(error, 'error', { share, lenient: true });
+}
+
+function send(): void {
+  if (outcomes.length === 0) return;
+  const at = performance.now();
+  if (busySince !== undefined) {
+    busy += at - busySince;
+    busySince = running > 0 ? at : undefined;
+  }
+  outcomes.push(busy);
+  port.postMessage(outcomes);
+  outcomes = [];
+  busy = 0;
+  sentAt = at;
+}
+
+/** Sends when the microtasks of this turn are done: async tasks that are quick end in them. */
+function planSend(): void {
+  if (sendPlanned) return;
+  sendPlanned = true;
+  setImmediate(() => {
+    sendPlanned = false;
+    send();
+  });
+}
+
+function pump(): void {
+  while (running < boot.concurrency && head < queue.length) {
+    const slot = queue[head] as number;
+    const known = tasks[queue[head + 1] as number] as KnownTask;
+    if (outcomes.length > 0 && (known.streak < QUICK_STREAK || performance.now() - sentAt > HOLD)) send();
+    const id = queue[head + 2] as number | string;
+    const args = queue[head + 3];
+    const extra = queue[head + 4] as TaskExtra | undefined;
+    head += TASK_STRIDE;
+    if (claims.take(slot)) begin(slot, known, id, args, extra);
+    else outcomes.push(slot, PASSED_OVER, undefined);
+  }
+  if (head === queue.length && head > 0) {
+    queue = [];
+    head = 0;
+  }
+  if (outcomes.length === 0) return;
+  if (running === 0) send();
+  else planSend();
+}
+
+function begin(
+  slot: number,
+  known: KnownTask,
+  id: number | string,
+  args: unknown,
+  extra: TaskExtra | undefined,
+): void {
+  const startedAt = performance.now();
+  busySince ??= startedAt;
+  if (extra?.timed === true) {
+    outcomes.push(slot, BEGUN, undefined);
+    send();
+  }
+  const job = new RunningJob(
+    typeof id === 'number' ? `local:${id}` : id,
+    known.name,
+    extra?.attempt ?? 1,
+    place,
+    slot,
+    jobPort,
+  );
+  running += 1;
+  runningJobs.set(slot, job);
+  let value: unknown;
+  try {
+    const given = decode(args) as unknown[];
+    const context =
+      extra?.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
+    value = jobs.run(job, () =>
+      runAs(known.name, () =>
+        restoreContext(context, () =>
+          extra?.chunk === true ? runChunk(known.call, given) : known.call(...given),
+        ),
+      ),
+    );
+  } catch (error) {
+    end(slot, job, known, startedAt, FAILED, error);
+    return;
+  }
+  if (!isThenable(value)) return end(slot, job, known, startedAt, OK, value);
+  Promise.resolve(value).then(
+    (result) => {
+      end(slot, job, known, startedAt, OK, result);
+      pump();
+    },
+    (error: unknown) => {
+      end(slot, job, known, startedAt, FAILED, error);
+      pump();
+    },
+  );
+}
+
+/** Each input in turn; what has been done before the first error is kept. */
+async function runChunk(call: Task, inputs: readonly unknown[]): Promise<ChunkOutcome> {
+  const values: unknown[] = [];
+  for (const input of inputs) {
+    try {
+      const value = call(input);
+      values.push(isThenable(value) ? await value : value);
+    } catch (error) {
+      return { values, error: asError(error) };
+    }
+  }
+  return { values };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    value !== null && typeof value === 'object' && typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+function end(
+  slot: number,
+  job: RunningJob,
+  known: KnownTask,
+  startedAt: number,
+  status: number,
+  value: unknown,
+): void {
+  if (job.ended) return;
+  job.ended = true;
+  running -= 1;
+  runningJobs.delete(slot);
+  const quick = performance.now() - startedAt < QUICK;
+  known.streak = quick ? known.streak + 1 : 0;
+  try {
+    if (status === OK) outcomes.push(slot, OK, encode(value, 'result'));
+    else outcomes.push(slot, FAILED, encodeError(asError(value)));
+  } catch (error) {
+    outcomes.push(slot, FAILED, encodeError(asError(error)));
+  }
+  claims.finish(slot);
+}
+
+function encodeError(error: Error): unknown {
+  return text ? encodeText(error, 'error', { lenient: true }) : portableError(error);
+}
+
+function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  const shown = typeof thrown === 'string' ? JSON.stringify(thrown) : String(thrown);
+  return new HeddleError(
+    `the task threw something that is no Error: ${shown}`,
+    'ERR_HEDDLE_NON_ERROR_THROWN',
+    { cause: thrown },
+  );
+}
+
+function obey(order: Order): void {
+  if ('close' in order) process.exit(0);
+  runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
+}
+
+/** An error nobody awaits. Its own job fails with it where that still runs; else it is reported, and others go on. */
+function stray(error: unknown): void {
+  const job = jobs.getStore();
+  for (const [slot, live] of runningJobs) {
+    if (live !== job) continue;
+    const known = tasks.find((task) => task.name === live.task) as KnownTask;
+    end(slot, live, known, 0, FAILED, error);
+    pump();
+    return;
+  }
+  port.postMessage({ stray: portableError(error) });
+}
+
+async function start(): Promise<void> {
+  let stage: 'import' | 'initializer' = 'import';
+  try {
+    const found = await importTasks(boot.module);
+    stage = 'initializer';
+    if (boot.initializer !== undefined) await initialise(found, boot.initializer);
+    tasks = [...found].map(([name, call]) => ({ name, call, streak: 0 }));
+  } catch (error) {
+    port.postMessage({ broken: portableError(asError(error)), stage });
+    return;
+  }
+  process.on('uncaughtException', stray);
+  process.on('unhandledRejection', stray);
+  port.postMessage({ ready: tasks.map((task) => task.name) });
+}
+
+async function initialise(found: ReadonlyMap<string, Task>, name: string): Promise<void> {
+  const initializer = found.get(name);
+  if (initializer === undefined) {
+    throw new HeddleError(
+      `the task module exports no function ${JSON.stringify(name)} to be the initializer`,
+    );
+  }
+  await initializer(...(fromPortable(boot.initargs, { attach }) as unknown[]));
+}
+
+adoptThread(boot.name);
+process.on('exit', send);
+port.on('message', (message: unknown[] | Order) => {
+  if (!Array.isArray(message)) return obey(message);
+  queue = head === queue.length ? message : queue.slice(head).concat(message);
+  head = 0;
+  pump();
+});
+void start();

@@ -1,0 +1,2 @@
+exports.twice = (n) => 2 * n;
+Object.assign(exports, { ['hid' + 'den']: () => 'found' });

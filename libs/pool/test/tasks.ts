@@ -1,0 +1,122 @@
+/** Tasks for the specs: good ones, and every kind of bad one. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
+import { currentJob } from '@heddle/pool/task';
+import { TimeoutError } from '@heddle/primitives';
+import { requestId, secret } from './context.ts';
+
+export const notATask = 1;
+let initialised: string | undefined;
+let calls = 0;
+
+export function init(word: string): void {
+  initialised = `${word}-${threadId}`;
+}
+export const initialisedWith = (): string | undefined => initialised;
+export function failingInit(): void {
+  throw new Error('no licence');
+}
+export const noop = (): void => {};
+export const asyncNoop = async (): Promise<void> => {};
+export const echo = <V>(value: V): V => value;
+export const add = async (a: number, b: number): Promise<number> => a + b;
+export const square = (n: number): number => n * n;
+export const count = (): number => ++calls;
+export const thread = (): number => threadId;
+export const kind = (value: unknown): string => Object.prototype.toString.call(value);
+
+export async function nap(ms: number): Promise<number> {
+  await sleep(ms);
+  return threadId;
+}
+export function spin(ms: number): number {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return threadId;
+}
+export function spinForever(): never {
+  for (;;);
+}
+export async function untilAborted(): Promise<string> {
+  const { signal } = currentJob();
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  throw signal.reason;
+}
+
+/** Sets a word and blocks the thread until another is set. */
+export function markAndBlock(words: Int32Array, mark: number, gate: number): number {
+  Atomics.add(words, mark, 1);
+  Atomics.notify(words, mark);
+  Atomics.wait(words, gate, 0);
+  return threadId;
+}
+export function markRun(words: Int32Array, at: number): number {
+  return Atomics.add(words, at, 1) + 1;
+}
+
+export class OurError extends RangeError {
+  readonly code = 'E_OURS';
+  readonly details = { n: 1, when: new Date(0) };
+}
+export function fail(message: string): never {
+  throw new OurError(message, { cause: new TimeoutError('underneath', { primitive: 'p' }) });
+}
+export function failWithBaggage(): never {
+  throw Object.assign(new Error('kept'), { socket: () => 1 });
+}
+export function throwString(): never {
+  throw 'just text';
+}
+export async function rejectUndefined(): Promise<never> {
+  return Promise.reject(undefined);
+}
+export function exit(code: number): never {
+  process.exit(code);
+}
+export function outOfMemory(): number {
+  const hog: number[][] = [];
+  for (;;) hog.push(new Array(100_000).fill(hog.length));
+}
+export const giveFunction = (): unknown => ({ items: [{ fn: () => 1 }] });
+export function throwLater(): string {
+  setTimeout(() => {
+    throw new Error('thrown after return');
+  }, 1);
+  void Promise.reject(new Error('rejected after return'));
+  return 'returned';
+}
+export async function throwInCallback(): Promise<void> {
+  await new Promise(() => {
+    setTimeout(() => {
+      throw new Error('thrown in a callback');
+    }, 1);
+  });
+}
+/** Crashes its thread as long as the word is below `times`. */
+export function crashTimes(words: Int32Array, times: number): number {
+  if (Atomics.add(words, 0, 1) < times) process.exit(3);
+  return currentJob().attempt;
+}
+export function failTimes(words: Int32Array, times: number): number {
+  if (Atomics.add(words, 0, 1) < times) throw new Error('not yet');
+  return currentJob().attempt;
+}
+export function job(): object {
+  const { id, task, attempt, host, thread } = currentJob();
+  return { id, task, attempt, host, thread };
+}
+export const context = (): unknown => ({ requestId: requestId.get(), secret: secret.get() });
+export async function contextLater(): Promise<unknown> {
+  await sleep(1);
+  currentJob().log('looking');
+  return requestId.get();
+}
+export async function report(steps: number): Promise<string> {
+  for (let step = 1; step <= steps; step += 1) currentJob().progress({ step });
+  return 'done';
+}
+export const session = (): unknown => currentJob().session();
+export function oddSquare(n: number): number {
+  if (n % 2 === 0) throw new Error(`even: ${n}`);
+  return n * n;
+}

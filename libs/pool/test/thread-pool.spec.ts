@@ -1,0 +1,426 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  BrokenExecutorError,
+  CancelledError,
+  type Executor,
+  InvalidStateError,
+  ThreadCrashedError,
+  ThreadPoolExecutor,
+  type ThreadPoolOptions,
+} from '@heddle/pool';
+import { NotCloneableError, TimeoutError, UnknownTaskError } from '@heddle/primitives';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { requestId, secret } from './context.ts';
+import type * as tasks from './tasks.ts';
+
+const TASKS = new URL('./tasks.ts', import.meta.url);
+const open: Executor<typeof tasks>[] = [];
+
+function pool(options: ThreadPoolOptions = {}): ThreadPoolExecutor<typeof tasks> {
+  const made = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 2, gracePeriod: 100, ...options });
+  open.push(made);
+  return made;
+}
+
+function words(count = 8): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(count * 4));
+}
+
+/** Resolves when a thread has set the word. */
+async function marked(memory: Int32Array, at: number, value = 1): Promise<void> {
+  await vi.waitFor(() => expect(Atomics.load(memory, at)).toBe(value), { timeout: 10_000, interval: 2 });
+}
+
+function openGate(memory: Int32Array, at: number): void {
+  Atomics.store(memory, at, 1);
+  Atomics.notify(memory, at);
+}
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((executor) => executor.shutdown({ cancelFutures: true })));
+});
+
+describe('a ThreadPoolExecutor', () => {
+  it('runs tasks in threads that are not this one, by name', async () => {
+    const executor = pool();
+    expect(await executor.submit('add', 1, 2)).toBe(3);
+    expect(await executor.submit('thread')).toBeGreaterThan(0);
+  });
+
+  it('starts threads as there are tasks for them, up to maxWorkers, and uses all of them', async () => {
+    const executor = pool({ maxWorkers: 3 });
+    const memory = words();
+    const blocked = [0, 1, 2, 3, 4, 5].map(() => executor.submit('markAndBlock', memory, 0, 1));
+    await marked(memory, 0, 3);
+    openGate(memory, 1);
+    expect(new Set(await Promise.all(blocked)).size).toBeLessThanOrEqual(3);
+  });
+
+  it('imports the module once in each thread, and calls the initializer there first', async () => {
+    const executor = pool({ maxWorkers: 1, initializer: 'init', initargs: ['hi'] });
+    const counts = await Promise.all([1, 2, 3].map(() => executor.submit('count')));
+    expect(counts).toEqual([1, 2, 3]);
+    expect(await executor.submit('initialisedWith')).toBe(`hi-${await executor.submit('thread')}`);
+  });
+
+  it('names its threads and tells the task where it is', async () => {
+    const executor = pool({ threadNamePrefix: 'loom' });
+    const future = executor.submit('job');
+    expect(await future).toMatchObject({ id: future.id, task: 'job', attempt: 1, thread: 'loom-1' });
+  });
+
+  it('refuses an unknown task with the list of known ones, before and after the module is loaded', async () => {
+    const executor = pool() as unknown as Executor;
+    for (let round = 0; round < 2; round += 1) {
+      const error = await executor.submit('nonesuch').exception();
+      expect(error).toBeInstanceOf(UnknownTaskError);
+      expect((error as UnknownTaskError).known).toContain('add');
+      expect((error as UnknownTaskError).known).not.toContain('notATask');
+    }
+  });
+
+  it('keeps an error: class, name, message, stack, cause and own fields', async () => {
+    const error = (await pool().submit('fail', 'oh').exception()) as RangeError & {
+      details: object;
+      code: string;
+    };
+    expect(error).toBeInstanceOf(RangeError);
+    expect([error.name, error.message, error.code]).toEqual(['OurError', 'oh', 'E_OURS']);
+    expect(error.stack).toContain('tasks.ts');
+    expect(error.details).toEqual({ n: 1, when: new Date(0) });
+    expect(error.cause).toBeInstanceOf(TimeoutError);
+  });
+
+  it('delivers an error whose fields cannot travel, with what can', async () => {
+    const error = await pool().submit('failWithBaggage').exception();
+    expect(error).toMatchObject({ message: 'kept', socket: expect.any(NotCloneableError) });
+  });
+
+  it('makes an error of what is thrown and is none', async () => {
+    expect(await pool().submit('throwString').exception()).toMatchObject({ cause: 'just text' });
+    expect(await pool().submit('rejectUndefined').exception()).toBeInstanceOf(Error);
+  });
+
+  it('refuses arguments that cannot travel at the call, and results by failing their task', async () => {
+    const executor = pool();
+    const bad = { items: [1, 2, 3, { fn: () => 1 }] };
+    expect(() => executor.submit('echo', bad)).toThrow(
+      expect.objectContaining({ path: 'args[0].items[3].fn' }),
+    );
+    const error = await executor.submit('giveFunction').exception();
+    expect(error).toBeInstanceOf(NotCloneableError);
+    expect(error).toMatchObject({ path: 'result.items[0].fn' });
+  });
+
+  it('copies arguments at the call, moves what is to be transferred, shares shared memory', async () => {
+    const executor = pool();
+    const list = [1];
+    const echoed = executor.submit('echo', list);
+    list.push(2);
+    expect(await echoed).toEqual([1]);
+    const bytes = new Uint8Array([1, 2, 3]);
+    const moved = executor.with({ transfer: [bytes.buffer] }).submit('echo', { bytes });
+    expect(bytes.byteLength).toBe(0);
+    expect(await moved).toEqual({ bytes: new Uint8Array([1, 2, 3]) });
+    const memory = words();
+    await executor.submit('markRun', memory, 2);
+    expect(memory[2]).toBe(1);
+  });
+
+  it('brings propagating context variables to the task, through its awaits, and no others', async () => {
+    const lines: unknown[] = [];
+    const executor = pool({ onLog: (entry) => lines.push([entry.line, entry.context]) });
+    const [seen, later] = requestId.run('r1', () =>
+      secret.run('s', () => [executor.submit('context'), executor.submit('contextLater')]),
+    );
+    expect(await seen).toEqual({ requestId: 'r1', secret: undefined });
+    expect(await later).toBe('r1');
+    expect(await executor.submit('contextLater')).toBe('none');
+    expect(lines).toEqual([
+      ['looking', { requestId: 'r1' }],
+      ['looking', {}],
+    ]);
+  });
+
+  it('passes progress on while the task runs', async () => {
+    const future = pool().submit('report', 3);
+    const steps: unknown[] = [];
+    for await (const step of future.progress) steps.push(step);
+    expect(steps).toEqual([{ step: 1 }, { step: 2 }, { step: 3 }]);
+    expect(await future).toBe('done');
+  });
+
+  it('says that sessions do not reach threads', async () => {
+    expect(await pool().submit('session').exception()).toMatchObject({ code: 'ERR_HEDDLE_NOT_BUILT' });
+  });
+
+  it('runs what has the lowest priority number first', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const memory = words();
+    const first = executor.submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    const order: number[] = [];
+    const ahead = executor.submit('noop'); // one task is sent ahead of its turn
+    await Promise.resolve();
+    const all = [5, 1, 3].map((priority) => {
+      const future = executor.with({ priority }).submit('noop');
+      future.addDoneCallback(() => order.push(priority));
+      return future;
+    });
+    openGate(memory, 1);
+    await Promise.all([first, ahead, ...all]);
+    expect(order).toEqual([1, 3, 5]);
+  });
+
+  it('gives the Future of the task that is not done yet to who submits the same key', async () => {
+    const executor = pool();
+    const once = executor.with({ dedupe: 'key' });
+    const future = once.submit('nap', 5);
+    expect(once.submit('nap', 5)).toBe(future);
+    await future;
+    expect(once.submit('nap', 5)).not.toBe(future);
+  });
+
+  it('waits with a delayed task, which can be cancelled meanwhile', async () => {
+    const executor = pool();
+    const started = performance.now();
+    const cancelled = executor.with({ delay: 60_000 }).submit('noop');
+    await executor.with({ delay: 30 }).submit('noop');
+    expect(performance.now() - started).toBeGreaterThanOrEqual(29);
+    expect(await cancelled.cancel()).toBe(true);
+  });
+
+  it('runs a scheduled task again and again until it is cancelled', async () => {
+    const executor = pool();
+    const memory = words();
+    const schedule = await executor.schedule('markRun', [memory, 0], { every: 5 });
+    await vi.waitFor(() => expect(Atomics.load(memory, 0)).toBeGreaterThan(2));
+    expect(await schedule.cancel()).toBe(true);
+    expect(await schedule.cancel()).toBe(false);
+    await expect(executor.schedule('noop', [], { cron: '* * * * *' })).rejects.toThrow(/DistributedExecutor/);
+  });
+});
+
+describe('cancelling', () => {
+  it('takes back what no thread has begun, even what lies behind a task that hangs, and nothing else', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const memory = words();
+    const running = executor.submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    const waiting = [2, 3, 4].map((at) => executor.submit('markRun', memory, at));
+    await Promise.resolve();
+    expect([running.running(), waiting[0]?.running()]).toEqual([true, false]);
+    expect(await running.cancel()).toBe(false);
+    expect(await Promise.all(waiting.map((future) => future.cancel()))).toEqual([true, true, true]);
+    expect(waiting.map((future) => [future.done(), future.cancelled()])).toEqual(Array(3).fill([true, true]));
+    await expect(waiting[0]).rejects.toThrow(CancelledError);
+    await expect(waiting[0]?.exception()).rejects.toThrow(CancelledError);
+    openGate(memory, 1);
+    await running;
+    await executor.submit('noop');
+    expect([...memory.slice(2, 5)]).toEqual([0, 0, 0]);
+    expect(await running.cancel()).toBe(false);
+  });
+
+  it('aborts a running task through its signal; the Future ends at once, with the reason', async () => {
+    const executor = pool();
+    const future = executor.submit('untilAborted');
+    await vi.waitFor(() => expect(future.running()).toBe(true));
+    expect(await future.abort(new Error('enough'))).toBe(true);
+    expect(future.cancelled()).toBe(true);
+    await expect(future).rejects.toMatchObject({ name: 'CancelledError', cause: { message: 'enough' } });
+    expect(await future.abort()).toBe(false);
+  });
+
+  it('ends the thread of an aborted task that goes on, and no other task is hurt', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const future = executor.submit('spinForever');
+    await vi.waitFor(() => expect(future.running()).toBe(true));
+    const behind = executor.submit('add', 1, 1);
+    await Promise.resolve();
+    await future.abort();
+    expect(await behind).toBe(2);
+  });
+
+  it('aborts by a signal given to with(), before and while the task runs, and leaves no listener', async () => {
+    const executor = pool();
+    const controller = new AbortController();
+    const future = executor.with({ signal: controller.signal }).submit('untilAborted');
+    await vi.waitFor(() => expect(future.running()).toBe(true));
+    controller.abort('stop');
+    await expect(future).rejects.toMatchObject({ cause: 'stop' });
+    const late = executor.with({ signal: controller.signal }).submit('noop');
+    expect(late.cancelled()).toBe(true);
+  });
+
+  it('fails a task that takes longer than its time, and one not done within its ttl', async () => {
+    const executor = pool({ maxWorkers: 1, taskTimeout: 20 });
+    const [spun, behind] = [executor.submit('spinForever'), executor.submit('add', 1, 2)];
+    await expect(spun).rejects.toThrow(TimeoutError);
+    expect(await behind).toBe(3);
+    const memory = words();
+    const blocking = executor.with({ timeout: 60_000 }).submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    await expect(executor.with({ ttl: 10 }).submit('markRun', memory, 2)).rejects.toThrow(/ttl/);
+    openGate(memory, 1);
+    await blocking;
+    await executor.submit('noop');
+    expect(memory[2]).toBe(0);
+  });
+});
+
+describe('bad work hurts itself only', () => {
+  it.each([
+    ['exits', 'exit' as const, [7], /exited with code 7/],
+    ['runs out of memory', 'outOfMemory' as const, [], /memory/],
+  ])(
+    'a task that %s fails; the thread is replaced, tasks before and behind it are not harmed',
+    async (_, task, args, message) => {
+      const executor = pool({ maxWorkers: 1, resourceLimits: { maxOldGenerationSizeMb: 24 } });
+      const before = [1, 2, 3].map((n) => executor.submit('square', n));
+      const bad = (executor as unknown as Executor).submit(task, ...args);
+      const behind = [4, 5, 6].map((n) => executor.submit('square', n));
+      const error = await bad.exception();
+      expect(error).toBeInstanceOf(ThreadCrashedError);
+      expect(error?.message).toMatch(message);
+      expect(await Promise.all([...before, ...behind])).toEqual([1, 4, 9, 16, 25, 36]);
+    },
+  );
+
+  it('runs a task again whose thread crashed, or that failed, as often as was asked for', async () => {
+    const executor = pool({ retries: 2 });
+    expect(await executor.submit('crashTimes', words(), 2)).toBe(3);
+    expect(await executor.submit('failTimes', words(), 2)).toBe(3);
+    await expect(executor.submit('crashTimes', words(), 3)).rejects.toThrow(ThreadCrashedError);
+    await expect(executor.with({ retries: 0 }).submit('failTimes', words(), 1)).rejects.toThrow('not yet');
+    const backoff = { type: 'exponential', delay: 5, jitter: 0.5 } as const;
+    expect(await executor.with({ backoff }).submit('failTimes', words(), 2)).toBe(3);
+  });
+
+  it('reports what is thrown after a task has returned, and the thread goes on', async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error) => warnings.push(warning);
+    process.on('warning', listen);
+    try {
+      const executor = pool({ maxWorkers: 1 });
+      expect(await executor.submit('throwLater')).toBe('returned');
+      await vi.waitFor(() =>
+        expect(warnings.map((w) => w.message).sort()).toEqual([
+          'rejected after return',
+          'thrown after return',
+        ]),
+      );
+      expect(await executor.submit('count')).toBe(1);
+    } finally {
+      process.off('warning', listen);
+    }
+  });
+
+  it('fails a running task with what one of its callbacks throws', async () => {
+    await expect(pool().submit('throwInCallback')).rejects.toThrow('thrown in a callback');
+  });
+
+  it('gives what lies behind a slow task to a thread that is free', async () => {
+    const executor = pool({ maxWorkers: 2 });
+    await Promise.all(Array.from({ length: 2000 }, () => executor.submit('noop'))); // threads are far ahead now
+    const memory = words();
+    const slow = executor.submit('markAndBlock', memory, 0, 1);
+    const quick = Array.from({ length: 500 }, (_, n) => executor.submit('square', n));
+    expect((await Promise.all(quick)).at(-1)).toBe(499 * 499);
+    expect(slow.done()).toBe(false);
+    openGate(memory, 1);
+    await slow;
+  });
+});
+
+describe('a pool that cannot start', () => {
+  const broken = (module: string) =>
+    new ThreadPoolExecutor(new URL(module, import.meta.url), { maxWorkers: 2 });
+
+  it.each([
+    ['throws on import', './broken.ts', /broken on purpose/],
+    ['does not exist', './missing.ts', /missing\.ts/],
+    ['exits on import', './exits.ts', /code 9/],
+  ])('a module that %s breaks it for all tasks, with the reason', async (_, module, reason) => {
+    const executor = broken(module);
+    const errors = await Promise.all([executor.submit('a').exception(), executor.submit('b').exception()]);
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(BrokenExecutorError);
+      expect(error?.message).toMatch(reason);
+    }
+    expect(await executor.submit('c').exception()).toBeInstanceOf(BrokenExecutorError);
+    await executor.shutdown();
+  });
+
+  it('so does a failing initializer', async () => {
+    const executor = pool({ initializer: 'failingInit' });
+    const error = await executor.submit('noop').exception();
+    expect(error).toBeInstanceOf(BrokenExecutorError);
+    expect(error?.cause).toMatchObject({ message: 'no licence' });
+  });
+
+  it('takes CommonJS modules too', async () => {
+    await using executor = broken('./common.cjs');
+    expect(await executor.submit('twice', 4)).toBe(8);
+    expect(await executor.submit('hidden')).toBe('found');
+  });
+});
+
+describe('shutdown', () => {
+  it('finishes what was accepted and refuses what comes after', async () => {
+    const executor = pool();
+    const futures = Array.from({ length: 100 }, (_, n) => executor.submit('square', n));
+    await executor.shutdown();
+    expect(futures.every((future) => future.done())).toBe(true);
+    expect(() => executor.submit('noop')).toThrow(InvalidStateError);
+    await executor.shutdown();
+  });
+
+  it('cancels what has not begun, where that is asked for', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const memory = words();
+    const running = executor.submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    const waiting = [1, 2, 3].map(() => executor.submit('noop'));
+    await executor.shutdown({ wait: false, cancelFutures: true });
+    await vi.waitFor(() => expect(waiting.every((future) => future.cancelled())).toBe(true));
+    openGate(memory, 1);
+    expect(await running).toBeGreaterThan(0);
+    await executor.shutdown();
+  });
+
+  it('ends idle threads after idleTimeout and starts others when there is work again', async () => {
+    const executor = pool({ maxWorkers: 1, idleTimeout: 5 });
+    const first = await executor.submit('thread');
+    await sleep(5);
+    await vi.waitFor(async () => expect(await executor.submit('thread')).not.toBe(first), { interval: 50 });
+  });
+});
+
+describe('bad arguments', () => {
+  it.each<[string, () => unknown, RegExp]>([
+    ['a path', () => new ThreadPoolExecutor('./tasks.ts' as unknown as URL), /must be a URL/],
+    ['no worker', () => pool({ maxWorkers: 0 }), /maxWorkers/],
+    ['an unknown option', () => pool({ workers: 2 } as ThreadPoolOptions), /no option "workers"/],
+    ['a negative time', () => pool({ taskTimeout: -1 }), /taskTimeout/],
+    ['NaN', () => pool().with({ delay: Number.NaN }), /delay/],
+    ['an unknown submit option', () => pool().with({ prio: 1 } as object), /no option "prio"/],
+    ['what is not built', () => pool().with({ holding: {} }), /not built/],
+    ['a task that is no name', () => pool().submit(1 as unknown as 'noop'), /name of a task/],
+    ['inputs that are none', () => pool().map('square', 5 as unknown as number[]), /iterable/],
+    ['no chunk', () => pool().map('square', [1], { chunksize: 0 }), /chunksize/],
+  ])('%s', (_, act, message) => {
+    const error = (() => {
+      try {
+        act();
+      } catch (caught) {
+        return caught;
+      }
+      return undefined;
+    })();
+    expect(error).toMatchObject({
+      message: expect.stringMatching(message),
+      code: expect.stringMatching(/^ERR_HEDDLE_/),
+    });
+  });
+});
