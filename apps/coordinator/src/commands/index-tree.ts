@@ -1,0 +1,219 @@
+/** `heddle index DIR`: hashes and counts a directory tree with a fleet of worker processes. */
+import { randomBytes } from 'node:crypto';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
+import { connect } from '@heddle/primitives/distributed';
+import {
+  addFlags,
+  CommandFailure,
+  exitCode,
+  exitCodeOfSignal,
+  readSettings,
+  watchSignals,
+} from '@heddle/worker/command';
+import { Command } from 'commander';
+import { Crew } from '../crew/crew.ts';
+import { compareCounts } from '../indexer/compare.ts';
+import { showPath } from '../indexer/entry.ts';
+import { paceOf } from '../indexer/pace.ts';
+import { type Progress, showProgress } from '../indexer/progress.ts';
+import { recount } from '../indexer/recount.ts';
+import { type IndexResult, printable, showResult, writeResult } from '../indexer/result.ts';
+import { runId } from '../indexer/run-id.ts';
+import { IndexRun, type RunOutcome } from '../indexer/run-index.ts';
+import { summarise } from '../indexer/summary.ts';
+import { version } from '../version.ts';
+import { type IndexSettings, indexSettings } from './index-settings.ts';
+import { findPlaces, type Places } from './places.ts';
+
+const epilogue = `
+Hashes every file of DIR (default: .) and counts its words, in worker threads of at least one other process, and
+writes word frequencies, duplicate files and sizes by type. What can't be read, is no file, or changes meanwhile is
+counted and reported; links are not followed.
+
+Exit codes: 0 done; 1 failed, or --verify found a difference; 2 wrong settings; 66 DIR or the place of --out can't be
+used; 69 no Redis; 77 Redis refused; 130 after Ctrl-C (128 + signal).`;
+
+/** How many lines of differences and of changed files are shown. */
+const linesShown = 20;
+
+/** The command `heddle index`. */
+export function indexCommand(): Command {
+  const command = new Command('index')
+    .summary('index a directory tree with a fleet of worker processes')
+    .description('Indexes a directory tree with a fleet of worker processes.')
+    .argument('[DIR]', 'the tree', '.')
+    .addHelpText('after', epilogue)
+    .action(async (dir: string, flags: Record<string, unknown>) => {
+      const settings = readSettings(indexSettings, { flags, env: process.env });
+      const run = randomBytes(4).toString('hex');
+      process.exitCode = await runId.run(run, () => indexTree(dir, settings, run));
+    });
+  return addFlags(command, indexSettings, { withFile: true });
+}
+
+async function indexTree(dir: string, settings: IndexSettings, run: string): Promise<number> {
+  const places = findPlaces(dir, settings.out);
+  using signals = watchSignals();
+  try {
+    return await indexAndShow(places, settings, run, signals.stop);
+  } catch (error) {
+    if (signals.received === undefined) throw error;
+    process.stderr.write(`heddle: ended by ${signals.received}\n`);
+    return exitCodeOfSignal(signals.received);
+  }
+}
+
+async function indexAndShow(
+  places: Places,
+  settings: IndexSettings,
+  run: string,
+  stop: AbortSignal,
+): Promise<number> {
+  const started = new Date();
+  const { outcome, replaced } = await runFleet(places, settings, run, stop);
+  const result = resultOf(outcome, { run, places, started, replaced });
+  writeResult(places.out, result);
+  process.stdout.write(`${showResult(result)}\n`);
+  const pids = new Set(outcome.work.map(({ pid }) => pid)).size;
+  process.stdout.write(
+    `Run ${run}: ${result.seconds} s, ${outcome.work.length} batches on ${pids} processes; written to ${settings.out}\n`,
+  );
+  return settings.verify ? verify(places, outcome, started, stop) : exitCode.ok;
+}
+
+async function runFleet(
+  places: Places,
+  settings: IndexSettings,
+  run: string,
+  stop: AbortSignal,
+): Promise<{ readonly outcome: RunOutcome; readonly replaced: number }> {
+  await using redis = await openRedis(settings.redis);
+  stop.throwIfAborted();
+  using progress = showProgress(process.stderr, 'index');
+  const { namespace, queue = settings.workers === 0 ? 'index' : `index-${run}` } = settings;
+  const logger = { warn: progress.say, error: progress.say };
+  await using session = await connect(redis.url, { namespace, name: `index ${run}`, logger });
+  stop.throwIfAborted();
+  const crew = new Crew(
+    crewOptions({ ...settings, queue, redis: redis.url }, progress, () => indexing.workerDied()),
+  );
+  const indexing = new IndexRun({
+    ...{ session, redisUrl: redis.url, namespace, queue, run, progress, signal: stop },
+    ...{ root: places.root, exclude: places.exclude, top: settings.top, keepAll: settings.verify },
+    limits: { files: settings.batchFiles, bytes: settings.batchBytes },
+    openFiles: settings.openFiles,
+    threads: Math.max(1, settings.workers) * settings.threads,
+    crewReady: crew.start(),
+    crewFailed: crew.failed,
+  });
+  try {
+    return { outcome: await indexing.run(), replaced: crew.replaced };
+  } finally {
+    await crew.end();
+  }
+}
+
+/** Where the settings name none, `$REDIS_URL` or a private server for the run. */
+async function openRedis(url: string | undefined): Promise<EmbeddedRedis> {
+  try {
+    return await startRedis(url === undefined ? {} : { url });
+  } catch (error) {
+    throw new CommandFailure(error instanceof Error ? error.message : String(error), exitCode.unavailable);
+  }
+}
+
+type CrewSettings = IndexSettings & { readonly queue: string; readonly redis: string };
+
+function crewOptions(settings: CrewSettings, progress: Progress, onDeath: () => Promise<void>) {
+  const { workers, threads, queue, namespace, gracePeriod, logLevel, logFormat, redis } = settings;
+  const format = logFormat === 'auto' && process.stderr.isTTY ? 'pretty' : logFormat;
+  const flags = {
+    ...{ queue, threads, namespace },
+    tasks: tasksModule(),
+    'grace-period': gracePeriod,
+    'log-level': logLevel,
+    'log-format': format,
+    // A short life after the last sign of it: jobs of a killed worker are soon done by another.
+    ttl: 3_000,
+  };
+  return {
+    workers,
+    flags: Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]),
+    // Not among the flags: the URL may hold a password, and everybody sees the flags of every process.
+    env: { HEDDLE_REDIS: redis },
+    gracePeriod,
+    onLine: (line: string) => progress.say(line),
+    onReplaced: (pid: number, how: string) => {
+      progress.say(`run ${runId.get()}: worker ${pid} ended with ${how}; another takes its place`);
+      void onDeath();
+    },
+  };
+}
+
+/** The module that worker threads run, as source or as built, like this file. */
+export function tasksModule(): string {
+  const name = import.meta.url.endsWith('.ts') ? '../indexer/tasks.ts' : '../indexer/tasks.js';
+  return fileURLToPath(new URL(name, import.meta.url));
+}
+
+interface RunFacts {
+  readonly run: string;
+  readonly places: Places;
+  readonly started: Date;
+  readonly replaced: number;
+}
+
+function resultOf(outcome: RunOutcome, { run, places, started, replaced }: RunFacts): IndexResult {
+  const { entries, work, shared, token, rounds } = outcome;
+  return {
+    run,
+    version,
+    root: showPath(places.root),
+    started: started.toISOString(),
+    seconds: Math.round((Date.now() - started.getTime()) / 10) / 100,
+    ...summarise(entries),
+    words: {
+      total: shared.total,
+      distinct: shared.distinct,
+      overlong: entries.reduce((sum, { overlong }) => sum + overlong, 0),
+      top: shared.top,
+    },
+    hosts: paceOf(work),
+    effort: { batches: work.length, replaced, rounds, token },
+  };
+}
+
+async function verify(
+  places: Places,
+  outcome: RunOutcome,
+  started: Date,
+  stop: AbortSignal,
+): Promise<number> {
+  const { root, exclude } = places;
+  using progress = showProgress(process.stderr, 'verify');
+  const begun = performance.now();
+  const again = await recount(root, {
+    exclude,
+    signal: stop,
+    onFile(size) {
+      progress.found(1, size);
+      progress.done(1, size);
+    },
+  });
+  const fleet = { entries: outcome.entries, words: outcome.words ?? new Map() };
+  // The file system's clock may lag behind ours by a tick.
+  const found = compareCounts(root, fleet, again, started.getTime() - 1_000);
+  tellSome('changed meanwhile, not compared', found.changed);
+  tellSome('different', found.differences);
+  const seconds = ((performance.now() - begun) / 1000).toFixed(2);
+  const verdict = found.differences.length === 0 ? 'all equal' : `${found.differences.length} differ`;
+  process.stdout.write(`Verified: ${found.compared} numbers compared in ${seconds} s, ${verdict}\n`);
+  return found.differences.length === 0 ? exitCode.ok : exitCode.failed;
+}
+
+function tellSome(what: string, lines: readonly string[]): void {
+  for (const line of lines.slice(0, linesShown)) process.stdout.write(`${what}: ${printable(line)}\n`);
+  if (lines.length > linesShown) process.stdout.write(`${what}: and ${lines.length - linesShown} more\n`);
+}

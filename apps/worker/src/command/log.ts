@@ -1,0 +1,25 @@
+/** Logs as JSON lines, or in colour for a person at a terminal. */
+import { isatty } from 'node:tty';
+import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from 'pino';
+import pretty from 'pino-pretty';
+
+export interface LogSettings {
+  readonly logLevel: string;
+  readonly logFormat: 'auto' | 'json' | 'pretty';
+}
+
+/**
+ * A logger that has written a line before it returns: the last line before an exit is the one that matters.
+ * `fd` is 1 for programs whose output is their log, 2 for those that have a result to print.
+ */
+export function openLog(
+  { logLevel, logFormat }: LogSettings,
+  fd: 1 | 2,
+  options: LoggerOptions = {},
+): Logger {
+  const inColour = logFormat === 'pretty' || (logFormat === 'auto' && isatty(fd));
+  const stream: DestinationStream = inColour
+    ? pretty({ destination: fd, sync: true, colorize: isatty(fd), ignore: 'pid,hostname' })
+    : destination({ dest: fd, sync: true });
+  return pino({ level: logLevel, ...options }, stream);
+}

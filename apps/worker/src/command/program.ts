@@ -1,0 +1,37 @@
+/** What every command line of ours does alike: its version, its refusals, its last word. */
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { Command, CommanderError } from 'commander';
+import { exitCode } from './exit-code.ts';
+import { describeFailure, exitCodeOf } from './failure.ts';
+
+/** The version in the package.json next to `src` or `dist`. `url` is the `import.meta.url` of a file right in there. */
+export function versionOf(url: string): string {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', url), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}
+
+/** A commander program that throws where it would exit, so that one place decides on the exit code. */
+export function program(name: string, version: string): Command {
+  return new Command(name)
+    .version(version, '-V, --version', 'print the version and end')
+    .helpOption('-h, --help', 'print this and end')
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`${name}: ${text.replace(/^error: /, '')}`) })
+    .showSuggestionAfterError();
+}
+
+/** Parses and runs the command line, and gives the exit code. Never rejects. */
+export async function runProgram(command: Command, argv: readonly string[]): Promise<number> {
+  try {
+    await command.parseAsync([...argv], { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    for (const line of describeFailure(error).split('\n'))
+      process.stderr.write(`${command.name()}: ${line}\n`);
+    return exitCodeOf(error);
+  }
+}

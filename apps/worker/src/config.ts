@@ -1,0 +1,49 @@
+/** The settings of `heddle-worker`, all of them. */
+import { availableParallelism, hostname } from 'node:os';
+import process from 'node:process';
+import { z } from 'zod';
+import {
+  distributedName,
+  logFormatField,
+  logLevelField,
+  namespaceField,
+  redisField,
+  redisMeta,
+  whole,
+} from './command/fields.ts';
+
+export const workerSettings = z.strictObject({
+  queue: distributedName('the name of the queue to take jobs from').meta({
+    argument: 'NAME',
+    short: 'q',
+    description: 'the queue to take jobs from',
+  }),
+  tasks: z
+    .string({ error: 'must be the path or file: URL of the module that exports the tasks' })
+    .min(1, { error: 'must be the path or file: URL of the module that exports the tasks' })
+    .meta({ argument: 'MODULE', description: 'the module that exports the tasks: a path or a file: URL' }),
+  threads: whole(1, 1024)
+    .default(availableParallelism())
+    .meta({ argument: 'N', short: 't', description: 'worker threads', shownDefault: 'one for each CPU' }),
+  concurrency: whole(1, 4096).default(1).meta({
+    argument: 'N',
+    description: 'jobs that one thread runs at a time: above 1 for tasks that mostly wait',
+  }),
+  redis: redisField.default('redis://127.0.0.1:6379').meta(redisMeta),
+  namespace: namespaceField,
+  name: distributedName('a name')
+    .default(`${hostname()}:${process.pid}`)
+    .meta({ argument: 'NAME', description: 'what this worker is called', shownDefault: 'HOST:PID' }),
+  gracePeriod: whole(0, 3_600_000).default(10_000).meta({
+    argument: 'MS',
+    description: 'how long running jobs may go on after a signal to end; then they go back to the queue',
+  }),
+  ttl: whole(100, 3_600_000).default(10_000).meta({
+    argument: 'MS',
+    description: 'how long after the last sign of life this worker is taken for dead',
+  }),
+  logLevel: logLevelField('info'),
+  logFormat: logFormatField,
+});
+
+export type WorkerSettings = z.output<typeof workerSettings>;

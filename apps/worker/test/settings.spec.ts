@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { readSettings } from '../src/command/settings.ts';
+import { workerSettings } from '../src/config.ts';
+import { variablesOfHeddle } from '../src/worker-program.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'heddle-settings-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const needed = { queue: 'q', tasks: 'tasks.ts' };
+
+function fileWith(content: unknown): string {
+  const file = join(dir, `${Math.random()}.json`);
+  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return file;
+}
+
+function read(flags: Record<string, unknown>, env: NodeJS.ProcessEnv = {}) {
+  return readSettings(workerSettings, { flags: { ...needed, ...flags }, env, alsoInEnv: variablesOfHeddle });
+}
+
+describe('settings', () => {
+  it('come from flags before the environment, from it before the file, from that before the defaults', () => {
+    const config = fileWith({ threads: 3, concurrency: 3, gracePeriod: 3, namespace: 'file' });
+    const env = { HEDDLE_THREADS: '5', HEDDLE_CONCURRENCY: '5', HEDDLE_GRACE_PERIOD: '5' };
+    const settings = read({ config, threads: '7', concurrency: '7' }, env);
+    expect(settings).toMatchObject({
+      ...{ threads: 7, concurrency: 7, gracePeriod: 5, namespace: 'file', logLevel: 'info' },
+      redis: 'redis://127.0.0.1:6379',
+    });
+  });
+
+  it('take $REDIS_URL for Redis, and HEDDLE_REDIS before it', () => {
+    expect(read({}, { REDIS_URL: 'redis://a:1' }).redis).toBe('redis://a:1');
+    expect(read({}, { REDIS_URL: 'redis://a:1', HEDDLE_REDIS: 'redis://b:2' }).redis).toBe('redis://b:2');
+  });
+
+  it('read the file that HEDDLE_CONFIG names', () => {
+    expect(read({}, { HEDDLE_CONFIG: fileWith({ threads: 9 }) }).threads).toBe(9);
+  });
+
+  it.each([
+    [{ threads: '0' }, {}, '--threads: must be a whole number from 1 to 1024, not 0'],
+    [{ threads: 'many' }, {}, '--threads: must be a whole number from 1 to 1024, not "many"'],
+    [{ threads: '1.5' }, {}, '--threads: must be a whole number from 1 to 1024, not 1.5'],
+    [{ gracePeriod: '-1' }, {}, '--grace-period: must be a whole number from 0 to 3600000, not -1'],
+    [{}, { HEDDLE_THREADS: 'NaN' }, 'HEDDLE_THREADS: must be a whole number from 1 to 1024, not "NaN"'],
+    [{ queue: 'a{b}' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: '' }, {}, '--queue: must be the name of the queue'],
+    [{ logLevel: 'loud' }, {}, '--log-level: must be one of trace, debug'],
+    [{ redis: 'http://x' }, {}, '--redis: must be a URL such as redis://'],
+    [{ queue: undefined }, {}, '--queue is missing (or HEDDLE_QUEUE)'],
+    [{}, { HEDDLE_THREDS: '2' }, 'HEDDLE_THREDS: no such setting; did you mean HEDDLE_THREADS?'],
+    [{ config: fileWith({ thread: 2 }) }, {}, 'no such setting: "thread"; did you mean threads?'],
+    [{ config: fileWith({ threads: '2' }) }, {}, '"threads" in '],
+    [{ config: fileWith('[]') }, {}, 'has to hold one JSON object'],
+    [{ config: fileWith('{') }, {}, '--config '],
+    [{ config: '/nowhere.json' }, {}, 'ENOENT'],
+  ])('refuse %j with %j', (flags, env, message) => {
+    expect(() => read(flags, env)).toThrow(message);
+  });
+
+  it('tell of everything that is wrong at once', () => {
+    expect(() => read({ threads: '0', concurrency: '0' })).toThrow(/--threads.*\n--concurrency/);
+  });
+
+  it('never show a password', () => {
+    expect(() => read({ redis: 'http://me:secret@host' })).toThrow(/^(?!.*secret)/s);
+    expect(() => read({}, { HEDDLE_REDIS: 'redis://me:secret@' })).toThrow(/^(?!.*secret)/s);
+  });
+});
