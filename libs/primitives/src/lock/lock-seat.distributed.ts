@@ -54,6 +54,8 @@ export class LockSeat implements Seat {
   #early: TokenBlock | undefined;
   /** A message about a grant at or below this is of the past. */
   #past = 0;
+  /** Messages may have been lost while a reply was on its way: once that says `queued`, it may be out of date. */
+  #doubt = false;
   #onIdle: (() => void)[] = [];
 
   constructor(core: SessionCore, name: string) {
@@ -74,17 +76,21 @@ export class LockSeat implements Seat {
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
   ): Promise<Lease | null> {
-    const guarded = this.#partition.guard();
-    const waiting =
-      timeout === 0
-        ? this.#try(maxHold)
-        : this.#waiters.add(maxHold, { timeout, signal, onTimeout: null, gaveUp: () => this.#gaveUp() });
-    if (this.#state === 'idle' && this.#waiters.size > 0) this.#ask();
-    const lease = await waiting;
-    await guarded;
-    if (!signal?.aborted || lease === null || timeout !== 0) return lease;
-    await lease.release();
-    throw signal.reason;
+    if (timeout === 0) {
+      const lease = await this.#core.patiently(this.#what, this.#try(maxHold));
+      if (lease === null || !signal?.aborted) return lease;
+      await lease.release();
+      throw signal.reason;
+    }
+    const lease = this.#waiters.add(maxHold, {
+      timeout,
+      signal,
+      onTimeout: null,
+      gaveUp: () => this.#gaveUp(),
+    });
+    if (this.#partition.guarded) this.#askIfIdle();
+    else void this.#partition.guard().then(() => this.#askIfIdle());
+    return lease;
   }
 
   /** Nothing is kept here for a name that nobody uses. */
@@ -103,6 +109,7 @@ export class LockSeat implements Seat {
 
   askAgain(): void {
     if (this.#state === 'queued' || (this.#state === 'idle' && this.#waiters.size > 0)) this.#ask();
+    else this.#doubt = true;
   }
 
   closed(): void {
@@ -111,8 +118,13 @@ export class LockSeat implements Seat {
     this.#waiters.rejectAll(() => closedError(this.#what));
   }
 
+  #askIfIdle(): void {
+    if (this.#state === 'idle' && this.#waiters.size > 0 && !this.#core.closed) this.#ask();
+  }
+
   /** Without waiting: never in line, and never in front of those who wait here. */
   async #try(maxHold: number | undefined): Promise<Lease | null> {
+    if (!this.#partition.guarded) await this.#partition.guard();
     if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
     this.#become('asking');
     try {
@@ -132,6 +144,7 @@ export class LockSeat implements Seat {
   /** Asks for the place, or again what has become of it. */
   #ask(): void {
     this.#become('asking');
+    this.#doubt = false;
     this.#acquire(1).then(
       (reply) => {
         if (reply === undefined) this.#idle();
@@ -158,6 +171,7 @@ export class LockSeat implements Seat {
     this.#early = undefined;
     if (early !== undefined && early.first > past) this.#granted(early);
     else if (this.#waiters.size === 0) this.#leave();
+    else if (this.#doubt) this.#ask();
   }
 
   /** The lock is here. */
@@ -217,6 +231,7 @@ export class LockSeat implements Seat {
     this.#lease = undefined;
     this.#become('returning');
     this.#early = undefined;
+    this.#doubt = false;
     try {
       const reply = await this.#call('lock.release', [
         this.#name,

@@ -185,7 +185,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
   ): Promise<Answer> {
     for (;;) {
       this.assertOpen(what);
-      const life = await this.#lifeOrUnreachable(what, this.partitionOf(name));
+      const life = await this.patiently(what, this.partitionOf(name).incarnation());
       try {
         return await life.call(operation, keys, args);
       } catch (error) {
@@ -200,6 +200,19 @@ export class SessionCore extends EventEmitter implements PartitionHost {
           );
         }
       }
+    }
+  }
+
+  /** For what must not hang where Redis is away: rejects with `RedisUnreachableError` after `connectTimeout` ms. */
+  async patiently<T>(what: string, work: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(this.#unreachable(what)), this.options.connectTimeout);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -269,28 +282,16 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     this.removeAllListeners();
   }
 
-  async #lifeOrUnreachable(what: string, partition: Partition): Promise<Incarnation> {
-    const current = partition.current;
-    if (current !== undefined) return current;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () =>
-          reject(
-            this.closed
-              ? new SessionClosedError(`${what}: the session is closed; connect() a new one`)
-              : new RedisUnreachableError(
-                  `${what}: Redis at ${describe(this.target)} has not been reached for ${this.options.connectTimeout} ms; nothing was done`,
-                ),
-          ),
-        this.options.connectTimeout,
-      );
-    });
-    try {
-      return await Promise.race([partition.incarnation(), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #unreachable(what: string): Error {
+    if (this.closed)
+      return new SessionClosedError(`${what}: the session is closed; connect() a new one`, {
+        primitive: what,
+      });
+    const where = describe(this.target);
+    return new RedisUnreachableError(
+      `${what}: Redis at ${where} has not answered for ${this.options.connectTimeout} ms; check that it runs and can be reached`,
+      { primitive: what },
+    );
   }
 
   #connected(): void {

@@ -43,7 +43,8 @@ async function start({
     warn: (text) => tell({ warn: key, message: text }),
   });
   kept.set(key, { client, pulse });
-  await client.connect();
+  client.on('ready', () => pulse.connected());
+  await client.connect().catch(() => {}); // Not yet: ioredis goes on trying.
   await pulse.start();
 }
 

@@ -37,6 +37,8 @@ export interface KeptEvents extends PulseEvents {
 
 /** A pulse that the keeper runs. */
 export interface Kept {
+  /** Settles with the keeper's first sign of life, or with why it can give none. */
+  readonly started: Promise<void>;
   /** Runs an operation at a moment of the monotonic clock; gives back what cancels it. */
   runAt(at: number, invocation: Invocation): () => void;
   stop(): Promise<void>;
@@ -44,7 +46,7 @@ export interface Kept {
 
 interface Ward {
   readonly events: KeptEvents;
-  started?: { resolve: () => void; reject: (error: Error) => void };
+  readonly started: PromiseWithResolvers<void>;
   stopped?: () => void;
 }
 
@@ -72,45 +74,42 @@ class Keeper {
     return this.#wards.size === 0;
   }
 
-  async keep(target: Target, config: PulseConfig, words: LeaseWords, events: KeptEvents): Promise<Kept> {
+  keep(target: Target, config: PulseConfig, words: LeaseWords, events: KeptEvents): Kept {
     this.#made += 1;
     const key = this.#made;
-    const ward: Ward = { events };
+    const started = Promise.withResolvers<void>();
+    started.promise.catch(() => {}); // Whoever waits for it hears of it; nobody has to.
+    const ward: Ward = { events, started };
     this.#wards.set(key, ward);
     words.beatAt(now());
     const beat = setInterval(() => words.beatAt(now()), Math.min(BEAT, (config.maxStall ?? BEAT * 4) / 4));
     beat.unref();
-    const leave = () => {
-      clearInterval(beat);
-      this.#wards.delete(key);
-    };
-    try {
-      await new Promise<void>((resolve, reject) => {
-        ward.started = { resolve, reject };
-        this.#worker.postMessage({ start: key, target, config, words: words.buffer } satisfies ToKeeper);
-      });
-    } catch (error) {
-      leave();
-      throw error;
-    }
+    this.#post({ start: key, target, config, words: words.buffer });
     return {
+      started: started.promise,
       runAt: (at, invocation) => {
         this.#made += 1;
         const job = this.#made;
-        this.#worker.postMessage({ runAt: key, job, at, invocation } satisfies ToKeeper);
-        return () => this.#worker.postMessage({ cancel: key, job } satisfies ToKeeper);
+        this.#post({ runAt: key, job, at, invocation });
+        return () => this.#post({ cancel: key, job });
       },
       stop: async () => {
+        clearInterval(beat);
         if (this.#wards.has(key)) {
           await new Promise<void>((resolve) => {
             ward.stopped = resolve;
-            this.#worker.postMessage({ stop: key } satisfies ToKeeper);
+            this.#post({ stop: key });
           });
+          this.#wards.delete(key);
         }
-        leave();
+        started.reject(new Error('stopped'));
         await dismissIfIdle(this);
       },
     };
+  }
+
+  #post(message: ToKeeper): void {
+    this.#worker.postMessage(message);
   }
 
   async end(): Promise<void> {
@@ -121,8 +120,8 @@ class Keeper {
     const key = Object.values(message)[0] as number;
     const ward = this.#wards.get(key);
     if (ward === undefined) return;
-    if ('started' in message) ward.started?.resolve();
-    else if ('failed' in message) ward.started?.reject(new Error(message.why));
+    if ('started' in message) ward.started.resolve();
+    else if ('failed' in message) ward.started.reject(new Error(message.why));
     else if ('stopped' in message) ward.stopped?.();
     else if ('lost' in message) ward.events.lost(message.reason);
     else ward.events.warn(message.message);
@@ -132,7 +131,7 @@ class Keeper {
     if (keeper === this) keeper = undefined;
     for (const [key, ward] of [...this.#wards]) {
       this.#wards.delete(key);
-      ward.started?.reject(error instanceof Error ? error : new Error(String(error)));
+      ward.started.reject(error instanceof Error ? error : new Error(String(error)));
       ward.stopped?.();
       ward.events.orphaned(error);
     }
@@ -148,20 +147,16 @@ async function dismissIfIdle(dismissed: Keeper): Promise<void> {
 }
 
 /**
- * Has the keeper thread give the sign of life; resolves after its first. Rejects where the connection's options can't be
- * cloned into a thread, or the thread reaches no Redis.
+ * Has the keeper thread give the sign of life. Throws where the connection's options can't be cloned into a thread;
+ * `started` tells of the rest.
  */
 export function keepInThread(
   target: Target,
   config: PulseConfig,
   words: LeaseWords,
   events: KeptEvents,
-): Promise<Kept> {
+): Kept {
   structuredClone(target);
   keeper ??= new Keeper();
-  const used = keeper;
-  return used.keep(target, config, words, events).catch(async (error: unknown) => {
-    await dismissIfIdle(used);
-    throw error;
-  });
+  return keeper.keep(target, config, words, events);
 }

@@ -49,7 +49,8 @@ export class Partition {
   #opening: Promise<Incarnation> | undefined;
   #config: PulseConfig | undefined;
   #pulse: Pulse | undefined;
-  #kept: Promise<Kept | undefined> | undefined;
+  #kept: Kept | undefined;
+  #guarding: Promise<void> | undefined;
   #guarded = false;
   #deadlineTimer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -88,25 +89,28 @@ export class Partition {
   /** The connection is there (again). */
   connected(): void {
     this.#current?.calls.connected();
+    this.#pulse?.connected();
     if (this.current === undefined && !this.#closed) void this.incarnation();
   }
 
   /** Makes sure that a busy event loop loses nothing from here on; resolves once the keeper has beaten. */
   async guard(): Promise<void> {
-    if (this.#guarded || this.#config === undefined) return;
-    this.#kept ??= this.#startKeeper(this.#config);
-    await this.#kept;
+    if (this.#guarded || this.#config === undefined || this.#closed) return;
+    this.#guarding ??= this.#startKeeper(this.#config);
+    // While Redis can't be reached the keeper can't either: whoever holds something is not kept waiting for that.
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#host.ttl / 2);
+    await Promise.race([this.#guarding, late]);
+    clearTimeout(timer);
   }
 
   /** Has the keeper run an operation at a moment (monotonic ms), whatever this loop does then; gives back what cancels it. */
   runAt(at: number, invocation: Invocation): () => void {
     let cancel: (() => void) | undefined;
     let cancelled = false;
-    void this.guard()
-      .then(() => this.#kept)
-      .then((kept) => {
-        if (!cancelled) cancel = kept?.runAt(at, invocation);
-      });
+    void this.guard().then(() => {
+      if (!cancelled) cancel = this.#kept?.runAt(at, invocation);
+    });
     return () => {
       cancelled = true;
       cancel?.();
@@ -235,33 +239,31 @@ export class Partition {
     void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
   }
 
-  async #startKeeper(config: PulseConfig): Promise<Kept | undefined> {
+  async #startKeeper(config: PulseConfig): Promise<void> {
     const life = this.#current;
-    if (life === undefined) return undefined;
+    if (life === undefined) return;
     try {
-      const kept = await keepInThread(
-        this.#host.target,
-        { ...config, maxStall: this.#host.maxStall },
-        life.words,
-        {
-          ...this.#pulseEvents(life),
-          orphaned: (error) => {
-            this.#host.warn(
-              `the keeper thread ended (${String(error)}); the main loop gives the sign of life from here on`,
-            );
-            this.#guarded = false;
-            this.#resumePulse(life, config);
-          },
+      const kept = keepInThread(this.#host.target, { ...config, maxStall: this.#host.maxStall }, life.words, {
+        ...this.#pulseEvents(life),
+        orphaned: (error) => {
+          if (this.#kept !== kept) return;
+          this.#host.warn(
+            `the keeper thread ended (${String(error)}); this loop gives the sign of life from here on`,
+          );
+          this.#guarded = false;
+          this.#resumePulse(life, config);
         },
-      );
+      });
+      this.#kept = kept;
+      await kept.started;
       this.#pulse?.stop();
       this.#guarded = life.ended === undefined;
-      return kept;
     } catch (error) {
-      this.#host.warn(
-        `no keeper thread (${String(error)}): a busy event loop can lose this session's leases`,
-      );
-      return undefined;
+      if (life.ended === undefined) {
+        this.#host.warn(
+          `no keeper thread (${String(error)}): a busy event loop can lose this session's leases`,
+        );
+      }
     }
   }
 
@@ -277,8 +279,9 @@ export class Partition {
     this.#pulse = undefined;
     const kept = this.#kept;
     this.#kept = undefined;
+    this.#guarding = undefined;
     this.#guarded = false;
-    await (await kept)?.stop();
+    await kept?.stop();
   }
 
   /** Tells of the end when it comes, as far as the event loop turns; where it does not, `lives` and `valid` do. */

@@ -52,8 +52,10 @@ export class Pulse {
   #overdue: string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #watch: { id: string; timer: NodeJS.Timeout } | undefined;
+  readonly #reached = Promise.withResolvers<void>();
   readonly #jobs = new Map<number, NodeJS.Timeout>();
   #stopped = false;
+  #failing = false;
   /** Bounds of (Redis's time − ours), ms, as the last tick saw them. */
   #offset: { low: number; high: number } | undefined;
   #suspended = uptime() - now() / 1000;
@@ -77,9 +79,15 @@ export class Pulse {
     this.#keys = [sessions, calls, ring, members, holds, epoch];
   }
 
-  /** Beats at once, and from then on every third of the ttl; resolves after the first beat, well or not. */
-  async start(): Promise<void> {
-    await this.#beat();
+  /** Beats at once, and from then on every third of the ttl; resolves once a beat has reached Redis. */
+  start(): Promise<void> {
+    void this.#beat();
+    return this.#reached.promise;
+  }
+
+  /** The connection is there (again): beats at once where the last beat failed. */
+  connected(): void {
+    if (this.#failing && !this.#stopped) void this.#beat();
   }
 
   stop(): void {
@@ -109,8 +117,14 @@ export class Pulse {
   async #beat(): Promise<void> {
     const { ttl } = this.#config;
     const again = await this.#renew().then(
-      (alive) => (alive ? ttl / 3 : undefined),
-      () => Math.max(SHORTEST_RETRY, ttl / 20),
+      (alive) => {
+        this.#failing = false;
+        return alive ? ttl / 3 : undefined;
+      },
+      () => {
+        this.#failing = true;
+        return Math.max(SHORTEST_RETRY, ttl / 20);
+      },
     );
     if (again === undefined || this.#stopped) return;
     clearTimeout(this.#timer);
@@ -135,6 +149,7 @@ export class Pulse {
       return false;
     }
     if (!this.#words.extendTo(sent + ttl - margin)) return false;
+    this.#reached.resolve();
     this.#overdue = this.#keysOf(overdue);
     this.#watchOver(neighbour ?? id, Number(remaining));
     return true;

@@ -109,13 +109,16 @@ const retryStrategy = (attempt: number) => Math.min(20 * 2 ** Math.min(attempt, 
 /** A master that became a replica: connect anew, by Sentinel or DNS to the new one. */
 const reconnectOnError = (error: Error) => error.message.startsWith('READONLY');
 
-/** Calls are numbered and sent again by ourselves, so ioredis must neither queue nor repeat them. */
+/**
+ * Calls are numbered and sent again by ourselves, so ioredis must neither queue nor repeat them, but tell at once which
+ * were cut off: 0 retries does that, where `null` would leave them unsettled for ever.
+ */
 const OURS: Options = {
   lazyConnect: true,
   autoResendUnfulfilledCommands: false,
   enableOfflineQueue: false,
   autoResubscribe: false,
-  maxRetriesPerRequest: null,
+  maxRetriesPerRequest: 0,
   enableAutoPipelining: false,
   retryStrategy,
   reconnectOnError,

@@ -1,0 +1,220 @@
+import { describe, expect, it } from 'vitest';
+import { NotHeldError, SessionClosedError } from '../errors.ts';
+import { redisBench } from '../testing/redis.ts';
+import { stillPending, until } from '../testing/waiting.ts';
+import { lockConformance } from './lock.conformance.ts';
+import type { DistributedLock } from './lock.distributed.ts';
+import type { AnyLock, Lease } from './lock.ts';
+
+const bench = redisBench();
+
+lockConformance('distributed', {
+  make: async () => (await bench.turn()).lock(bench.name()),
+  another: async (lock: AnyLock) => (await bench.turn()).lock((lock as DistributedLock).name),
+  fifo: true,
+  separateOwners: true,
+});
+
+const evals = (commands: string[]) =>
+  commands.filter((line) => /^eval/i.test(line) && !line.includes(' session.'));
+/** Signs of life run a script of their own, with nothing of the operations' envelope. */
+const calls = (commands: string[]) => evals(commands).filter((line) => line.includes(' lock.'));
+
+describe('Lock, distributed: what clients send', () => {
+  it('one command to take a free lock, one to release it', async () => {
+    const session = await bench.session();
+    const lock = session.lock(bench.name());
+    await (await lock.acquire()).release();
+    let lease: Lease | undefined;
+    const taking = await bench.commandsDuring(async () => {
+      lease = await lock.acquire();
+    });
+    const releasing = await bench.commandsDuring(async () => lease?.release());
+    expect(calls(taking)).toHaveLength(1);
+    expect(calls(releasing)).toHaveLength(1);
+  });
+
+  it.each([2, 500])(
+    'two a contended hand-over, with %i sessions waiting',
+    { timeout: 60_000 },
+    async (count) => {
+      const name = bench.name();
+      const sessions = await Promise.all(Array.from({ length: count }, () => bench.session({ ttl: 60_000 })));
+      const holder = await bench.session();
+      const first = await holder.lock(name).acquire();
+      let turns = 0;
+      const all = sessions.map(async (session) => {
+        const lease = await session.lock(name).acquire();
+        turns += 1;
+        await lease.release();
+      });
+      await until(
+        async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === count,
+        'all stand in line',
+      );
+      const commands = await bench.commandsDuring(async () => {
+        await first.release();
+        await Promise.all(all);
+      });
+      expect(turns).toBe(count);
+      // Each had asked before; since then one release each, and the first holder's.
+      expect(calls(commands)).toHaveLength(count + 1);
+      await Promise.all(sessions.map((session) => session.close()));
+    },
+  );
+
+  it('none for hand-overs inside a session, but for its turns', async () => {
+    const lock = (await bench.session()).lock(bench.name());
+    const first = await lock.acquire();
+    const tokens: number[] = [first.token];
+    const commands = await bench.commandsDuring(async () => {
+      const all = Array.from({ length: 500 }, () => lock.with((lease) => tokens.push(lease.token)));
+      await first.release();
+      await Promise.all(all);
+    });
+    expect(tokens).toHaveLength(501);
+    expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
+    expect(calls(commands).length).toBeLessThan(501 / 32);
+  });
+});
+
+describe('Lock, distributed: between sessions', () => {
+  it('lets another session have its turn while one has many waiters', async () => {
+    const name = bench.name();
+    const busy = (await bench.session()).lock(name);
+    const other = (await bench.session()).lock(name);
+    const first = await busy.acquire();
+    let done = 0;
+    const all = Array.from({ length: 200 }, () => busy.with(() => void (done += 1)));
+    const waiting = other.acquire();
+    await until(
+      async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
+      'it stands in line',
+    );
+    await first.release();
+    const lease = await waiting;
+    expect(done).toBeLessThan(100);
+    await lease.release();
+    await Promise.all(all);
+  });
+
+  it('leaves no key but the last token, which has a minute', async () => {
+    const name = bench.name();
+    const a = await bench.session();
+    const b = await bench.session();
+    const lease = await a.lock(name).acquire();
+    expect(await b.lock(name).acquire({ timeout: 20 })).toBeNull();
+    const controller = new AbortController();
+    const aborted = b.lock(name).acquire({ signal: controller.signal });
+    expect(await stillPending(aborted)).toBe(true);
+    controller.abort();
+    await expect(aborted).rejects.toThrow();
+    await lease.release();
+    const keys = await bench.keysOf(name);
+    expect(keys).toEqual([`{heddle:0}:lock:${name}:state`]);
+    expect(await bench.admin.pttl(keys[0] as string)).toBeLessThanOrEqual(60_000);
+    expect(await bench.admin.hkeys(keys[0] as string)).toEqual(['end']);
+  });
+
+  it('cannot release what another session holds', async () => {
+    const name = bench.name();
+    const lease = await (await bench.session()).lock(name).acquire();
+    await expect((await bench.session()).lock(name).release()).rejects.toThrow(NotHeldError);
+    expect(lease.valid).toBe(true);
+    await lease.release();
+  });
+
+  it('ends a hold that outlasts maxHold: void first, then handed on', async () => {
+    const name = bench.name();
+    const lease = await (await bench.session()).lock(name, { maxHold: 50 }).acquire();
+    const lost = new Promise<unknown>((resolve) =>
+      lease.signal.addEventListener('abort', () => resolve(lease.signal.reason)),
+    );
+    const next = await (await bench.session()).lock(name).acquire();
+    expect(lease.valid).toBe(false);
+    expect(next.token).toBeGreaterThan(lease.token);
+    expect(await lost).toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    await next.release();
+  });
+
+  it('releases everything and settles every waiter when its session closes', async () => {
+    const name = bench.name();
+    const closing = await bench.session();
+    const staying = await bench.session();
+    const held = await closing.lock(name).acquire();
+    const waiting = closing.lock(name).acquire();
+    waiting.catch(() => {});
+    const next = staying.lock(name).acquire();
+    expect(await stillPending(next)).toBe(true);
+    await closing.close();
+    expect(held.valid).toBe(false);
+    await held.release();
+    await expect(waiting).rejects.toThrow(SessionClosedError);
+    await expect(closing.lock(name).acquire()).rejects.toThrow(SessionClosedError);
+    await (await next).release();
+    await closing.close();
+  });
+
+  it.each(['', 'a{b', 'a}b', 'line\nbreak', 'nul\0', 'x'.repeat(513), '\ud800', 'é'.repeat(257)])(
+    'refuses the name %j',
+    async (name) => {
+      const session = await bench.turn();
+      expect(() => session.lock(name)).toThrow(TypeError);
+    },
+  );
+
+  it.each(['x', 'a:b', ':queue', 'état ☃', 'x'.repeat(512)])('takes the name %j', async (name) => {
+    const lock = (await bench.turn()).lock(name);
+    await (await lock.acquire()).release();
+  });
+
+  it('keeps its place, and is granted, where the message was lost', async () => {
+    const name = bench.name();
+    const a = await bench.session();
+    const b = await bench.session({ ttl: 300 });
+    const lease = await a.lock(name).acquire();
+    const waiting = b.lock(name).acquire();
+    await until(
+      async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
+      'it stands in line',
+    );
+    // Cut its subscriber: the next hand-over reaches nobody, the lock stays free, and it asks again by itself.
+    const clients = ((await bench.admin.client('LIST', 'TYPE', 'PUBSUB')) as string).split('\n');
+    for (const line of clients) {
+      const id = /\bid=(\d+)/.exec(line)?.[1];
+      if (id) await bench.admin.client('KILL', 'ID', id);
+    }
+    await lease.release();
+    await (await waiting).release();
+  });
+
+  it('counts nothing twice when its connection breaks at any moment', async () => {
+    const name = bench.name();
+    const sessions = [await bench.session(), await bench.session(), await bench.session()];
+    let inside = 0;
+    let most = 0;
+    let stop = false;
+    const tokens: number[] = [];
+    const work = sessions.map(async (session) => {
+      while (!stop) {
+        await session.lock(name).with(async (lease) => {
+          inside += 1;
+          most = Math.max(most, inside);
+          tokens.push(lease.token);
+          await null;
+          inside -= 1;
+        });
+      }
+    });
+    for (let n = 0; n < 12; n += 1) {
+      const before = tokens.length;
+      await until(() => tokens.length > before + 5, 'the lock goes round');
+      await bench.admin.call('CLIENT', 'KILL', 'TYPE', n % 2 ? 'NORMAL' : 'PUBSUB', 'SKIPME', 'YES');
+    }
+    stop = true;
+    await Promise.all(work);
+    expect(most).toBe(1);
+    expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
+  });
+});
