@@ -125,11 +125,17 @@ describe('a server run as a process', () => {
 describe('the servers of a process that ends', () => {
   type Owned = { dir: string; port: number }[];
 
+  const owners: ChildProcess[] = [];
+  afterEach(() => {
+    for (const owner of owners.splice(0)) owner.kill('SIGKILL');
+  });
+
   async function own(how: 'stay' | 'leave'): Promise<{ owner: ChildProcess; owned: Owned }> {
     const owner = fork(new URL('../test/owner.ts', import.meta.url), [how], {
       detached: true,
       execArgv: ['--conditions=@heddle/source'],
     });
+    owners.push(owner);
     const [owned] = (await once(owner, 'message')) as [Owned];
     return { owner, owned };
   }

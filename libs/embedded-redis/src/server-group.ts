@@ -3,7 +3,8 @@ import { Redis } from 'ioredis';
 import { findBinary, type ServerBinary } from './binary.ts';
 import { EmbeddedRedisError, type RedisAttempt, RedisUnavailableError, reasonOf } from './errors.ts';
 import { installAdvice } from './install.ts';
-import { type ProcessRequest, RedisProcess } from './redis-process.ts';
+import { RedisProcess } from './redis-process.ts';
+import type { ProcessRequest } from './server-home.ts';
 
 /** Milliseconds between two looks at servers that are finding each other; they tell nobody when they have. */
 const LOOK_AGAIN = 20;

@@ -9,7 +9,7 @@ import {
   resolveMilliseconds,
   resolveShared,
 } from './options.ts';
-import { type ProcessRequest, RedisProcess } from './redis-process.ts';
+import { RedisProcess } from './redis-process.ts';
 import {
   closeAll,
   everyClient,
@@ -20,6 +20,7 @@ import {
   until,
   withClients,
 } from './server-group.ts';
+import type { ProcessRequest } from './server-home.ts';
 
 /** What `startSentinel` takes; `password` is the Sentinels' too, `config` is the data servers' alone. */
 export interface SentinelOptions extends PrivateRedisOptions {
