@@ -1,29 +1,23 @@
 /** `heddle index DIR`: hashes and counts a directory tree with a fleet of worker processes. */
 import { randomBytes } from 'node:crypto';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
 import { connect } from '@heddle/primitives/distributed';
-import {
-  addFlags,
-  CommandFailure,
-  exitCode,
-  exitCodeOfSignal,
-  readSettings,
-  watchSignals,
-} from '@heddle/worker/command';
+import { addFlags, exitCode, exitCodeOfSignal, readSettings, watchSignals } from '@heddle/worker/command';
 import { Command } from 'commander';
 import { Crew } from '../crew/crew.ts';
+import { findRedis } from '../find-redis.ts';
 import { compareCounts } from '../indexer/compare.ts';
 import { showPath } from '../indexer/entry.ts';
 import { paceOf } from '../indexer/pace.ts';
 import { type Progress, showProgress } from '../indexer/progress.ts';
 import { recount } from '../indexer/recount.ts';
-import { type IndexResult, printable, showResult, writeResult } from '../indexer/result.ts';
+import { type IndexResult, showResult, writeResult } from '../indexer/result.ts';
 import { runId } from '../indexer/run-id.ts';
 import { IndexRun, type RunOutcome } from '../indexer/run-index.ts';
 import { summarise } from '../indexer/summary.ts';
+import { tasksModule } from '../indexer/tasks-module.ts';
 import { version } from '../version.ts';
+import { printable } from '../views.ts';
 import { type IndexSettings, indexSettings } from './index-settings.ts';
 import { findPlaces, type Places } from './places.ts';
 
@@ -89,7 +83,7 @@ async function runFleet(
   run: string,
   stop: AbortSignal,
 ): Promise<{ readonly outcome: RunOutcome; readonly replaced: number }> {
-  await using redis = await openRedis(settings.redis);
+  await using redis = await findRedis(settings.redis === undefined ? {} : { url: settings.redis });
   stop.throwIfAborted();
   using progress = showProgress(process.stderr, 'index');
   const { namespace, queue = settings.workers === 0 ? 'index' : `index-${run}` } = settings;
@@ -112,15 +106,6 @@ async function runFleet(
     return { outcome: await indexing.run(), replaced: crew.replaced };
   } finally {
     await crew.end();
-  }
-}
-
-/** Where the settings name none, `$REDIS_URL` or a private server for the run. */
-async function openRedis(url: string | undefined): Promise<EmbeddedRedis> {
-  try {
-    return await startRedis(url === undefined ? {} : { url });
-  } catch (error) {
-    throw new CommandFailure(error instanceof Error ? error.message : String(error), exitCode.unavailable);
   }
 }
 
@@ -150,12 +135,6 @@ function crewOptions(settings: CrewSettings, progress: Progress, onDeath: () => 
       void onDeath();
     },
   };
-}
-
-/** The module that worker threads run, as source or as built, like this file. */
-export function tasksModule(): string {
-  const name = import.meta.url.endsWith('.ts') ? '../indexer/tasks.ts' : '../indexer/tasks.js';
-  return fileURLToPath(new URL(name, import.meta.url));
 }
 
 interface RunFacts {

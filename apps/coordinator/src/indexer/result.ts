@@ -2,7 +2,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import process from 'node:process';
-import Table from 'cli-table3';
+import { count, megabytes, table } from '../views.ts';
 import type { HostPace } from './pace.ts';
 import type { Summary } from './summary.ts';
 import type { WordCount } from './top-words.ts';
@@ -54,32 +54,32 @@ export const besideOf = (file: string): string => `${file}.${hostname()}-${proce
 export function showResult(result: IndexResult, top = 15): string {
   const { totals, types, words, duplicates, hosts } = result;
   return [
-    section(
+    table(
       'Words',
       ['word', 'count'],
-      words.top.slice(0, top).map(([word, n]) => [word, number(n)]),
+      words.top.slice(0, top).map(([word, n]) => [word, count(n)]),
     ),
-    section(
+    table(
       'Types',
       ['type', 'files', 'MB', 'binary'],
-      types.slice(0, top).map((t) => [t.type, number(t.files), megabytes(t.bytes), number(t.binary)]),
+      types.slice(0, top).map((t) => [t.type, count(t.files), megabytes(t.bytes), count(t.binary)]),
     ),
-    section(
+    table(
       'Duplicates',
       ['copies', 'MB each', 'the first of them'],
       duplicates.list
         .slice(0, top)
-        .map((g) => [number(g.paths.length), megabytes(g.size), clip(g.paths[0] ?? '', 60)]),
+        .map((g) => [count(g.paths.length), megabytes(g.size), clip(g.paths[0] ?? '', 60)]),
     ),
-    section('Pace', ['host', 'process', 'thread', 'files', 'MB', 'files/s', 'MB/s'], hosts.flatMap(paceRows)),
-    `${number(totals.files)} files, ${megabytes(totals.bytes)} MB: ${number(totals.text)} text, ` +
-      `${number(totals.binary)} binary, ${number(totals.empty)} empty; ` +
-      `${number(totals.directories)} directories, ${number(totals.emptyDirectories)} empty`,
-    `${number(words.total)} words, ${number(words.distinct)} distinct, ${number(words.overlong)} overlong; ` +
-      `${number(duplicates.groups)} contents are there more than once, ${megabytes(duplicates.wasted)} MB to spare`,
-    `${number(totals.links)} links, ${number(totals.brokenLinks)} broken; ${number(totals.special)} special, ` +
-      `${number(totals.unreadable)} unreadable, ${number(totals.vanished)} vanished, ${number(totals.changed)} changed, ` +
-      `${number(totals.oddNames)} names not UTF-8`,
+    table('Pace', ['host', 'process', 'thread', 'files', 'MB', 'files/s', 'MB/s'], hosts.flatMap(paceRows)),
+    `${count(totals.files)} files, ${megabytes(totals.bytes)} MB: ${count(totals.text)} text, ` +
+      `${count(totals.binary)} binary, ${count(totals.empty)} empty; ` +
+      `${count(totals.directories)} directories, ${count(totals.emptyDirectories)} empty`,
+    `${count(words.total)} words, ${count(words.distinct)} distinct, ${count(words.overlong)} overlong; ` +
+      `${count(duplicates.groups)} contents are there more than once, ${megabytes(duplicates.wasted)} MB to spare`,
+    `${count(totals.links)} links, ${count(totals.brokenLinks)} broken; ${count(totals.special)} special, ` +
+      `${count(totals.unreadable)} unreadable, ${count(totals.vanished)} vanished, ${count(totals.changed)} changed, ` +
+      `${count(totals.oddNames)} names not UTF-8`,
   ]
     .filter((part) => part !== '')
     .join('\n');
@@ -96,33 +96,12 @@ function paceCells(
   pace: Pick<HostPace, 'files' | 'bytes' | 'filesPerSecond' | 'megabytesPerSecond'>,
 ): string[] {
   return [
-    number(pace.files),
+    count(pace.files),
     megabytes(pace.bytes),
-    number(Math.round(pace.filesPerSecond)),
+    count(Math.round(pace.filesPerSecond)),
     pace.megabytesPerSecond.toFixed(1),
   ];
 }
 
-function section(title: string, head: readonly string[], rows: readonly string[][]): string {
-  if (rows.length === 0) return '';
-  const isNumber = (column: number) => rows.every((row) => /^[\d,. ]*$|^all$/.test(row[column] ?? ''));
-  const table = new Table({
-    head: [...head],
-    colAligns: head.map((_, column) => (isNumber(column) ? 'right' : 'left')),
-    style: { head: [], border: [], compact: true },
-  });
-  table.push(...rows.map((row) => row.map(printable)));
-  return `${title}\n${table.toString()}`;
-}
-
-const grouped = new Intl.NumberFormat('en-US');
-const number = (n: number): string => grouped.format(n);
-const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 const clip = (text: string, length: number): string =>
   text.length > length ? `…${text.slice(1 - length)}` : text;
-
-/** File names may hold what a terminal would obey. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this replaces
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '�');
-}

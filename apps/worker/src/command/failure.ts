@@ -26,6 +26,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommandFailure) return error.exitCode;
   if (error instanceof RedisUnreachableError) return exitCode.unavailable;
   if (error instanceof RedisRefusedError) return exitCode.refused;
+  if (isWrongArgument(error)) return exitCode.usage;
   return exitCode.failed;
 }
 
@@ -33,8 +34,15 @@ export function exitCodeOf(error: unknown): number {
 export function describeFailure(error: unknown): string {
   if (error instanceof CommandFailure) return error.message;
   if (error instanceof HeddleError) return hideSecrets(`${error.message} (${error.code})`);
+  if (isWrongArgument(error)) return hideSecrets(error.message);
   if (error instanceof Error) return hideSecrets(error.stack ?? error.message);
   return String(error);
+}
+
+/** What Heddle says of an argument that came from the command line and that no schema here could judge. */
+function isWrongArgument(error: unknown): error is TypeError | RangeError {
+  if (!(error instanceof TypeError || error instanceof RangeError) || !('code' in error)) return false;
+  return error.code === 'ERR_HEDDLE_INVALID_ARG_TYPE' || error.code === 'ERR_HEDDLE_OUT_OF_RANGE';
 }
 
 /** The text, with the password of every URL in it left out. */

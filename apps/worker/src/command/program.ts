@@ -1,7 +1,7 @@
 /** What every command line of ours does alike: its version, its refusals, its last word. */
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { exitCode } from './exit-code.ts';
 import { describeFailure, exitCodeOf } from './failure.ts';
 
@@ -29,9 +29,17 @@ export async function runProgram(command: Command, argv: readonly string[]): Pro
     await command.parseAsync([...argv], { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    const ended = endOfCommander(error);
+    if (ended !== undefined) return ended;
     for (const line of describeFailure(error).split('\n'))
       process.stderr.write(`${command.name()}: ${line}\n`);
     return exitCodeOf(error);
   }
+}
+
+/** Commander ends by an exception, also where it printed what was asked for. Known by its name: each app may have a copy. */
+function endOfCommander(error: unknown): number | undefined {
+  if (!(error instanceof Error) || error.name !== 'CommanderError' || !('exitCode' in error))
+    return undefined;
+  return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
 }

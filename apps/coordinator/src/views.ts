@@ -1,0 +1,37 @@
+/** How lists are shown: as tables for people, as JSON for programs. */
+import Table from 'cli-table3';
+
+/** A table with a title; a column of numbers is set to the right. Nothing where there are no rows. */
+export function table(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return '';
+  const isNumber = (column: number) => rows.every((row) => /^[\d,. ]*$|^all$/.test(row[column] ?? ''));
+  const drawn = new Table({
+    head: [...head],
+    colAligns: head.map((_, column) => (isNumber(column) ? 'right' : 'left')),
+    style: { head: [], border: [], compact: true },
+  });
+  drawn.push(...rows.map((row) => row.map(printable)));
+  return `${title}\n${drawn.toString()}`;
+}
+
+/** Names may hold what a terminal would obey. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this replaces
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '�');
+}
+
+const grouped = new Intl.NumberFormat('en-US');
+
+/** `12,345`. */
+export const count = (n: number): string => grouped.format(n);
+
+/** `1.5`: millions of bytes. */
+export const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+
+/** `350 ms`, `12.5 s`, `7 min`, `3 h`. */
+export function span(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min`;
+  return `${Math.floor(ms / 3_600_000)} h`;
+}
