@@ -1,4 +1,7 @@
 /** The distributed scope: `connect` and what a session offers. Needs ioredis. */
+export type { DistributedBarrier } from './barrier/barrier.distributed.ts';
+export type { DistributedEvent } from './event/event.distributed.ts';
 export type { DistributedLock, DistributedLockOptions } from './lock/lock.distributed.ts';
+export type { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 export type { ConnectOptions, Logger } from './session/options.ts';
 export { connect, type Member, type Session, type SessionEvents } from './session.distributed.ts';

@@ -18,13 +18,18 @@ export interface LogicalThread {
   readonly explicit: boolean;
 }
 
-/** Idents of one worker thread: its number times this, plus a count. */
+/** Idents of one worker thread: from `identOf` its number on, so many. */
 const IDENTS_PER_THREAD = 2 ** 32;
 let made = 0;
 
+/** The ident of the worker thread with that number (Node's `threadId`); never 0. */
+export function identOf(thread: number): number {
+  return (thread + 1) * IDENTS_PER_THREAD;
+}
+
 const current = new AsyncLocalStorage<LogicalThread>();
 let ofThisThread: LogicalThread = {
-  ident: threadId * IDENTS_PER_THREAD,
+  ident: identOf(threadId),
   name: threadId === 0 ? 'MainThread' : `Worker-${threadId}`,
   explicit: false,
 };
@@ -48,5 +53,5 @@ export function runAs<T>(name: string, fn: () => T): T {
   if (typeof name !== 'string') throw typeError(`runAs: name must be a string, not ${show(name)}`);
   checkFunction(fn, 'runAs: fn');
   made += 1;
-  return current.run({ ident: threadId * IDENTS_PER_THREAD + made, name, explicit: true }, fn);
+  return current.run({ ident: identOf(threadId) + made, name, explicit: true }, fn);
 }

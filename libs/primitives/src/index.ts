@@ -47,3 +47,15 @@ export type {
 } from './semaphore/semaphore.ts';
 export type { AttachOptions } from './sharing/makers.ts';
 export { attach, type Handle, type Shareable, share } from './sharing/share.ts';
+export { type ExceptHook, setExceptHook, type UncaughtInThread } from './thread/except-hook.ts';
+export {
+  activeCount,
+  currentThread,
+  enumerate,
+  getIdent,
+  getNativeId,
+  mainThread,
+  Thread,
+  type ThreadOptions,
+} from './thread/thread.ts';
+export { ThreadLocal } from './thread-local/thread-local.ts';

@@ -1,13 +1,17 @@
 /**
  * For Heddle's own packages, not for users: no promise holds here. What the pools need of the machinery below the
- * primitives, so that each idea has one place.
+ * primitives, so that each idea has one place. What they need of a session is in `internal-session.ts`, apart: it loads
+ * ioredis.
  */
 export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
 export { adoptThread, currentLogicalThread } from './identity.ts';
 export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';
 export { isHandle, isShareable } from './sharing/share.ts';
+export { attachTravelling, shareTravelling } from './sharing/travel.ts';
+export { tellUncaught } from './thread/except-hook.ts';
 export { reportThreadEnd } from './thread/thread-end.ts';
+export { workerArgv } from './thread/worker-argv.ts';
 export { registerErrorClass } from './values/error-record.ts';
 export { fromPortable, type PortableOptions, toPortable } from './values/portable.ts';
 export { decodeText, encodeText } from './values/text.ts';

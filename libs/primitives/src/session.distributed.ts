@@ -1,13 +1,20 @@
 /** `connect`, and the session with its primitives: what `@heddle/primitives/distributed` offers. */
 import type { Cluster, Redis } from 'ioredis';
+import { DistributedBarrier } from './barrier/barrier.distributed.ts';
+import { barrierOperations, barrierRecord } from './barrier/barrier.scripts.ts';
+import type { BarrierOptions } from './barrier/barrier.ts';
+import { DistributedEvent } from './event/event.distributed.ts';
+import { eventOperations, eventRecord } from './event/event.scripts.ts';
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
 import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
+import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
+import { semaphoreOperations, semaphoreRecord } from './semaphore/semaphore.scripts.ts';
 import { SessionCore } from './session/core.ts';
 import { type ConnectOptions, resolveOptions } from './session/options.ts';
 
 const machinery = {
-  operations: [...lockOperations],
-  kinds: { lock: lockRecord },
+  operations: [...lockOperations, ...semaphoreOperations, ...eventOperations, ...barrierOperations],
+  kinds: { lock: lockRecord, semaphore: semaphoreRecord, event: eventRecord, barrier: barrierRecord },
 };
 
 /** A living session, as `members()` shows it. */
@@ -90,6 +97,32 @@ export class Session implements AsyncDisposable {
    */
   lock(name: string, options?: DistributedLockOptions): DistributedLock {
     return new DistributedLock(this.#core, name, options);
+  }
+
+  /**
+   * The semaphore of that name, of `permits` permits. Whoever comes first sets the number; another one is a
+   * `ConfigMismatchError` at the first use.
+   */
+  semaphore(name: string, permits = 1): DistributedSemaphore {
+    return new DistributedSemaphore(this.#core, name, permits);
+  }
+
+  /** The same, whose permits never grow beyond `permits`: one release too many is an `OverReleaseError`. */
+  boundedSemaphore(name: string, permits = 1): DistributedSemaphore {
+    return new DistributedSemaphore(this.#core, name, permits, true);
+  }
+
+  /** The event of that name. */
+  event(name: string): DistributedEvent {
+    return new DistributedEvent(this.#core, name);
+  }
+
+  /**
+   * The barrier of that name for `parties`. Whoever comes first sets the number; another one is a
+   * `ConfigMismatchError` at the first use. The last to arrive runs the `action` of its own handle.
+   */
+  barrier(name: string, parties: number, options?: BarrierOptions): DistributedBarrier {
+    return new DistributedBarrier(this.#core, name, parties, options);
   }
 
   /** Every living session of the namespace, this one included. */

@@ -252,6 +252,12 @@ function makeMemory(parties: number, action: Action | undefined): Memory {
   return memory;
 }
 
+/** Whether attaching this needs to say which action its side has. */
+export function needsAction(primitive: { readonly [MEMORY]: Memory }): boolean {
+  const { kind, traits } = primitive[MEMORY];
+  return kind === 'Barrier' && (traits & WITH_ACTION) !== 0;
+}
+
 function checkAttached(memory: Memory, action: unknown): Memory {
   if ((memory.traits & WITH_ACTION) !== 0 && action === undefined) {
     throw typeError(

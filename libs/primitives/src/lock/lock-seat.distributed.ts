@@ -33,6 +33,11 @@ import type { Lease } from './lock.ts';
 /** Hand-overs inside a session before the others get their turn. */
 const LOCAL_TURNS = 64;
 
+/** What one waiter wants of the lease. */
+interface Wish {
+  readonly maxHold: number | undefined;
+}
+
 type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
 
 export class LockSeat implements Seat {
@@ -41,7 +46,7 @@ export class LockSeat implements Seat {
   readonly #what: string;
   readonly #partition: Partition;
   readonly #keys: readonly string[];
-  readonly #waiters = new Waiters<Lease | null, number | undefined>();
+  readonly #waiters = new Waiters<Lease | null, Wish>();
   #state: State = 'idle';
   /** The life under which the state is true, and what forgets to tell us of its end. */
   #life: Incarnation | undefined;
@@ -82,12 +87,15 @@ export class LockSeat implements Seat {
       await lease.release();
       throw signal.reason;
     }
-    const lease = this.#waiters.add(maxHold, {
-      timeout,
-      signal,
-      onTimeout: null,
-      gaveUp: () => this.#gaveUp(),
-    });
+    const lease = this.#waiters.add(
+      { maxHold },
+      {
+        timeout,
+        signal,
+        onTimeout: null,
+        gaveUp: () => this.#gaveUp(),
+      },
+    );
     if (this.#partition.guarded) this.#askIfIdle();
     else void this.#partition.guard().then(() => this.#askIfIdle());
     return lease;
@@ -185,7 +193,7 @@ export class LockSeat implements Seat {
   /** The first in line has it, or nobody wants it any more and it goes back. */
   #serve(): void {
     const next = this.#waiters.shift();
-    if (next !== undefined) return next.resolve(this.#hold(next.what));
+    if (next !== undefined) return next.resolve(this.#hold(next.what.maxHold));
     this.#return().catch((error: unknown) =>
       this.#core.warn(`${this.#what} could not be given back: ${String(error)}`),
     );

@@ -85,7 +85,11 @@ describe('Lock, distributed: between sessions', () => {
     const other = (await bench.session()).lock(name);
     const first = await busy.acquire();
     let done = 0;
-    const all = Array.from({ length: 200 }, () => busy.with(() => void (done += 1)));
+    const all = Array.from({ length: 200 }, () =>
+      busy.with(() => {
+        done += 1;
+      }),
+    );
     const waiting = other.acquire();
     await until(
       async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,

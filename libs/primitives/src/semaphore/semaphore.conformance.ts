@@ -119,7 +119,7 @@ function commonBehaviour({ make, another, fifo }: SemaphoreScope): void {
     await Promise.all(waiters.slice(0, 2));
     expect(await stillPending(waiters[2] as Promise<Lease>)).toBe(true);
     expect(woken).toBe(2);
-    await leases[0]?.release();
+    await leases[2]?.release();
     await waiters[2];
     expect(await semaphore.value()).toBe(0);
   });

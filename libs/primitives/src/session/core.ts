@@ -264,6 +264,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
 
   async #close(): Promise<void> {
     clearInterval(this.#slowTick);
+    this.emit('closing');
     for (const seat of [...this.#seats.values()]) seat.closed();
     this.#seats.clear();
     const partitions = [...this.#partitions.values()];

@@ -20,9 +20,9 @@ export interface Waiter<T, W> {
 /** Ms that one who gave up waits to see its place gone: a healthy server needs one round trip. */
 const GRACE = 250;
 
-export class Waiters<T, W> {
-  /** In order of arrival: a Set remembers it, and forgets one in constant time. */
-  readonly #line = new Set<Waiter<T, W>>();
+export class Waiters<T, W extends object> {
+  /** In order of arrival: a Map remembers it, and forgets one in constant time. */
+  readonly #line = new Map<W, Waiter<T, W>>();
 
   get size(): number {
     return this.#line.size;
@@ -39,7 +39,7 @@ export class Waiters<T, W> {
       const stop = () => {
         cancelTimer();
         signal?.removeEventListener('abort', onAbort);
-        this.#line.delete(waiter);
+        this.#line.delete(what);
       };
       const giveUp = (settle: () => void) => {
         stop();
@@ -59,7 +59,7 @@ export class Waiters<T, W> {
           reject(error);
         },
       };
-      this.#line.add(waiter);
+      this.#line.set(what, waiter);
       signal?.addEventListener('abort', onAbort, { once: true });
       cancelTimer = Deadline.after(timeout).onExpiry(() =>
         giveUp(() => (onTimeout instanceof Error ? reject(onTimeout) : resolve(onTimeout))),
@@ -69,17 +69,22 @@ export class Waiters<T, W> {
 
   /** Takes the first off the line. */
   shift(): Waiter<T, W> | undefined {
-    const [first] = this.#line;
-    if (first !== undefined) this.#line.delete(first);
+    const [first] = this.#line.values();
+    if (first !== undefined) this.#line.delete(first.what);
     return first;
   }
 
+  /** The waiter for `what`, while it stands in line. */
+  get(what: W): Waiter<T, W> | undefined {
+    return this.#line.get(what);
+  }
+
   resolveAll(value: T): void {
-    for (const waiter of [...this.#line]) waiter.resolve(value);
+    for (const waiter of [...this.#line.values()]) waiter.resolve(value);
   }
 
   rejectAll(error: () => unknown): void {
-    for (const waiter of [...this.#line]) waiter.reject(error());
+    for (const waiter of [...this.#line.values()]) waiter.reject(error());
   }
 }
 

@@ -1,0 +1,254 @@
+/** The parties that one session has at a barrier: each arrives under a number, and its outcome is kept for that number. */
+import { CallEnded } from '../session/calls.ts';
+import type { Seat, SessionCore } from '../session/core.ts';
+import { closedError } from '../session/held-lease.ts';
+import type { Incarnation } from '../session/incarnation.ts';
+import type { Partition } from '../session/partition.ts';
+import { Waiters } from '../session/waiters.ts';
+import { brokenBarrier, mismatch } from './barrier.errors.ts';
+import { barrierParts } from './barrier.scripts.ts';
+
+type Action = (() => unknown) | undefined;
+
+/** One party: who it is, and what it would do as the last to arrive. */
+interface Party {
+  readonly id: string;
+  readonly parties: number;
+  readonly action: Action;
+  life?: Incarnation;
+  asking: boolean;
+  doubt: boolean;
+  /** It was told to run the action; once is enough. */
+  acting: boolean;
+  /** Its time-out is 0: it arrives, and leaves at once unless that completes the round. */
+  readonly impatient: boolean;
+  /** What its action threw: told to this party as it is, to the others as a broken barrier. */
+  failure?: { readonly error: unknown };
+}
+
+export class BarrierSeat implements Seat {
+  readonly #core: SessionCore;
+  readonly #name: string;
+  readonly #partition: Partition;
+  readonly #keys: readonly string[];
+  readonly #line = new Waiters<number, Party>();
+  readonly #parties = new Map<string, Party>();
+  #life: Incarnation | undefined;
+  #forgetLife: () => void = () => {};
+  #busy = 0;
+
+  constructor(core: SessionCore, name: string) {
+    this.#core = core;
+    this.#name = name;
+    this.#partition = core.partitionOf(name);
+    this.#keys = core.keyspace.of('barrier', name, barrierParts);
+  }
+
+  async wait(
+    parties: number,
+    action: Action,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const party: Party = {
+      id: this.#core.nextWait(),
+      parties,
+      action,
+      asking: false,
+      doubt: false,
+      acting: false,
+      impatient: timeout === 0,
+    };
+    this.#parties.set(party.id, party);
+    const index = this.#line.add(party, {
+      timeout: party.impatient ? undefined : timeout,
+      signal,
+      onTimeout: this.#tooLate(timeout),
+      gaveUp: () => this.#gaveUp(party),
+    });
+    if (this.#partition.guarded) this.#ask(party);
+    else void this.#partition.guard().then(() => this.#ask(party));
+    try {
+      return await index;
+    } finally {
+      this.#parties.delete(party.id);
+      this.#tidy();
+    }
+  }
+
+  told(life: Incarnation, [id = '', outcome = '']: readonly string[]): void {
+    const party = this.#parties.get(id);
+    if (party !== undefined && party.life === life) this.#settle(party, outcome);
+  }
+
+  askAgain(): void {
+    for (const { what: party } of [...this.#line]) {
+      if (party.asking) party.doubt = true;
+      else this.#ask(party);
+    }
+  }
+
+  closed(): void {
+    this.#line.rejectAll(() => closedError(`barrier ${this.#name}`));
+  }
+
+  /** Arrives, or asks again what has become of the round. */
+  #ask(party: Party): void {
+    if (this.#line.get(party) === undefined || party.asking) return;
+    party.asking = true;
+    party.doubt = false;
+    this.#arrive(party)
+      .then((outcome) => {
+        party.asking = false;
+        this.#settle(party, outcome);
+      })
+      .catch((error: unknown) => {
+        party.asking = false;
+        this.#line.get(party)?.reject(error);
+      });
+  }
+
+  async #arrive(party: Party): Promise<string> {
+    const life = await this.#livingUnder();
+    if (this.#line.get(party) === undefined) return 'gone';
+    // One that stood at the barrier under a life that ended has died there, as far as the others can tell.
+    if (party.life !== undefined && party.life !== life) return 'broken';
+    party.life = life;
+    for (;;) {
+      const args = [this.#name, party.id, party.parties, party.action ? 1 : 0];
+      const answer = await life
+        .call('barrier.wait', [...this.#keys, this.#holds(life)], args)
+        .catch((error: unknown) => {
+          if (error instanceof CallEnded) return ['broken'];
+          throw error;
+        });
+      if (answer[0] === 'mismatch') throw mismatch(this.#name, Number(answer[1]), party.parties);
+      if (answer[0] !== 'more') return answer[0] ?? '';
+    }
+  }
+
+  #settle(party: Party, outcome: string): void {
+    const waiter = this.#line.get(party);
+    if (waiter === undefined) return;
+    if (outcome === 'act') return this.#act(party);
+    if (outcome === 'waiting' && party.impatient) return this.#leaveAtOnce(party);
+    if (outcome === 'waiting') return party.doubt ? this.#ask(party) : undefined;
+    this.#forget(party);
+    if (party.failure !== undefined) waiter.reject(party.failure.error);
+    else if (/^\d+$/.test(outcome)) waiter.resolve(Number(outcome));
+    else
+      waiter.reject(
+        brokenBarrier(
+          this.#name,
+          'a party timed out, aborted or died, its action threw, or it was reset or aborted',
+        ),
+      );
+  }
+
+  /** The last of a round: its action runs before anyone is let go. */
+  #act(party: Party): void {
+    const { life, action } = party;
+    if (party.acting || life === undefined) return;
+    party.acting = true;
+    this.#busy += 1;
+    void (async () => {
+      let well: 0 | 1 = 1;
+      try {
+        await action?.();
+      } catch (error) {
+        well = 0;
+        party.failure = { error };
+      }
+      const [is] = await life.call('barrier.acted', this.#keys, [this.#name, party.id, well]);
+      if (is === 'more') await this.#advance(life);
+      if (well === 0) this.#settle(party, 'broken');
+    })()
+      .catch(() => undefined) // The life ended: that breaks the barrier, and this party hears of it.
+      .finally(() => {
+        this.#busy -= 1;
+        this.#tidy();
+      });
+  }
+
+  #leaveAtOnce(party: Party): void {
+    const reject = () => this.#line.get(party)?.reject(this.#tooLate(0));
+    void (this.#gaveUp(party) ?? Promise.resolve()).then(reject, reject);
+  }
+
+  #tooLate(timeout: number | undefined): Error {
+    return brokenBarrier(this.#name, `a party waited longer than its time-out of ${timeout} ms`);
+  }
+
+  /** A time-out or an abort breaks the barrier, unless the round ended just then. */
+  #gaveUp(party: Party): Promise<void> | undefined {
+    if (party.life?.ended !== undefined) return undefined;
+    this.#busy += 1;
+    const args = [this.#name, party.id, party.action ? 1 : 0];
+    return (async () => {
+      // It gave up before it arrived: that breaks the barrier too, since it will not come.
+      if (party.life === undefined) return await this.#breakFor(party);
+      const { life } = party;
+      for (;;) {
+        const [is] = await life.call('barrier.leave', [...this.#keys, this.#holds(life)], args);
+        if (is !== 'more') break;
+      }
+      this.#forget(party);
+      await this.#advance(life);
+    })()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#busy -= 1;
+        this.#tidy();
+      });
+  }
+
+  async #breakFor(party: Party): Promise<void> {
+    const life = await this.#livingUnder();
+    for (;;) {
+      const [is] = await life.call('barrier.break', this.#keys, [this.#name, party.parties, 1]);
+      if (is !== 'more') return;
+    }
+  }
+
+  async #advance(life: Incarnation): Promise<void> {
+    for (;;) {
+      const [is] = await life.call('barrier.advance', this.#keys, [this.#name]);
+      if (is !== 'more') return;
+    }
+  }
+
+  /** The outcome was read: what keeps it goes with the next call, whatever that is. */
+  #forget(party: Party): void {
+    const { life } = party;
+    if (life === undefined) return;
+    const [, , outcomes] = this.#keys;
+    life.later({
+      operation: 'barrier.forget',
+      keys: [outcomes as string, this.#holds(life)],
+      args: [this.#name, party.id],
+    });
+  }
+
+  async #livingUnder(): Promise<Incarnation> {
+    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
+    const life = await this.#partition.incarnation();
+    if (this.#life === life) return life;
+    this.#forgetLife();
+    this.#life = life;
+    this.#forgetLife = life.onEnd(() => {
+      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
+    });
+    return life;
+  }
+
+  #holds(life: Incarnation): string {
+    return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
+  }
+
+  #tidy(): void {
+    if (this.#line.size > 0 || this.#busy > 0) return;
+    this.#forgetLife();
+    this.#life = undefined;
+    this.#core.leave('barrier', this.#name, this);
+  }
+}

@@ -1,0 +1,63 @@
+/** What Heddle's own packages need of a session; no promise holds here. */
+import type { Cluster, Redis } from 'ioredis';
+import type { Inbox } from './session/inbox.ts';
+import type { Logger } from './session/options.ts';
+import { coreOf, type Session } from './session.distributed.ts';
+
+export type { InboxHandler } from './session/inbox.ts';
+
+/** The seam between a session and the pools. */
+export interface SessionParts {
+  readonly namespace: string;
+  /** Messages to this session: `kind LF rest` on the channel of its id. */
+  readonly inbox: Pick<Inbox, 'on'> & {
+    /** Where messages to a session are published. */
+    channelOf(sessionId: string): string;
+  };
+  /** Whether messages go by `SPUBLISH` (on a Cluster) or `PUBLISH`. */
+  readonly sharded: boolean;
+  readonly closed: boolean;
+  readonly logger: Logger | undefined;
+  /** An ordinary connection (commands queue while it is away), made at the first call, shared, closed with the session. */
+  client(): Redis | Cluster;
+  /** Another one like it, for blocking commands. */
+  anotherClient(): Redis | Cluster;
+  /** Calls `fn` when messages may have been lost; gives back what ends that. */
+  onReconnect(fn: () => void): () => void;
+  /** Calls `fn` when the session begins to close; gives back what ends that. */
+  onClose(fn: () => void): () => void;
+}
+
+const parts = new WeakMap<Session, SessionParts>();
+
+/** The parts of a session; the same object for the same session. */
+export function sessionParts(session: Session): SessionParts {
+  const known = parts.get(session);
+  if (known !== undefined) return known;
+  const core = coreOf(session);
+  let shared: Redis | Cluster | undefined;
+  const made: SessionParts = {
+    namespace: core.keyspace.namespace,
+    inbox: {
+      on: (kind, handle, options) => core.inbox.on(kind, handle, options),
+      channelOf: (id) => core.keyspace.inbox(0) + id,
+    },
+    sharded: core.target.mode === 'cluster',
+    get closed() {
+      return core.closed;
+    },
+    logger: core.options.logger,
+    client() {
+      shared ??= core.ordinaryClient();
+      return shared;
+    },
+    anotherClient: () => core.ordinaryClient(),
+    onReconnect: (fn) => core.inbox.onReconnect(fn),
+    onClose(fn) {
+      core.once('closing', fn);
+      return () => core.off('closing', fn);
+    },
+  };
+  parts.set(session, made);
+  return made;
+}

@@ -1,0 +1,345 @@
+/**
+ * What a session holds of, and waits for at, one semaphore. Each wait has a place of its own in Redis's queue, so that
+ * several permits which come free at once go to several waiters of a session in one step; the number of a wait is its
+ * name there, and later the name of its hold.
+ */
+import {
+  ConfigMismatchError,
+  LeaseLostError,
+  OutcomeUnknownError,
+  OverReleaseError,
+  rangeError,
+} from '../errors.ts';
+import type { Lease } from '../lock/lock.ts';
+import { CallEnded } from '../session/calls.ts';
+import type { Seat, SessionCore } from '../session/core.ts';
+import { closedError, HeldLease } from '../session/held-lease.ts';
+import type { Incarnation } from '../session/incarnation.ts';
+import type { Partition } from '../session/partition.ts';
+import type { Answer } from '../session/run-operations.ts';
+import { type Waiter, Waiters } from '../session/waiters.ts';
+import { semaphoreParts } from './semaphore.scripts.ts';
+
+/** What must be the same for all who name a semaphore. */
+export interface SemaphoreShape {
+  readonly permits: number;
+  readonly bounded: boolean;
+}
+
+interface Wait {
+  readonly id: string;
+  readonly shape: SemaphoreShape;
+  readonly permits: number;
+  /** The life under which it was asked for last. */
+  life?: Incarnation;
+  asking: boolean;
+  /** Messages may have been lost while a reply was on its way: what it says may be out of date. */
+  doubt: boolean;
+}
+
+interface Hold {
+  readonly id: string;
+  readonly shape: SemaphoreShape;
+  readonly life: Incarnation;
+  readonly lease: HeldLease;
+  /** Permits not given back yet. */
+  permits: number;
+}
+
+type SemaphoreWaiter = Waiter<Lease | null, Wait>;
+
+export class SemaphoreSeat implements Seat {
+  readonly #core: SessionCore;
+  readonly #name: string;
+  readonly #what: string;
+  readonly #partition: Partition;
+  readonly #keys: readonly string[];
+  readonly #line = new Waiters<Lease | null, Wait>();
+  readonly #waits = new Map<string, Wait>();
+  /** In the order of their grants: the oldest are given back first. */
+  readonly #holds = new Map<string, Hold>();
+  #life: Incarnation | undefined;
+  #forgetLife: () => void = () => {};
+  #busy = 0;
+
+  constructor(core: SessionCore, name: string) {
+    this.#core = core;
+    this.#name = name;
+    this.#what = `semaphore ${name}`;
+    this.#partition = core.partitionOf(name);
+    this.#keys = core.keyspace.of('semaphore', name, semaphoreParts);
+  }
+
+  async acquire(
+    shape: SemaphoreShape,
+    permits: number,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Lease | null> {
+    const wait: Wait = { id: this.#core.nextWait(), shape, permits, asking: false, doubt: false };
+    if (timeout === 0) {
+      const lease = await this.#core.patiently(this.#what, this.#try(wait));
+      if (lease === null || !signal?.aborted) return lease;
+      await lease.release();
+      throw signal.reason;
+    }
+    this.#waits.set(wait.id, wait);
+    const lease = this.#line.add(wait, {
+      timeout,
+      signal,
+      onTimeout: null,
+      gaveUp: () => this.#gaveUp(wait),
+    });
+    if (this.#partition.guarded) this.#ask(wait);
+    else void this.#partition.guard().then(() => this.#ask(wait));
+    return lease.finally(() => this.#waits.delete(wait.id));
+  }
+
+  /** Gives back the oldest `n` permits of the session; what is beyond them raises the limit, or is refused. */
+  async release(shape: SemaphoreShape, n: number): Promise<void> {
+    const held = [...this.#holds.values()].reduce((sum, { permits }) => sum + permits, 0);
+    if (shape.bounded && n > held) {
+      this.#tidy();
+      throw new OverReleaseError(
+        `${this.#what}: release(${n}), but this session holds ${held} of its permits; nothing was changed`,
+        {
+          primitive: this.#name,
+        },
+      );
+    }
+    let left = n;
+    const pairs: (string | number)[] = [];
+    for (const hold of this.#holds.values()) {
+      if (left === 0) break;
+      const given = Math.min(left, hold.permits);
+      left -= given;
+      pairs.push(hold.id, given);
+      this.#takeFrom(hold, given);
+    }
+    await this.#giveBack(shape, pairs, left);
+  }
+
+  async value(shape: SemaphoreShape): Promise<number> {
+    const answer = await this.#core.command(
+      this.#what,
+      this.#name,
+      'semaphore.value',
+      this.#keys.slice(0, 1),
+      [shapeText(shape), shape.permits],
+      { repeatable: true },
+    );
+    this.#refuse(answer, shape, 0);
+    this.#tidy();
+    return Number(answer[1]);
+  }
+
+  told(life: Incarnation, [id, token]: readonly string[]): void {
+    const waiter = this.#waiterOf(id);
+    if (waiter === undefined || waiter.what.life !== life || !Number.isSafeInteger(Number(token))) return;
+    this.#grant(waiter, life, Number(token));
+  }
+
+  askAgain(): void {
+    for (const { what: wait } of [...this.#line]) {
+      if (wait.asking) wait.doubt = true;
+      else this.#ask(wait);
+    }
+  }
+
+  closed(): void {
+    for (const hold of this.#holds.values()) hold.lease.conclude();
+    this.#line.rejectAll(() => closedError(this.#what));
+  }
+
+  async #try(wait: Wait): Promise<Lease | null> {
+    if (!this.#partition.guarded) await this.#partition.guard();
+    const life = await this.#livingUnder();
+    for (;;) {
+      const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
+      if (answer?.[0] === 'granted') return this.#hold(wait, life, Number(answer[1]));
+      if (answer?.[0] === 'more') continue;
+      if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
+      this.#tidy();
+      return null;
+    }
+  }
+
+  /** Asks for the permits, or again what has become of the wait. */
+  #ask(wait: Wait): void {
+    if (this.#waiterOf(wait.id) === undefined || wait.asking) return;
+    wait.asking = true;
+    wait.doubt = false;
+    this.#livingUnder()
+      .then(async (life) => {
+        if (this.#waiterOf(wait.id) === undefined) return;
+        wait.life = life;
+        const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 1)).catch(unlessEnded);
+        wait.asking = false;
+        await this.#answered(wait, life, answer);
+      })
+      .catch((error: unknown) => {
+        wait.asking = false;
+        this.#waiterOf(wait.id)?.reject(error);
+        this.#tidy();
+      });
+  }
+
+  async #answered(wait: Wait, life: Incarnation, answer: Answer | undefined): Promise<void> {
+    const waiter = this.#waiterOf(wait.id);
+    if (waiter === undefined) return; // Served by a message, or gone: `cancel` sees to what was granted.
+    if (answer?.[0] === 'granted') return this.#grant(waiter, life, Number(answer[1]));
+    if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
+    if (answer?.[0] === 'more') await this.#advance(life);
+    if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
+  }
+
+  #grant(waiter: SemaphoreWaiter, life: Incarnation, token: number): void {
+    waiter.resolve(this.#hold(waiter.what, life, token));
+  }
+
+  #hold({ id, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
+    const lease = new HeldLease(this.#what, token, life, async () => {
+      const hold = this.#holds.get(id);
+      if (hold === undefined) return;
+      const given = hold.permits;
+      this.#takeFrom(hold, given);
+      if ((await this.#giveBack(shape, [id, given], 0)) === 'gone') {
+        throw new LeaseLostError(`${this.#what} was not held any more when it was released`, {
+          primitive: this.#name,
+        });
+      }
+    });
+    this.#holds.set(id, { id, shape, life, lease, permits });
+    return lease;
+  }
+
+  #takeFrom(hold: Hold, permits: number): void {
+    hold.permits -= permits;
+    if (hold.permits > 0) return;
+    this.#holds.delete(hold.id);
+    hold.lease.conclude();
+  }
+
+  /** Permits of holds go back under the life that holds them; where that ended they went back with it. */
+  async #giveBack(
+    shape: SemaphoreShape,
+    pairs: readonly (string | number)[],
+    raise: number,
+  ): Promise<'gone' | 'released'> {
+    this.#busy += 1;
+    try {
+      for (let given = pairs; ; given = []) {
+        const life =
+          pairs.length > 0 && this.#life
+            ? this.#life
+            : await this.#core.patiently(this.#what, this.#livingUnder());
+        const args = [this.#name, shapeText(shape), shape.permits, raise, ...given];
+        try {
+          const answer = await this.#call(life, 'semaphore.release', args);
+          this.#refuse(answer, shape, 0);
+          if (answer[0] === 'more') await this.#advance(life);
+          return answer[0] === 'gone' ? 'gone' : 'released';
+        } catch (error) {
+          if (!(error instanceof CallEnded)) throw error;
+          if (raise === 0) return 'released';
+          if (error.sent) throw unknownOutcome(this.#what, error);
+          this.#core.assertOpen(this.#what);
+        }
+      }
+    } finally {
+      this.#busy -= 1;
+      this.#tidy();
+    }
+  }
+
+  /** Leaves the line in Redis, and gives back what was granted meanwhile. */
+  #gaveUp(wait: Wait): Promise<void> | undefined {
+    const { life } = wait;
+    if (life === undefined || life.ended !== undefined) return undefined;
+    this.#busy += 1;
+    return this.#call(life, 'semaphore.cancel', [this.#name, wait.id])
+      .then(async ([was]) => {
+        if (was === 'granted') await this.#giveBack(wait.shape, [wait.id, wait.permits], 0);
+        if (was === 'more') await this.#advance(life);
+      })
+      .catch(() => undefined) // The life ended, and its place with it.
+      .finally(() => {
+        this.#busy -= 1;
+        this.#tidy();
+      });
+  }
+
+  async #advance(life: Incarnation): Promise<void> {
+    for (;;) {
+      const answer = await life.call('semaphore.advance', this.#keys, [this.#name]).catch(unlessEnded);
+      if (answer?.[0] !== 'more') return;
+    }
+  }
+
+  async #livingUnder(): Promise<Incarnation> {
+    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
+    const life = await this.#partition.incarnation();
+    if (this.#life === life) return life;
+    this.#forgetLife();
+    this.#life = life;
+    this.#forgetLife = life.onEnd(() => {
+      this.#holds.clear();
+      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
+    });
+    return life;
+  }
+
+  #call(life: Incarnation, operation: string, args: readonly (string | number)[]): Promise<Answer> {
+    const { holds } = this.#core.keyspace.ofSession(this.#partition.index, life.id);
+    return life.call(operation, [...this.#keys, holds], args);
+  }
+
+  #asked({ id, permits, shape }: Wait, wait: 0 | 1): (string | number)[] {
+    return [this.#name, id, permits, wait, shapeText(shape), shape.permits];
+  }
+
+  #waiterOf(id: string | undefined): SemaphoreWaiter | undefined {
+    const wait = this.#waits.get(id ?? '');
+    return wait && this.#line.get(wait);
+  }
+
+  #refuse([tag, value]: Answer, shape: SemaphoreShape, permits: number): void {
+    if (tag === 'too many') throw tooMany(permits, Number(value));
+    if (tag !== 'mismatch') return;
+    const [permitsText = '', bounded] = (value ?? '').split(' ');
+    const existing: SemaphoreShape = { permits: Number(permitsText), bounded: bounded === 'bounded' };
+    throw new ConfigMismatchError(
+      `${this.#what} exists with ${value} permits; ${shapeText(shape)} were named: use one shape for one name`,
+      { existing, requested: shape },
+      { primitive: this.#name },
+    );
+  }
+
+  /** Nothing is kept here for a name that nobody uses. */
+  #tidy(): void {
+    if (this.#line.size > 0 || this.#holds.size > 0 || this.#busy > 0) return;
+    this.#forgetLife();
+    this.#life = undefined;
+    this.#core.leave('semaphore', this.#name, this);
+  }
+}
+
+function shapeText({ permits, bounded }: SemaphoreShape): string {
+  return bounded ? `${permits} bounded` : String(permits);
+}
+
+/** The error of a wish that can never be granted. */
+export function tooMany(permits: number, limit: number): RangeError {
+  return rangeError(`semaphore.acquire: permits must be 1 to the limit, ${limit}, not ${permits}`);
+}
+
+function unknownOutcome(what: string, cause: unknown): OutcomeUnknownError {
+  return new OutcomeUnknownError(
+    `${what}: the session ended before Redis answered; whether it took effect is not known`,
+    { cause },
+  );
+}
+
+function unlessEnded(error: unknown): undefined {
+  if (!(error instanceof CallEnded)) throw error;
+}

@@ -1,0 +1,54 @@
+/** The semaphores' handles in the distributed scope; the algorithm is the session's seat and the scripts. */
+import type { Lease } from '../lock/lock.ts';
+import { useLease } from '../lock/use-lease.ts';
+import { checkCount, checkOptions, checkWait } from '../options.ts';
+import type { SessionCore } from '../session/core.ts';
+import { checkName } from '../session/keys.ts';
+import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
+import { SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.distributed.ts';
+
+/**
+ * A semaphore by name, in Redis: bounds how many of the whole fleet do something at once. Permits are held by sessions:
+ * a session that dies gives its own back. Made by `session.semaphore(name, permits)`.
+ */
+export class DistributedSemaphore implements AnySemaphore {
+  readonly name: string;
+  readonly #core: SessionCore;
+  readonly #shape: SemaphoreShape;
+
+  constructor(core: SessionCore, name: string, permits = 1, bounded = false) {
+    this.name = checkName(name, 'semaphore: name');
+    this.#shape = { permits: checkCount(permits, 'semaphore: permits', { min: 0 }), bounded };
+    this.#core = core;
+  }
+
+  acquire(options?: SemaphoreForeverOptions): Promise<Lease>;
+  acquire(options: SemaphoreAcquireOptions): Promise<Lease | null>;
+  async acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
+    const { permits = 1 } = checkOptions(options, 'semaphore.acquire');
+    checkCount(permits, 'semaphore.acquire: permits');
+    const limit = this.#shape.permits;
+    if (this.#shape.bounded && permits > limit) throw tooMany(permits, limit);
+    const { timeout, signal } = checkWait(options, 'semaphore.acquire');
+    this.#core.assertOpen(`semaphore ${this.name}`);
+    return this.#seat().acquire(this.#shape, permits, timeout, signal);
+  }
+
+  async release(n = 1): Promise<void> {
+    checkCount(n, 'semaphore.release: n');
+    this.#core.assertOpen(`semaphore ${this.name}`);
+    await this.#seat().release(this.#shape, n);
+  }
+
+  async value(): Promise<number> {
+    return this.#seat().value(this.#shape);
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: SemaphoreAcquireOptions): Promise<T> {
+    return useLease(`semaphore ${this.name}`, () => this.acquire(options ?? {}), fn);
+  }
+
+  #seat(): SemaphoreSeat {
+    return this.#core.seat('semaphore', this.name, () => new SemaphoreSeat(this.#core, this.name));
+  }
+}
