@@ -28,6 +28,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'Semaphore',
     'SessionClosedError',
     'Thread',
+    'ThreadCrashedError',
     'ThreadLocal',
     'TimeoutError',
     'UnknownTaskError',

@@ -1,0 +1,105 @@
+/** A module for threads to run. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Event } from '../event/event.local.ts';
+import { runAs } from '../identity.ts';
+import {
+  activeCount,
+  currentThread,
+  enumerate,
+  getIdent,
+  getNativeId,
+  mainThread,
+  Thread,
+} from '../thread/thread.ts';
+import { ThreadLocal } from '../thread-local/thread-local.ts';
+
+export default function addUp(...numbers: number[]): number {
+  return numbers.reduce((sum, n) => sum + n, 0);
+}
+
+export function whoAmI(): unknown {
+  const { name, daemon, ident, nativeId } = currentThread();
+  const alive = currentThread().isAlive();
+  const again = currentThread();
+  const same = [enumerate().includes(again), getIdent() === ident, getNativeId() === nativeId];
+  return { name, daemon, ident, nativeId, alive, same, main: mainThread().name, names: namesAlive() };
+}
+
+function namesAlive(): string[] {
+  const names = enumerate().map(({ name }) => name);
+  if (names.length !== activeCount()) throw new Error('a thread came or went');
+  return names.sort();
+}
+
+export async function setLater(event: Event): Promise<void> {
+  await sleep(20);
+  event.set();
+}
+
+export function waitFor(event: Event): boolean {
+  return event.waitSync();
+}
+
+export function fail(): never {
+  throw Object.assign(new RangeError('out of thread', { cause: new TypeError('why') }), { extra: 7 });
+}
+
+export function giveFunction(): unknown {
+  return { inner: [() => 1] };
+}
+
+export function neverSettles(): Promise<void> {
+  return new Promise(() => {});
+}
+
+export async function joinSelf(): Promise<string> {
+  return await currentThread()
+    .join()
+    .then(
+      () => 'joined',
+      (error: Error) => error.name,
+    );
+}
+
+/** Starts a thread that outlives this one's function. */
+export function startAnother(go: Event, done: Event): string {
+  const thread = new Thread({ target: new URL(import.meta.url), export: 'relay', args: [go, done] });
+  thread.start();
+  return thread.name;
+}
+
+export function relay(go: Event, done: Event): void {
+  go.waitSync();
+  done.set();
+}
+
+export function ownValues(): unknown[] {
+  let made = 0;
+  const local = new ThreadLocal(() => {
+    made += 1;
+    return made;
+  });
+  return [local.get(), runAs('a', () => local.get()), local.get()];
+}
+
+/** A subclass with fields that travel and one that does not. */
+export class Greeter extends Thread<string> {
+  static override readonly url = import.meta.url;
+  greeting = 'hello';
+  gate = new Event();
+  callback = () => 'not here';
+
+  constructor(greeting: string) {
+    super({ name: 'greeter', args: ['world'] });
+    this.greeting = greeting;
+  }
+
+  override run(whom: string): string {
+    this.gate.set();
+    return `${this.greeting}, ${whom}, from ${this.name} ${typeof this.callback} ${currentThread() === this}`;
+  }
+}
+
+export class Lost extends Thread {
+  override run(): void {}
+}

@@ -1,0 +1,338 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Barrier } from '../barrier/barrier.local.ts';
+import { InvalidStateError, NotCloneableError } from '../errors.ts';
+import { Event } from '../event/event.local.ts';
+import { Lock } from '../lock/lock.local.ts';
+import { BoundedSemaphore } from '../semaphore/semaphore.local.ts';
+import { Greeter, Lost } from '../testing/thread-fixture.ts';
+import { until } from '../testing/waiting.ts';
+import { type ExceptHook, setExceptHook, type UncaughtInThread } from './except-hook.ts';
+import {
+  activeCount,
+  currentThread,
+  enumerate,
+  getIdent,
+  getNativeId,
+  mainThread,
+  Thread,
+} from './thread.ts';
+
+const fixture = new URL('../testing/thread-fixture.ts', import.meta.url);
+const linux = process.platform === 'linux';
+
+function started(name: string, ...args: unknown[]): Thread {
+  const thread = new Thread({ target: fixture, export: name, args });
+  thread.start();
+  return thread;
+}
+
+let uncaught: UncaughtInThread[] = [];
+let before: ExceptHook | null;
+beforeEach(() => {
+  uncaught = [];
+  before = setExceptHook((event) => uncaught.push(event));
+});
+afterEach(async () => {
+  setExceptHook(before);
+  await until(() => activeCount() === 1, 'no thread is left over');
+});
+
+describe('Thread: what it runs', () => {
+  it('runs the default export of a module, with arguments', async () => {
+    const thread = new Thread({ target: fixture, args: [1, 2, 39] });
+    thread.start();
+    expect(await thread.result).toBe(42);
+    expect(await thread.join()).toBe(true);
+    expect(thread.error).toBeUndefined();
+  });
+
+  it('takes the URL as a string as well', async () => {
+    const thread = new Thread({ target: fixture.href });
+    thread.start();
+    expect(await thread.result).toBe(0);
+  });
+
+  it('runs a function that closes over nothing, asynchronous or not, and methods', async () => {
+    const shapes = [
+      (a: number, b: number) => a * b,
+      async function named(a: number, b: number) {
+        const { setTimeout: sleep } = await import('node:timers/promises');
+        await sleep(1);
+        return a * b;
+      },
+      {
+        method(a: number, b: number) {
+          return a * b;
+        },
+      }.method,
+    ];
+    const threads = shapes.map((target) => new Thread({ target, args: [6, 7] }));
+    for (const thread of threads) thread.start();
+    expect(await Promise.all(threads.map((thread) => thread.result))).toEqual([42, 42, 42]);
+  });
+
+  it('runs run() of a subclass on the fields of the instance, without its constructor', async () => {
+    const greeter = new Greeter('good day');
+    greeter.start();
+    expect(await greeter.result).toBe('good day, world, from greeter undefined true');
+    expect(greeter.gate.isSet()).toBe(true);
+  });
+
+  it('hands local primitives over wherever they stand in the arguments', async () => {
+    const target = (deep: { list: [Map<string, Lock>]; semaphore: BoundedSemaphore }) => {
+      deep.list[0].get('lock')?.acquireSync();
+      return deep.semaphore;
+    };
+    const lock = new Lock();
+    const semaphore = new BoundedSemaphore(3);
+    const thread = new Thread({ target, args: [{ list: [new Map([['lock', lock]])], semaphore }] });
+    thread.start();
+    const back = await thread.result;
+    expect(lock.locked()).toBe(true);
+    expect(back).toBeInstanceOf(BoundedSemaphore);
+    back.acquireSync();
+    expect(semaphore.value()).toBe(2);
+  });
+
+  it('shares a value per thread by ThreadLocal with nobody', async () => {
+    expect(await started('ownValues').result).toEqual([1, 2, 1]);
+  });
+});
+
+describe('Thread: identity', () => {
+  it('knows itself, its name and who else lives', async () => {
+    const thread = new Thread({ target: fixture, export: 'whoAmI', name: 'observer', daemon: true });
+    expect(thread).toMatchObject({ ident: undefined, nativeId: undefined, daemon: true, name: 'observer' });
+    thread.start();
+    const ident = thread.ident;
+    const told = await thread.result;
+    expect(told).toMatchObject({
+      name: 'observer',
+      daemon: true,
+      ident,
+      alive: true,
+      same: [true, true, true],
+      main: 'MainThread',
+    });
+    expect(told).toHaveProperty('names', ['MainThread', 'observer'].sort());
+    expect(thread.nativeId).toEqual(linux ? expect.any(Number) : undefined);
+    expect(ident).not.toBe(mainThread().ident);
+  });
+
+  it('is numbered where it has no name', () => {
+    const [a, b] = [1, 2].map(() => new Thread({ target: fixture }));
+    expect(a?.name).toMatch(/^Thread-\d+$/);
+    expect(Number(b?.name.slice(7))).toBe(Number(a?.name.slice(7)) + 1);
+  });
+
+  it('lists the main thread and the started ones, as long as they live', async () => {
+    const go = new Event();
+    const threads = [started('waitFor', go), started('waitFor', go)];
+    expect(enumerate()).toEqual(expect.arrayContaining([mainThread(), ...threads]));
+    expect(activeCount()).toBe(3);
+    go.set();
+    for (const thread of threads) await thread.join();
+    expect(enumerate()).toEqual([mainThread()]);
+  });
+
+  it('has a main thread, which is the current one here', () => {
+    expect(currentThread()).toBe(mainThread());
+    expect(mainThread()).toMatchObject({ daemon: false, ident: getIdent(), nativeId: getNativeId() });
+    expect(mainThread().isAlive()).toBe(true);
+    expect(mainThread()).toBeInstanceOf(Thread);
+    expect(getNativeId()).toEqual(linux ? process.pid : undefined);
+  });
+});
+
+describe('Thread: life', () => {
+  it('is alive from its start to the end of its function, whatever that leaves behind', async () => {
+    const target = () => {
+      setInterval(() => {}, 1_000);
+    };
+    const thread = new Thread({ target });
+    expect(thread.isAlive()).toBe(false);
+    thread.start();
+    expect(thread.isAlive()).toBe(true);
+    expect(await thread.join({ timeout: 10_000 })).toBe(true);
+    expect(thread.isAlive()).toBe(false);
+  });
+
+  it('is joined with a time-out, a signal, or blocking', async () => {
+    const go = new Event();
+    const thread = started('waitFor', go);
+    expect(await thread.join({ timeout: 10 })).toBe(false);
+    expect(await thread.join({ timeout: 0 })).toBe(false);
+    expect(thread.joinSync({ timeout: 10 })).toBe(false);
+    const reason = new Error('enough');
+    await expect(thread.join({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    go.set();
+    expect(thread.joinSync()).toBe(true);
+    expect(thread.isAlive()).toBe(false);
+    expect(await thread.result).toBe(true);
+    expect([await thread.join(), thread.joinSync()]).toEqual([true, true]);
+  });
+
+  it('is joined blocking right after its start', () => {
+    const thread = started('fail');
+    expect(thread.joinSync({ timeout: 15_000 })).toBe(true);
+    expect(thread.error).toBeInstanceOf(RangeError);
+  });
+
+  it('refuses a second start, a join before the first, and a join by itself', async () => {
+    const thread = new Thread({ target: fixture });
+    await expect(thread.join()).rejects.toThrow(InvalidStateError);
+    expect(() => thread.joinSync()).toThrow(InvalidStateError);
+    thread.start();
+    expect(() => thread.start()).toThrow(InvalidStateError);
+    await thread.join();
+    expect(() => thread.start()).toThrow(InvalidStateError);
+    expect(await started('joinSelf').result).toBe('InvalidStateError');
+    expect(() => mainThread().joinSync()).toThrow(InvalidStateError);
+  });
+
+  it('lets a thread that it started live on after its own function', async () => {
+    const go = new Event();
+    const done = new Event();
+    const thread = started('startAnother', go, done);
+    const name = await thread.result;
+    expect(await thread.join()).toBe(true);
+    expect(enumerate().map((each) => each.name)).toContain(name);
+    const other = enumerate().find((each) => each.name === name) as Thread;
+    go.set();
+    expect(await done.wait({ timeout: 10_000 })).toBe(true);
+    expect(await other.join({ timeout: 10_000 })).toBe(true);
+  });
+
+  it('is not waited for by the process where it is a daemon, and is where it is not', async () => {
+    const index = new URL('../index.ts', import.meta.url).href;
+    const run = async (daemon: boolean) => {
+      const program = `import { Thread } from ${JSON.stringify(index)};
+        const target = async () => {
+          const { setTimeout: sleep } = await import('node:timers/promises');
+          await sleep(300);
+          console.log('thread done');
+        };
+        new Thread({ target, daemon: ${daemon} }).start();
+        console.log('main done');`;
+      const child = spawn(process.execPath, [...process.execArgv, '--input-type=module', '-e', program]);
+      let output = '';
+      child.stdout.on('data', (chunk) => {
+        output += chunk;
+      });
+      child.stderr.on('data', (chunk) => {
+        output += chunk;
+      });
+      const [code] = await once(child, 'close');
+      return { code, output };
+    };
+    expect(await run(true)).toEqual({ code: 0, output: 'main done\n' });
+    expect(await run(false)).toEqual({ code: 0, output: 'main done\nthread done\n' });
+  });
+});
+
+describe('Thread: errors', () => {
+  it('rejects its result with the error as it was, and tells the hook', async () => {
+    const thread = started('fail');
+    await expect(thread.result).rejects.toThrow(RangeError);
+    expect(thread.error).toMatchObject({ message: 'out of thread', extra: 7, cause: expect.any(TypeError) });
+    expect((thread.error as Error).stack).toContain('thread-fixture');
+    expect(uncaught).toEqual([{ error: thread.error, thread }]);
+    expect(await thread.join()).toBe(true);
+  });
+
+  it('tells stderr where no hook is set, and hurts nobody', async () => {
+    const hook = setExceptHook(null);
+    const printed = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    try {
+      await started('fail').join();
+      expect(printed.mock.calls.join('')).toMatch(
+        /Exception in thread Thread-\d+:\nRangeError: out of thread/,
+      );
+    } finally {
+      printed.mockRestore();
+      expect(setExceptHook(hook)).toBeNull();
+    }
+  });
+
+  it.each([
+    ['neverSettles', 'nothing is left to settle'],
+    ['giveFunction', 'result.inner[0]'],
+    ['notThere', 'exports no function'],
+  ])('ends %s with an error that says so', async (name, message) => {
+    const thread = started(name);
+    await expect(thread.result).rejects.toThrow(message);
+    expect(uncaught).toHaveLength(1);
+  });
+
+  it('tells of a module that is not there, or throws', async () => {
+    const threads = ['file:///not/there.ts', 'data:text/javascript,throw new Error("at import")'].map(
+      (target) => new Thread({ target }),
+    );
+    for (const thread of threads) thread.start();
+    await expect(threads[0]?.result).rejects.toMatchObject({ code: 'ERR_MODULE_NOT_FOUND' });
+    await expect(threads[1]?.result).rejects.toThrow('at import');
+  });
+
+  it('tells of an exception that its function did not see', async () => {
+    const target = () => {
+      setTimeout(() => {
+        throw new RangeError('too late');
+      });
+      return new Promise(() => {});
+    };
+    const thread = new Thread({ target });
+    thread.start();
+    expect(await thread.join()).toBe(true);
+    await expect(thread.result).rejects.toThrow('too late');
+  });
+
+  it('takes process.exit for the end of the thread', async () => {
+    const target = (code: number) => process.exit(code);
+    const threads = [0, 3].map((code) => new Thread({ target, args: [code] }));
+    for (const thread of threads) thread.start();
+    expect(await threads[0]?.result).toBeUndefined();
+    expect(threads[1]?.joinSync()).toBe(true);
+    await expect(threads[1]?.result).rejects.toThrow('exit code 3');
+  });
+});
+
+describe('Thread: bad input', () => {
+  class Inner {}
+  const bound = (() => 1).bind(null);
+  it.each([
+    ['nothing to run', {}],
+    ['null', null],
+    ['a path', { target: '/some/path.ts' }],
+    ['a number', { target: 5 }],
+    ['a bound function', { target: bound }],
+    ['a native function', { target: Math.max }],
+    ['a class', { target: Inner }],
+    ['an export of a function', { target: () => 1, export: 'x' }],
+    ['args that are no array', { target: fixture, args: 5 }],
+    ['a name that is no string', { target: fixture, name: 5 }],
+    ['a daemon that is no boolean', { target: fixture, daemon: 'yes' }],
+    ['a function with an import of its module', { target: () => until }],
+  ])('refuses %s', (_, options) => {
+    expect(() => new Thread(options as never)).toThrow(TypeError);
+    expect(() => new Thread(options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_HEDDLE_INVALID_ARG_TYPE' }),
+    );
+  });
+
+  it('refuses arguments that can not travel, with the path to them', () => {
+    const make = (arg: unknown) => () => new Thread({ target: fixture, args: [1, { deep: arg }] });
+    expect(make(() => 1)).toThrow(NotCloneableError);
+    expect(make(new Inner())).toThrow(expect.objectContaining({ path: 'args[1].deep' }));
+    expect(make(new Barrier(2, { action: () => {} }))).toThrow(TypeError);
+  });
+
+  it('refuses to start a subclass that does not say where it is from', () => {
+    expect(() => new Lost().start()).toThrow(/static url/);
+  });
+
+  it.each([5, 'hook', {}, undefined])('refuses %s as a hook', (hook) => {
+    expect(() => setExceptHook(hook as never)).toThrow(TypeError);
+  });
+});
