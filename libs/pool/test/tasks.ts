@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { currentJob } from '@heddle/pool/task';
 import { TimeoutError } from '@heddle/primitives';
+import { Redis } from 'ioredis';
 import { requestId, secret } from './context.ts';
 
 export const notATask = 1;
@@ -120,3 +121,39 @@ export function oddSquare(n: number): number {
   if (n % 2 === 0) throw new Error(`even: ${n}`);
   return n * n;
 }
+
+/** Tasks that count or wait in Redis, which all processes of a spec see. */
+export async function bump([url, key]: [string, string]): Promise<number> {
+  const redis = new Redis(url);
+  const count = await redis.incr(key);
+  redis.disconnect();
+  return count;
+}
+export async function failUntil([url, key, times]: [string, string, number]): Promise<number> {
+  const count = await bump([url, key]);
+  if (count < times) throw new Error(`not yet: ${count}`);
+  return currentJob().attempt;
+}
+export async function exitUntil([url, key, times]: [string, string, number]): Promise<number> {
+  if ((await bump([url, key])) < times) process.exit(5);
+  return currentJob().attempt;
+}
+/** Waits for its signal, or for the gate: then gives its attempt. */
+export async function untilGate([url, gate]: [string, string]): Promise<number> {
+  const redis = new Redis(url);
+  const { signal, attempt } = currentJob();
+  try {
+    while ((await redis.get(gate)) === null) await sleep(5, undefined, { signal });
+  } finally {
+    redis.disconnect();
+  }
+  return attempt;
+}
+export async function tally([url, key, n, ms]: [string, string, number, number]): Promise<number> {
+  spin(ms);
+  const redis = new Redis(url);
+  await redis.hincrby(key, String(n), 1);
+  redis.disconnect();
+  return n;
+}
+export const repeat = (length: number): string => 'x'.repeat(length);

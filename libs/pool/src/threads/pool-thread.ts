@@ -7,7 +7,7 @@ import {
   receiveMessageOnPort,
   Worker,
 } from 'node:worker_threads';
-import { fromPortable, toPortable } from '@heddle/primitives/internal';
+import { fromPortable, reportThreadEnd, toPortable } from '@heddle/primitives/internal';
 import { Claims } from '../shared-memory/claims.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
@@ -99,13 +99,13 @@ export class PoolThread {
     this.worker.on('error', (error: Error) => {
       this.error = error;
     });
-    this.worker.on('exit', (code) => this.exited(code));
+    const { threadId } = this.worker; // gone once it has ended
+    this.worker.on('exit', (code) => {
+      this.exited(code);
+      reportThreadEnd(threadId);
+    });
     this.port.unref();
     this.worker.unref();
-  }
-
-  get threadId(): number {
-    return this.worker.threadId;
   }
 
   /** How many tasks it may be sent now. */

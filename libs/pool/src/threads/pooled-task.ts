@@ -84,6 +84,8 @@ export abstract class PooledTask {
   abstract settled(ok: boolean, value: unknown): void;
   /** It has no outcome and will have none: its thread crashed, it took too long, the pool is broken. */
   abstract failed(error: Error): void;
+  /** The pool has nothing to do with it any more: it was taken back, or no thread runs it any longer. */
+  released(): void {}
   /** What the task told of itself while it ran. */
   abstract progressed(value: unknown): void;
   /** It goes back to the queue, to be run once more. */

@@ -296,6 +296,7 @@ export class ThreadPool {
     task.place = 'gone';
     task.stopClock?.();
     this.outstanding -= 1;
+    task.released();
     if (this.outstanding === 0) this.look();
   }
 

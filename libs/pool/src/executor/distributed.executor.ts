@@ -1,0 +1,200 @@
+/** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
+import { CancelledError, TimeoutError } from '@heddle/primitives';
+import type { Session } from '@heddle/primitives/distributed';
+import {
+  checkCount,
+  checkOptions,
+  Deadline,
+  encodeText,
+  isShareable,
+  show,
+  typeError,
+} from '@heddle/primitives/internal';
+import { captureContext } from '../context/context-var.ts';
+import { type Future, settling } from '../future/future.ts';
+import { checkSize, queueAddress } from '../jobs/job-form.ts';
+import { partsOf } from '../jobs/session-parts.ts';
+import type { Submission } from '../jobs/submission.ts';
+import { Submitter } from '../jobs/submitter.ts';
+import type { Backoff } from '../threads/pooled-task.ts';
+import { checkSchedule, checkSubmitOptions } from './check-options.ts';
+import type {
+  AnyTasks,
+  Call,
+  ExecutorCore,
+  ScheduledTask,
+  ScheduleOptions,
+  SubmitOptions,
+} from './executor.ts';
+import { ExecutorFront } from './executor-front.ts';
+
+export interface DistributedOptions
+  extends Pick<SubmitOptions, 'retries' | 'backoff' | 'priority' | 'timeout' | 'ttl' | 'dedupe'> {
+  /** The session to submit through. It stays open when the executor is shut down. */
+  readonly session: Session;
+  /**
+   * At a guess, how many tasks the hosts run at once (default 16): `map` reads an async input so far ahead that
+   * twice as many are on their way.
+   */
+  readonly parallelism?: number | undefined;
+  /** How long, in seconds, and how many outcomes are kept in Redis for those who missed the news of them. */
+  readonly keep?: { readonly age?: number | undefined; readonly count?: number | undefined } | undefined;
+}
+
+/** Kept an hour, and no more than the last 100 000. */
+const KEEP = { age: 3600, count: 100_000 };
+
+/**
+ * Submits tasks to a queue; WorkerHosts of that queue, in any process of any machine, run them. The same as
+ * ThreadPoolExecutor otherwise, where arguments hold no local primitive and nothing to transfer.
+ *
+ * A job is run at least once: a host that dies has its jobs run again elsewhere. Each Future ends exactly once.
+ *
+ * ```ts
+ * await using session = await connect();
+ * await using executor = new DistributedExecutor<typeof import('./tasks.ts')>('images', { session, retries: 2 });
+ * const size = await executor.submit('resize', key, 200);
+ * ```
+ */
+export class DistributedExecutor<T = AnyTasks> extends ExecutorFront<T> {
+  readonly #core: DistributedCore;
+
+  constructor(queue: string, options: DistributedOptions) {
+    const core = new DistributedCore(queue, options);
+    super(core, core.defaults);
+    this.#core = core;
+  }
+
+  /** The Future of a job submitted earlier, here or elsewhere, by its `future.id`. */
+  future(id: string): Future<unknown> {
+    if (typeof id !== 'string' || id === '')
+      throw typeError(`future: id must be the id of a job, not ${show(id)}`);
+    return this.#core.submitter.follow(id).future;
+  }
+}
+
+class DistributedCore implements ExecutorCore {
+  readonly parallelism: number;
+  readonly defaults: SubmitOptions;
+  readonly submitter: Submitter;
+  private readonly keep: { age: number; count: number };
+  private closed: Promise<void> | undefined;
+
+  constructor(queue: string, options: DistributedOptions) {
+    const where = 'DistributedExecutor';
+    const { session, parallelism, keep, ...defaults } = checkOptions(options, where);
+    const parts = partsOf(session, where);
+    const address = queueAddress(parts.namespace, queue, where);
+    this.defaults = checkSubmitOptions(defaults, where);
+    this.parallelism = checkCount(parallelism ?? 16, `${where}: parallelism`);
+    const { age = KEEP.age, count = KEEP.count } = checkOptions(keep, `${where}: keep`);
+    this.keep = {
+      age: checkCount(age, `${where}: keep.age`),
+      count: checkCount(count, `${where}: keep.count`),
+    };
+    this.submitter = new Submitter(parts, address, queue);
+  }
+
+  submit(call: Call): Future<unknown> {
+    const { options } = call;
+    const job = this.job(call);
+    const submission = this.submitter.submit(job);
+    const { future } = submission;
+    if (options.signal !== undefined) abortWith(submission, options.signal);
+    if (options.ttl !== undefined) limitLife(submission, call.task, options.ttl);
+    return future;
+  }
+
+  async schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask> {
+    const { delay, every, cron } = checkSchedule(options, 'DistributedExecutor.schedule');
+    if (every === undefined && cron === undefined) {
+      const submission = this.submitter.submit(this.job({ ...call, options: { ...call.options, delay } }));
+      await submission.accepted();
+      return { id: submission.id, cancel: () => submission.future.cancel() };
+    }
+    const { name, data, opts } = this.job(call);
+    const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
+    return this.submitter.repeat({ ...repeat, startDate: Date.now() + delay }, { name, data, opts });
+  }
+
+  async shutdown({ wait, cancelFutures }: { wait: boolean; cancelFutures: boolean }): Promise<void> {
+    this.closed ??= this.submitter.close();
+    if (cancelFutures) await Promise.all(this.submitter.unfinishedFutures().map((future) => future.cancel()));
+    if (wait) await this.closed;
+    else this.closed.catch(() => {});
+  }
+
+  private job({ task, args, options, chunk }: Call) {
+    if (options.transfer !== undefined && options.transfer.length > 0) {
+      throw typeError(
+        'transfer: nothing can be transferred to another process; leave it out',
+        'ERR_HEDDLE_LOCAL_ONLY',
+      );
+    }
+    const context = captureContext();
+    const { retries = 0, backoff, priority, delay, dedupe, timeout, ttl } = options;
+    return {
+      name: task,
+      data: {
+        args: checkSize(encodeText(args, 'args', { share: refuseLocal }), 'the arguments'),
+        from: this.submitter.parts.id,
+        ...(context === undefined ? {} : { context: encodeText(context, 'context', { share: refuseLocal }) }),
+        ...(chunk ? { chunk: true as const } : {}),
+        ...(timeout === undefined ? {} : { timeout }),
+        ...(ttl === undefined ? {} : { until: Date.now() + ttl }),
+      },
+      opts: {
+        attempts: retries + 1,
+        stackTraceLimit: 3,
+        removeOnComplete: this.keep,
+        removeOnFail: this.keep,
+        ...(backoff === undefined ? {} : { backoff: bullBackoff(backoff) }),
+        ...(priority === undefined ? {} : { priority }),
+        ...(delay === undefined ? {} : { delay }),
+        ...(dedupe === undefined ? {} : { deduplication: { id: dedupe } }),
+      },
+    };
+  }
+}
+
+function bullBackoff(backoff: Backoff): { type: string; delay: number; jitter?: number } {
+  if (typeof backoff === 'number') return { type: 'fixed', delay: backoff };
+  const { type, delay, jitter } = backoff;
+  return { type, delay, ...(jitter === undefined ? {} : { jitter }) };
+}
+
+/** What lives in the memory of this process cannot go to another. */
+function refuseLocal(object: object): undefined {
+  const what = isShareable(object)
+    ? `a local ${object.constructor.name}: use the distributed one of the session`
+    : object instanceof SharedArrayBuffer ||
+        (ArrayBuffer.isView(object) && object.buffer instanceof SharedArrayBuffer)
+      ? 'shared memory'
+      : object instanceof MessagePort
+        ? 'a MessagePort'
+        : undefined;
+  if (what === undefined) return undefined;
+  throw typeError(`the arguments hold what cannot leave this process: ${what}`, 'ERR_HEDDLE_LOCAL_ONLY');
+}
+
+function abortWith(submission: Submission, signal: AbortSignal): void {
+  const { future } = submission;
+  const abort = () => {
+    settling().cancelled(future, new CancelledError('the task was aborted', { cause: signal.reason }));
+    void submission.abort(signal.reason);
+  };
+  if (signal.aborted) return abort();
+  signal.addEventListener('abort', abort, { once: true });
+  settling().whenDone(future, () => signal.removeEventListener('abort', abort));
+}
+
+function limitLife(submission: Submission, task: string, ttl: number): void {
+  const end = () => {
+    const error = new TimeoutError(
+      `the task ${JSON.stringify(task)} was not done within its ttl of ${ttl} ms`,
+    );
+    settling().error(submission.future, error);
+    void submission.abort(error);
+  };
+  settling().whenDone(submission.future, Deadline.after(ttl).onExpiry(end));
+}

@@ -1,0 +1,131 @@
+/** Who runs jobs where: hosts announce themselves under keys that expire by themselves when they no longer do. */
+import type { Session } from '@heddle/primitives/distributed';
+import { queueAddress } from './job-form.ts';
+import { JobQueue } from './job-queue.ts';
+import { partsOf, type SessionParts } from './session-parts.ts';
+
+/** One WorkerHost, as it announces itself every two seconds. */
+export interface HostStatus {
+  /** Unique to this host's life. */
+  readonly id: string;
+  /** Its session. */
+  readonly session: string;
+  /** The machine's name. */
+  readonly host: string;
+  readonly pid: number;
+  readonly queue: string;
+  readonly threads: number;
+  /** Threads that run something. */
+  readonly busy: number;
+  /** Jobs it has in hand, ended and failed since it started. */
+  readonly running: number;
+  readonly completed: number;
+  readonly failed: number;
+  /** What it was told to call its version, or ''. */
+  readonly version: string;
+  /** When it started and when it announced this, in ms since 1970 by its own clock. */
+  readonly since: number;
+  readonly seen: number;
+}
+
+/** One queue, and how many jobs are in which state. */
+export interface QueueStatus {
+  readonly name: string;
+  readonly hosts: number;
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly paused: boolean;
+}
+
+export interface Fleet {
+  readonly hosts: readonly HostStatus[];
+  readonly queues: readonly QueueStatus[];
+}
+
+export const ANNOUNCE_EVERY = 2000;
+/** A host not heard of for so many ms is gone. */
+const GONE_AFTER = 3 * ANNOUNCE_EVERY;
+/** Lists are kept so long after the last who was in them, in seconds. */
+const LISTS_LIVE = 24 * 3600;
+
+const key = (parts: SessionParts, part: string) => `{${parts.namespace}:fleet}:${part}`;
+
+/** Says that there is such a queue. */
+export async function announceQueue(parts: SessionParts, queue: string): Promise<void> {
+  await parts.redis.sadd(key(parts, 'queues'), queue);
+  await parts.redis.expire(key(parts, 'queues'), LISTS_LIVE);
+}
+
+export async function announceHost(parts: SessionParts, status: HostStatus): Promise<void> {
+  await parts.redis
+    .multi()
+    .set(key(parts, `host:${status.id}`), JSON.stringify(status), 'PX', GONE_AFTER)
+    .sadd(key(parts, 'hosts'), status.id)
+    .expire(key(parts, 'hosts'), LISTS_LIVE)
+    .sadd(key(parts, 'queues'), status.queue)
+    .expire(key(parts, 'queues'), LISTS_LIVE)
+    .exec();
+}
+
+export async function withdrawHost(parts: SessionParts, id: string): Promise<void> {
+  await parts.redis
+    .multi()
+    .del(key(parts, `host:${id}`))
+    .srem(key(parts, 'hosts'), id)
+    .exec();
+}
+
+/**
+ * The hosts that live, and the queues there are with their counts, in the session's namespace. A host that died is
+ * listed for six seconds more at the most.
+ */
+export async function fleet(session: Session): Promise<Fleet> {
+  const parts = partsOf(session, 'fleet');
+  const hosts = await liveHosts(parts);
+  const names = (await parts.redis.smembers(key(parts, 'queues'))).sort();
+  const queues = await Promise.all(names.map((name) => queueStatus(parts, name, hosts)));
+  return { hosts, queues };
+}
+
+async function liveHosts(parts: SessionParts): Promise<HostStatus[]> {
+  const ids = (await parts.redis.smembers(key(parts, 'hosts'))).sort();
+  if (ids.length === 0) return [];
+  const texts = await parts.redis.mget(...ids.map((id) => key(parts, `host:${id}`)));
+  const gone = ids.filter((_, n) => texts[n] === null);
+  if (gone.length > 0) await parts.redis.srem(key(parts, 'hosts'), ...gone);
+  return texts.filter((text) => text !== null).map((text) => JSON.parse(text) as HostStatus);
+}
+
+async function queueStatus(
+  parts: SessionParts,
+  name: string,
+  hosts: readonly HostStatus[],
+): Promise<QueueStatus> {
+  const queue = new JobQueue(parts, queueAddress(parts.namespace, name, 'fleet'), () => {});
+  try {
+    const counts = await queue.bull.getJobCounts(
+      'wait',
+      'prioritized',
+      'active',
+      'delayed',
+      'completed',
+      'failed',
+    );
+    const count = (state: string) => counts[state] ?? 0;
+    return {
+      name,
+      hosts: hosts.filter((host) => host.queue === name).length,
+      waiting: count('wait') + count('prioritized'),
+      active: count('active'),
+      delayed: count('delayed'),
+      completed: count('completed'),
+      failed: count('failed'),
+      paused: await queue.bull.isPaused(),
+    };
+  } finally {
+    await queue.close();
+  }
+}

@@ -1,0 +1,118 @@
+/** One job in a host's hands: a task of its thread pool on one side, a BullMQ job on the other. */
+import {
+  BrokenExecutorError,
+  CancelledError,
+  HeddleError,
+  TimeoutError,
+  UnknownTaskError,
+} from '@heddle/primitives';
+import { decodeText } from '@heddle/primitives/internal';
+import { type Job, UnrecoverableError } from 'bullmq';
+import { PooledTask } from '../threads/pooled-task.ts';
+import { checkSize, type JobPayload, packError, packErrorText } from './job-form.ts';
+
+/** How a job leaves the host. */
+export type Ending =
+  | { readonly how: 'ok'; readonly text: string }
+  | { readonly how: 'error'; readonly error: Error }
+  /** Back to the queue, with its attempt not counted. */
+  | { readonly how: 'returned' };
+
+/** What a job tells its host while it is there. */
+export interface HostDesk {
+  progressed(task: HostTask, text: string): void;
+  logged(task: HostTask, line: string, context: Record<string, unknown>): void;
+  /** The pool is broken: this host can run nothing. */
+  broken(error: BrokenExecutorError): void;
+}
+
+export class HostTask extends PooledTask {
+  readonly job: Job;
+  readonly payload: JobPayload;
+  readonly since = performance.now();
+  /** The submitter has been told that it runs. */
+  told = false;
+  readonly ending: Promise<Ending>;
+  private readonly desk: HostDesk;
+  private readonly end: (ending: Ending) => void;
+  private goesBack = false;
+
+  constructor(job: Job, payload: JobPayload, desk: HostDesk) {
+    super(job.name, job.id ?? '', payload.args, {
+      extra: {
+        attempt: Math.max(1, job.attemptsStarted),
+        context: payload.context,
+        chunk: payload.chunk === true,
+        timed: payload.timeout !== undefined,
+      },
+      timeout: payload.timeout,
+    });
+    this.job = job;
+    this.payload = payload;
+    this.desk = desk;
+    const { promise, resolve } = Promise.withResolvers<Ending>();
+    this.ending = promise;
+    this.end = resolve;
+  }
+
+  /** From now on, once no thread runs it any more, it goes back to the queue, whatever it may have ended with. */
+  giveBack(): void {
+    this.goesBack = true;
+    if (this.place === 'gone') this.end({ how: 'returned' });
+  }
+
+  settled(ok: boolean, value: unknown): void {
+    const text = value as string;
+    try {
+      checkSize(text, ok ? 'the result' : 'the error');
+      if (ok) this.end({ how: 'ok', text });
+      else this.end({ how: 'error', error: bullFailure(decodeText(text) as Error, text) });
+    } catch (error) {
+      this.failed(error as Error);
+    }
+  }
+
+  failed(error: Error): void {
+    if (error instanceof BrokenExecutorError) {
+      this.giveBack();
+      this.desk.broken(error);
+    } else this.end({ how: 'error', error: bullFailure(error) });
+  }
+
+  override released(): void {
+    if (this.goesBack) this.end({ how: 'returned' });
+  }
+
+  retried(): void {}
+
+  progressed(value: unknown): void {
+    this.desk.progressed(this, value as string);
+  }
+
+  logged(line: string, context: Record<string, unknown> | undefined): void {
+    this.desk.logged(this, line, context ?? {});
+  }
+}
+
+/** Errors of which another attempt would not be rid. */
+function isFinal(error: Error): boolean {
+  const ours = error instanceof HeddleError && error.code === 'ERR_HEDDLE_MALFORMED_VALUE';
+  const final = [CancelledError, TimeoutError, UnknownTaskError].some((kind) => error instanceof kind);
+  return ours || final || ('code' in error && error.code === 'ERR_HEDDLE_TOO_LARGE');
+}
+
+const wholeErrors = new WeakMap<Error, string>();
+
+/** The error that BullMQ is given for it: its message and stack readable there, the whole of it within. */
+export function bullFailure(error: Error, text?: string): Error {
+  const message = error.message === '' ? error.name : `${error.name}: ${error.message}`;
+  const failure = isFinal(error) ? new UnrecoverableError(message) : new Error(message);
+  failure.stack = text === undefined ? packError(error) : packErrorText(error, text);
+  wholeErrors.set(failure, failure.stack);
+  return failure;
+}
+
+/** The stack that `bullFailure` made, where it did. */
+export function wholeError(failure: Error): string | undefined {
+  return wholeErrors.get(failure);
+}

@@ -1,0 +1,100 @@
+/** What a job is in Redis: its queue's name, its payload, its outcome. Written by submitters and hosts, read by either. */
+import { hostname } from 'node:os';
+import { HeddleError, ThreadCrashedError } from '@heddle/primitives';
+import { decodeText, encodeText, rangeError, show, typeError } from '@heddle/primitives/internal';
+
+/** The most characters that arguments or a result may have as text. */
+export const LARGEST_VALUE = 16 * 2 ** 20;
+
+/** A job's data. Values are text, as `encodeText` writes it, so that no host's main thread takes them apart. */
+export interface JobPayload {
+  /** Arguments; of a chunk, inputs. */
+  readonly args: string;
+  readonly context?: string;
+  /** The session that wants to hear of it. */
+  readonly from: string;
+  readonly chunk?: true;
+  /** Milliseconds one attempt may run. */
+  readonly timeout?: number;
+  /** When its time to live ends, in ms since 1970. */
+  readonly until?: number;
+}
+
+/** Redis's name of a queue, and the prefix of its keys, which keeps them in one slot. */
+export interface QueueAddress {
+  readonly name: string;
+  readonly prefix: string;
+}
+
+/** @throws TypeError for a name that is none (1 to 512 bytes, no `{`, `}` or control characters). */
+export function queueAddress(namespace: string, queue: unknown, where: string): QueueAddress {
+  const wrong = typeof queue !== 'string' || queue === '' || Buffer.byteLength(queue) > 512;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (wrong || /[{}\u0000-\u001f\u007f-\u009f]/.test(queue)) {
+    throw typeError(
+      `${where}: queue must be a name of 1 to 512 bytes without braces or control characters, not ${show(queue)}`,
+    );
+  }
+  // BullMQ parts its keys by colons.
+  return { name: queue.replaceAll(':', '%3A'), prefix: `{${namespace}:queue:${queue}}` };
+}
+
+/** @throws RangeError for what is too large to go through Redis. */
+export function checkSize(text: string, what: string): string {
+  if (text.length <= LARGEST_VALUE) return text;
+  throw rangeError(
+    `${what} would be ${text.length} characters in Redis; ${LARGEST_VALUE} is the most: pass a reference to it instead`,
+    'ERR_HEDDLE_TOO_LARGE',
+  );
+}
+
+/** A payload, or undefined where a job was not put there by Heddle. */
+export function readPayload(data: unknown): JobPayload | undefined {
+  if (data === null || typeof data !== 'object') return undefined;
+  const { args, from, context } = data as Partial<JobPayload>;
+  const well =
+    typeof args === 'string' && typeof from === 'string' && ['undefined', 'string'].includes(typeof context);
+  return well ? (data as JobPayload) : undefined;
+}
+
+/** Stands between the readable stack that BullMQ keeps of a failure and the whole error as text. */
+const WHOLE_ERROR = '\n    -- heddle error: ';
+
+/** The stack of a failure: readable, with the whole error behind it. */
+export function packError(error: Error): string {
+  return packErrorText(error, encodeText(error, 'error', { lenient: true }));
+}
+
+export function packErrorText(error: Error, text: string): string {
+  return `${error.stack ?? `${error.name}: ${error.message}`}${WHOLE_ERROR}${text}`;
+}
+
+/** The error of a failed job, from its last stack and its reason. */
+export function unpackError(stack: string | undefined, reason: string): Error {
+  const at = stack?.lastIndexOf(WHOLE_ERROR) ?? -1;
+  if (stack !== undefined && at >= 0) {
+    const error = decodeText(stack.slice(at + WHOLE_ERROR.length));
+    if (error instanceof Error) return error;
+  }
+  if (reason.includes('stalled')) {
+    return new ThreadCrashedError(`the hosts that ran the job ended under it, again and again (${reason})`);
+  }
+  return new HeddleError(`the job failed: ${reason}`, 'ERR_HEDDLE_JOB_FAILED');
+}
+
+/** What a host tells the submitter: the job's id, what, and the text that goes with it. */
+export type JobNews = readonly [
+  id: string,
+  what: 'ok' | 'error' | 'fetch' | 'running' | 'progress',
+  text: string,
+];
+
+/** The kind of inbox messages that carry a list of news; and that of an abort. */
+export const NEWS = 'jobs';
+export const ABORT = 'job-abort';
+
+/** No message of ours is longer; a larger outcome is fetched by who wants it. */
+export const LONGEST_MESSAGE = 2 ** 20;
+export const LARGEST_NEWS = 2 ** 17;
+
+export const thisHost = hostname();

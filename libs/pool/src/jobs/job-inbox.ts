@@ -1,0 +1,53 @@
+/** Messages about jobs, of which a session gets one kind for all its executors, handed to whom they concern. */
+import { ABORT, type JobNews, LONGEST_MESSAGE, NEWS } from './job-form.ts';
+import type { SessionParts } from './session-parts.ts';
+
+export interface NewsReader {
+  /** True: it was for this reader. */
+  read(news: JobNews): boolean;
+}
+
+export interface AbortReader {
+  abort(id: string, reason: string): boolean;
+}
+
+const inboxes = new WeakMap<SessionParts, JobInbox>();
+
+export class JobInbox {
+  readonly news = new Set<NewsReader>();
+  readonly aborts = new Set<AbortReader>();
+
+  static of(parts: SessionParts): JobInbox {
+    let inbox = inboxes.get(parts);
+    if (inbox === undefined) {
+      inbox = new JobInbox(parts);
+      inboxes.set(parts, inbox);
+    }
+    return inbox;
+  }
+
+  private constructor(parts: SessionParts) {
+    const options = { longest: LONGEST_MESSAGE * 2 };
+    parts.inbox.on(NEWS, (message) => this.told(message), options);
+    parts.inbox.on(ABORT, (message) => this.abort(message), options);
+  }
+
+  private told(message: string): void {
+    const list: unknown = JSON.parse(message);
+    if (!Array.isArray(list)) return;
+    for (const item of list) {
+      if (!isNews(item)) continue;
+      for (const reader of this.news) if (reader.read(item)) break;
+    }
+  }
+
+  private abort(message: string): void {
+    const [id, reason]: unknown[] = JSON.parse(message);
+    if (typeof id !== 'string' || typeof reason !== 'string') return;
+    for (const reader of this.aborts) if (reader.abort(id, reason)) break;
+  }
+}
+
+function isNews(item: unknown): item is JobNews {
+  return Array.isArray(item) && item.length === 3 && item.every((part) => typeof part === 'string');
+}

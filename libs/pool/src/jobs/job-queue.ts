@@ -1,0 +1,113 @@
+/** A submitter's side of one queue in Redis: puts jobs in, takes them back, asks for outcomes. */
+import { readFileSync } from 'node:fs';
+import { OutcomeUnknownError } from '@heddle/primitives';
+import { decodeText } from '@heddle/primitives/internal';
+import { type JobsOptions, Queue } from 'bullmq';
+import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-form.ts';
+import type { SessionParts } from './session-parts.ts';
+
+const CANCEL = readFileSync(new URL('./job.cancel.lua', import.meta.url), 'utf8');
+/** Jobs put in, or asked for, in one go. */
+const BATCH = 1000;
+
+export interface NewJob {
+  readonly name: string;
+  readonly data: JobPayload;
+  readonly opts: JobsOptions & { readonly jobId: string };
+}
+
+export type Fetched =
+  | { readonly state: 'pending'; readonly running: boolean }
+  | { readonly state: 'ok'; readonly value: unknown }
+  | { readonly state: 'error'; readonly error: Error };
+
+export class JobQueue {
+  private readonly parts: SessionParts;
+  private readonly queue: Queue;
+
+  constructor(parts: SessionParts, address: QueueAddress, onError: (error: Error) => void) {
+    this.parts = parts;
+    this.queue = new Queue(address.name, {
+      connection: parts.redis,
+      prefix: address.prefix,
+      skipVersionCheck: true, // connect() has looked
+      skipMetasUpdate: true,
+    });
+    this.queue.on('error', onError);
+  }
+
+  /** Puts jobs in; gives their ids: another's where one of the same deduplication key is there already. */
+  async add(jobs: readonly NewJob[]): Promise<string[]> {
+    const ids: string[] = [];
+    for (let at = 0; at < jobs.length; at += BATCH) {
+      const added = await this.queue.addBulk(jobs.slice(at, at + BATCH) as NewJob[]);
+      ids.push(...added.map((job) => job.id ?? ''));
+    }
+    return ids;
+  }
+
+  /** Takes a job back that no host has begun; true: it will never begin. */
+  async cancel(id: string, dedupe: string | undefined): Promise<boolean> {
+    const key = (part: string) => this.queue.toKey(part);
+    const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`, `de:${dedupe ?? ''}`].map(
+      key,
+    );
+    return (await this.parts.redis.eval(CANCEL, keys.length, ...keys, id)) === 1;
+  }
+
+  /** Tells the host that runs it, if one does, to end it. */
+  async abort(id: string, reason: string): Promise<void> {
+    const host = await this.parts.redis.hget(this.queue.toKey(id), 'pb');
+    if (host !== null) await this.parts.publish(host, ABORT, JSON.stringify([id, reason]));
+  }
+
+  /** How far jobs are. */
+  async fetch(ids: readonly string[]): Promise<Fetched[]> {
+    const fetched: Fetched[] = [];
+    for (let at = 0; at < ids.length; at += BATCH) {
+      const pipeline = this.parts.redis.pipeline();
+      for (const id of ids.slice(at, at + BATCH)) {
+        pipeline.hmget(
+          this.queue.toKey(id),
+          'name',
+          'processedOn',
+          'finishedOn',
+          'returnvalue',
+          'failedReason',
+          'stacktrace',
+        );
+      }
+      for (const [error, reply] of (await pipeline.exec()) ?? []) {
+        if (error !== null) throw error;
+        fetched.push(read(reply as (string | null)[]));
+      }
+    }
+    return fetched;
+  }
+
+  get bull(): Queue {
+    return this.queue;
+  }
+
+  async close(): Promise<void> {
+    await this.queue.close();
+  }
+}
+
+function read([name, begun, finished, value, reason, stacks]: (string | null)[]): Fetched {
+  if (typeof name !== 'string') {
+    const message =
+      'there is no such job in the queue: there never was, or it was done so long ago that Redis dropped it';
+    return { state: 'error', error: new OutcomeUnknownError(message) };
+  }
+  if (typeof finished !== 'string') return { state: 'pending', running: typeof begun === 'string' };
+  try {
+    if (typeof reason !== 'string')
+      return { state: 'ok', value: decodeText(String(JSON.parse(value ?? 'null'))) };
+    const all: unknown = JSON.parse(stacks ?? '[]');
+    const last: unknown = Array.isArray(all) ? all.at(-1) : undefined;
+    return { state: 'error', error: unpackError(typeof last === 'string' ? last : undefined, reason) };
+  } catch (error) {
+    return { state: 'error', error: error as Error };
+  }
+}

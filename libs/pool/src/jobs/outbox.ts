@@ -1,0 +1,66 @@
+/** A host's news to submitters: those of one tick for one submitter go in one message. */
+import { type JobNews, LARGEST_NEWS, LONGEST_MESSAGE, NEWS } from './job-form.ts';
+import type { SessionParts } from './session-parts.ts';
+
+export class Outbox {
+  private readonly parts: SessionParts;
+  private readonly onError: (error: Error) => void;
+  private waiting = new Map<string, JobNews[]>();
+  private planned = false;
+  private readonly sending = new Set<Promise<void>>();
+
+  constructor(parts: SessionParts, onError: (error: Error) => void) {
+    this.parts = parts;
+    this.onError = onError;
+  }
+
+  /** An outcome too large for a message is only announced. */
+  post(to: string, id: string, what: JobNews[1], text: string): void {
+    const news: JobNews = text.length > LARGEST_NEWS ? [id, 'fetch', ''] : [id, what, text];
+    const list = this.waiting.get(to);
+    if (list === undefined) this.waiting.set(to, [news]);
+    else list.push(news);
+    if (this.planned) return;
+    this.planned = true;
+    setImmediate(() => this.send());
+  }
+
+  /** Resolves when all has been sent. */
+  async flush(): Promise<void> {
+    this.send();
+    await Promise.all(this.sending);
+  }
+
+  private send(): void {
+    this.planned = false;
+    const batch = this.waiting;
+    this.waiting = new Map();
+    for (const [to, news] of batch) for (const message of messages(news)) this.publish(to, message);
+  }
+
+  /** A message that is lost costs time, and nothing else: the outcome stands in Redis. */
+  private publish(to: string, message: string): void {
+    const sent = this.parts
+      .publish(to, NEWS, message)
+      .catch(this.onError)
+      .finally(() => this.sending.delete(sent));
+    this.sending.add(sent);
+  }
+}
+
+/** As few messages as their length allows. */
+function* messages(news: readonly JobNews[]): Generator<string> {
+  let batch: JobNews[] = [];
+  let length = 0;
+  for (const item of news) {
+    const more = item[0].length + item[2].length + 24;
+    if (length + more > LONGEST_MESSAGE && batch.length > 0) {
+      yield JSON.stringify(batch);
+      batch = [];
+      length = 0;
+    }
+    batch.push(item);
+    length += more;
+  }
+  if (batch.length > 0) yield JSON.stringify(batch);
+}

@@ -1,0 +1,55 @@
+/** What a Session lends to the jobs: its connection, its inbox, its namespace. */
+
+import type { Session } from '@heddle/primitives/distributed';
+import { show, typeError } from '@heddle/primitives/internal';
+import { sessionParts } from '@heddle/primitives/internal-session';
+import type { Cluster, Redis } from 'ioredis';
+
+type Lent = ReturnType<typeof sessionParts>;
+
+export interface SessionParts extends Pick<Lent, 'namespace' | 'inbox' | 'onReconnect' | 'onClose'> {
+  readonly id: string;
+  readonly session: Session;
+  /** The shared connection of all that has to do with jobs in this session. */
+  readonly redis: Redis | Cluster;
+  closed(): boolean;
+  /** Sends a message to the inbox of a session. */
+  publish(session: string, kind: string, message: string): Promise<void>;
+}
+
+const known = new WeakMap<Session, SessionParts>();
+
+/** @throws TypeError where it is no Session. */
+export function partsOf(session: unknown, where: string): SessionParts {
+  const there = known.get(session as Session);
+  if (there !== undefined) return there;
+  const lent = borrow(session, where);
+  const redis = lent.client();
+  const publish = lent.sharded ? 'spublish' : 'publish';
+  const made: SessionParts = {
+    id: (session as Session).id,
+    session: session as Session,
+    redis,
+    namespace: lent.namespace,
+    inbox: lent.inbox,
+    onReconnect: (fn) => lent.onReconnect(fn),
+    onClose: (fn) => lent.onClose(fn),
+    closed: () => lent.closed,
+    publish: async (to, kind, message) => {
+      await redis[publish](lent.inbox.channelOf(to), `${kind}\n${message}`);
+    },
+  };
+  known.set(session as Session, made);
+  return made;
+}
+
+function borrow(session: unknown, where: string): Lent {
+  try {
+    return sessionParts(session as Session);
+  } catch (cause) {
+    throw Object.assign(
+      typeError(`${where}: session must be a Session from connect(), not ${show(session)}`),
+      { cause },
+    );
+  }
+}

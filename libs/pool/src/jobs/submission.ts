@@ -1,0 +1,59 @@
+/** One job, as its submitter holds it: what was asked of its Future, passed on to the desk. */
+import { type Future, type FutureSource, makeFuture } from '../future/future.ts';
+import type { NewJob } from './job-queue.ts';
+
+/** What the desk does for its submissions. */
+export interface SubmissionDesk {
+  cancel(submission: Submission): Promise<boolean>;
+  abort(submission: Submission, reason: unknown): Promise<void>;
+}
+
+export class Submission implements FutureSource {
+  readonly future: Future<unknown>;
+  /** What is to be put in the queue; `undefined`: it is there, put by somebody else. */
+  readonly job: NewJob | undefined;
+  /** The id it goes by: another's, where that has the same deduplication key. */
+  id: string;
+  /** `held`: not sent yet; `sent`: on its way; `accepted`: in Redis; `refused`: it will never be there. */
+  state: 'held' | 'sent' | 'accepted' | 'refused';
+  /** Somebody else's job: its news go there, so its outcome has to be asked for. */
+  foreign: boolean;
+  readonly since = Date.now();
+  private readonly desk: SubmissionDesk;
+  private readonly arrival = Promise.withResolvers<void>();
+
+  constructor(desk: SubmissionDesk, id: string, job: NewJob | undefined) {
+    this.desk = desk;
+    this.id = id;
+    this.job = job;
+    this.foreign = job === undefined;
+    this.state = job === undefined ? 'accepted' : 'held';
+    this.arrival.promise.catch(() => {}); // told by the Future too
+    if (job === undefined) this.arrival.resolve();
+    this.future = makeFuture<unknown>(this);
+  }
+
+  accept(id: string): void {
+    this.foreign = id !== this.id;
+    this.id = id;
+    this.state = 'accepted';
+    this.arrival.resolve();
+  }
+
+  refuse(error: Error): void {
+    this.state = 'refused';
+    this.arrival.reject(error);
+  }
+
+  accepted(): Promise<void> {
+    return this.arrival.promise;
+  }
+
+  cancel(): Promise<boolean> {
+    return this.desk.cancel(this);
+  }
+
+  abort(reason: unknown): Promise<void> {
+    return this.desk.abort(this, reason);
+  }
+}

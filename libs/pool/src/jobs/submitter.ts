@@ -1,0 +1,278 @@
+/**
+ * The submitter's desk: puts jobs in the queue, those of one tick together, and ends their Futures when news of them
+ * come. News are hints: what is missed is asked for, after each reconnect and by a slow tick.
+ */
+import { CancelledError, InvalidStateError, SessionClosedError } from '@heddle/primitives';
+import { decodeText, encodeText } from '@heddle/primitives/internal';
+import type { ScheduledTask } from '../executor/executor.ts';
+import { type Future, settling } from '../future/future.ts';
+import { reportException } from '../future/report-exception.ts';
+import { announceQueue } from './fleet.ts';
+import type { JobNews, QueueAddress } from './job-form.ts';
+import { JobInbox, type NewsReader } from './job-inbox.ts';
+import { type Fetched, JobQueue, type NewJob } from './job-queue.ts';
+import type { SessionParts } from './session-parts.ts';
+import { Submission, type SubmissionDesk } from './submission.ts';
+
+/** Jobs of others are looked after so often, in ms; one's own, of which news should come, every tenth time. */
+const LOOK_EVERY = 500;
+const OWN_EVERY = 10;
+/** How many jobs are asked after at most in one slow look, and how long they must have been silent for it. */
+const LOOK_AT = 500;
+const SILENT = 4000;
+/** Waits between attempts to put jobs in the queue while Redis is away, in ms. */
+const RETRY_FIRST = 100;
+const RETRY_LAST = 2000;
+
+let numbered = 0;
+
+export class Submitter implements NewsReader, SubmissionDesk {
+  readonly parts: SessionParts;
+  private readonly queue: JobQueue;
+  private readonly open = new Map<string, Set<Submission>>();
+  private held: Submission[] = [];
+  private unfinished = 0;
+  private closing = false;
+  private readonly whenIdle: (() => void)[] = [];
+  private readonly undo: (() => void)[] = [];
+  private looks = 0;
+
+  constructor(parts: SessionParts, address: QueueAddress, name: string) {
+    this.parts = parts;
+    this.queue = new JobQueue(parts, address, () => {}); // a broken connection is not news: it comes back, or the session ends
+    const inbox = JobInbox.of(parts);
+    inbox.news.add(this);
+    const look = setInterval(() => this.look(), LOOK_EVERY);
+    look.unref();
+    this.undo.push(
+      () => inbox.news.delete(this),
+      () => clearInterval(look),
+      parts.onReconnect(() => void this.fetch([...this.accepted()])),
+      parts.onClose(() => this.sessionClosed()),
+    );
+    announceQueue(parts, name).catch(() => {}); // only a listing
+  }
+
+  get bull(): JobQueue['bull'] {
+    return this.queue.bull;
+  }
+
+  /** Takes a job; it goes to Redis with all others of this tick. @throws InvalidStateError, SessionClosedError */
+  submit(job: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> }): Submission {
+    this.assertOpen();
+    numbered += 1;
+    const id = `${this.parts.id}-${numbered.toString(36)}`;
+    const submission = new Submission(this, id, { ...job, opts: { ...job.opts, jobId: id } });
+    this.track(submission);
+    this.held.push(submission);
+    if (this.held.length === 1) queueMicrotask(() => this.sendHeld());
+    return submission;
+  }
+
+  /** Has Redis make such a job again and again. */
+  async repeat(
+    repeat: { readonly every?: number; readonly pattern?: string; readonly startDate: number },
+    { name, data, opts }: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> },
+  ): Promise<ScheduledTask> {
+    this.assertOpen();
+    numbered += 1;
+    const id = `${this.parts.id}-s${numbered.toString(36)}`;
+    await this.queue.bull.upsertJobScheduler(id, repeat, { name, data, opts });
+    return { id, cancel: () => this.queue.bull.removeJobScheduler(id) };
+  }
+
+  /** A job that is in the queue already. */
+  follow(id: string): Submission {
+    this.assertOpen();
+    const submission = new Submission(this, id, undefined);
+    this.track(submission);
+    void this.fetch([submission]);
+    return submission;
+  }
+
+  async cancel(submission: Submission): Promise<boolean> {
+    if (this.takeBack(submission)) return true;
+    await submission.accepted();
+    return this.queue.cancel(submission.id, submission.job?.opts.deduplication?.id);
+  }
+
+  async abort(submission: Submission, reason: unknown): Promise<void> {
+    if (this.takeBack(submission)) return;
+    try {
+      await submission.accepted();
+      if (await this.queue.cancel(submission.id, submission.job?.opts.deduplication?.id)) return;
+      await this.queue.abort(submission.id, encodeText(reason, 'reason', { lenient: true }));
+    } catch (error) {
+      if (!this.parts.closed()) reportException(error);
+    }
+  }
+
+  unfinishedFutures(): Future<unknown>[] {
+    return [...this.open.values()].flatMap((set) => [...set].map((submission) => submission.future));
+  }
+
+  /** Refuses new jobs; resolves when all Futures are done and the queue's handle is closed. */
+  async close(): Promise<void> {
+    this.closing = true;
+    if (this.unfinished > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+    for (const undo of this.undo.splice(0)) undo();
+    await this.queue.close();
+  }
+
+  read([id, what, text]: JobNews): boolean {
+    const submissions = this.open.get(id);
+    if (submissions === undefined) return false;
+    if (what === 'fetch') void this.fetch([...submissions]);
+    else for (const submission of [...submissions]) tell(submission.future, what, text);
+    return true;
+  }
+
+  private assertOpen(): void {
+    if (this.parts.closed())
+      throw new SessionClosedError('submit: the session is closed; connect() a new one');
+    if (this.closing) throw new InvalidStateError('the executor has been shut down and takes no new tasks');
+  }
+
+  private track(submission: Submission): void {
+    this.unfinished += 1;
+    this.enlist(submission);
+    settling().whenDone(submission.future, () => {
+      this.unlist(submission);
+      this.unfinished -= 1;
+      if (this.unfinished === 0) for (const wake of this.whenIdle.splice(0)) wake();
+    });
+  }
+
+  private enlist(submission: Submission): void {
+    const same = this.open.get(submission.id);
+    if (same === undefined) this.open.set(submission.id, new Set([submission]));
+    else same.add(submission);
+  }
+
+  private unlist(submission: Submission): void {
+    const same = this.open.get(submission.id);
+    if (same?.delete(submission) === true && same.size === 0) this.open.delete(submission.id);
+  }
+
+  /** It has not left yet, and will not. */
+  private takeBack(submission: Submission): boolean {
+    if (submission.state !== 'held') return submission.state === 'refused';
+    this.held.splice(this.held.indexOf(submission), 1);
+    submission.refuse(new CancelledError('the task was cancelled before it was sent'));
+    return true;
+  }
+
+  private sendHeld(): void {
+    const batch = this.held;
+    this.held = [];
+    if (batch.length > 0) void this.send(batch);
+  }
+
+  /** A repeated attempt puts no job in twice: they go by their ids. */
+  private async send(batch: readonly Submission[]): Promise<void> {
+    for (const submission of batch) submission.state = 'sent';
+    const jobs = batch.map((submission) => submission.job as NewJob);
+    for (let pause = RETRY_FIRST; ; pause = Math.min(pause * 2, RETRY_LAST)) {
+      try {
+        const ids = await this.queue.add(jobs);
+        for (const [n, submission] of batch.entries()) this.arrived(submission, ids[n] ?? submission.id);
+        return;
+      } catch (error) {
+        if (this.parts.closed()) return this.sessionClosed();
+        if (isRefusal(error)) return this.refused(batch, error as Error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  private arrived(submission: Submission, id: string): void {
+    if (id === submission.id || submission.future.done()) return submission.accept(submission.id);
+    this.unlist(submission);
+    submission.accept(id);
+    this.enlist(submission);
+    void this.fetch([submission]);
+  }
+
+  private refused(batch: readonly Submission[], error: Error): void {
+    for (const submission of batch) {
+      submission.refuse(error);
+      settling().error(submission.future, error);
+    }
+  }
+
+  private *accepted(): Generator<Submission> {
+    for (const set of this.open.values()) {
+      for (const submission of set) if (submission.state === 'accepted') yield submission;
+    }
+  }
+
+  private look(): void {
+    this.looks += 1;
+    const own = this.looks % OWN_EVERY === 0;
+    const before = Date.now() - SILENT;
+    const some: Submission[] = [];
+    for (const submission of this.accepted()) {
+      if (submission.foreign || (own && submission.since < before)) some.push(submission);
+      if (some.length === LOOK_AT) break;
+    }
+    // Those that were asked after go to the end of the line.
+    for (const submission of some) {
+      this.unlist(submission);
+      this.enlist(submission);
+    }
+    if (some.length > 0) void this.fetch(some);
+  }
+
+  private async fetch(submissions: readonly Submission[]): Promise<void> {
+    try {
+      const fetched = await this.queue.fetch(submissions.map((submission) => submission.id));
+      for (const [n, submission] of submissions.entries()) settle(submission.future, fetched[n]);
+    } catch {
+      // Redis is away: the next look asks again.
+    }
+  }
+
+  private sessionClosed(): void {
+    const error = new SessionClosedError(
+      'the session was closed before the task was done; it goes on without it',
+    );
+    for (const set of [...this.open.values()]) {
+      for (const submission of [...set]) {
+        submission.refuse(error);
+        settling().error(submission.future, error);
+      }
+    }
+    for (const undo of this.undo.splice(0)) undo();
+  }
+}
+
+/** Redis has said no, or the job is such that it can't be put there: trying again would not help. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return true;
+  if (error.name !== 'ReplyError')
+    return !/connection|closed|ECONN|EPIPE|writeable|timed out/i.test(error.message);
+  return !/^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|UNKILLABLE)/.test(error.message);
+}
+
+function tell(future: Future<unknown>, what: JobNews[1], text: string): void {
+  if (what === 'running') return settling().running(future);
+  try {
+    const value = decodeText(text);
+    if (what === 'progress') settling().progress(future, value);
+    else if (what === 'ok') settling().result(future, value);
+    else settleError(future, value as Error);
+  } catch (error) {
+    settling().error(future, error as Error);
+  }
+}
+
+function settle(future: Future<unknown>, fetched: Fetched | undefined): void {
+  if (fetched?.state === 'ok') settling().result(future, fetched.value);
+  else if (fetched?.state === 'error') settleError(future, fetched.error);
+  else if (fetched?.running === true) settling().running(future);
+}
+
+function settleError(future: Future<unknown>, error: Error): void {
+  if (error instanceof CancelledError) settling().cancelled(future, error);
+  else settling().error(future, error);
+}

@@ -1,0 +1,367 @@
+/**
+ * One process that runs a queue's jobs in its threads. The main thread fetches, renews and settles, through a BullMQ
+ * Worker, and runs no task code: so a task that computes for minutes loses no job. Values go as text from Redis into
+ * the threads and back, and are taken apart only there.
+ */
+import { availableParallelism } from 'node:os';
+import type { ResourceLimits } from 'node:worker_threads';
+import {
+  type BrokenExecutorError,
+  CancelledError,
+  HeddleError,
+  InvalidStateError,
+  TimeoutError,
+} from '@heddle/primitives';
+import type { Session } from '@heddle/primitives/distributed';
+import {
+  checkCount,
+  checkOptions,
+  Deadline,
+  decodeText,
+  encodeText,
+  show,
+  toPortable,
+  typeError,
+} from '@heddle/primitives/internal';
+import { type Job, WaitingError, Worker } from 'bullmq';
+import { checkNamed } from '../executor/check-options.ts';
+import type { TaskLog } from '../executor/thread-pool.executor.ts';
+import { reportException } from '../future/report-exception.ts';
+import { ThreadPool } from '../threads/thread-pool.ts';
+import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
+import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
+import { packError, queueAddress, readPayload, thisHost, unpackError } from './job-form.ts';
+import { type AbortReader, JobInbox } from './job-inbox.ts';
+import { Outbox } from './outbox.ts';
+import { partsOf, type SessionParts } from './session-parts.ts';
+
+export interface WorkerHostOptions {
+  /** The session the host goes by. It stays open when the host is closed; close the host first. */
+  readonly session: Session;
+  /** The task module: its function exports are the tasks. Imported once in each thread. */
+  readonly tasks: URL;
+  /** How many threads (default: `os.availableParallelism()`). */
+  readonly threads?: number | undefined;
+  /** How many jobs each thread runs at once (default 1). More than one helps only tasks that wait. */
+  readonly concurrency?: number | undefined;
+  /** An export of the task module, called once in each thread before its first task. */
+  readonly initializer?: string | undefined;
+  readonly initargs?: readonly unknown[] | undefined;
+  readonly resourceLimits?: ResourceLimits | undefined;
+  /** Threads are named prefix, `-`, number (default: the queue's name). */
+  readonly threadNamePrefix?: string | undefined;
+  /** Milliseconds an aborted or timed-out task has to end before its thread is ended (default 1000). */
+  readonly gracePeriod?: number | undefined;
+  /**
+   * Milliseconds after which the jobs of a host that gives no sign of life are given to others (default 6000);
+   * twice that passes at the most.
+   */
+  readonly stallTimeout?: number | undefined;
+  /** How often a job may be given to another host because its own died, before it fails (default 3). */
+  readonly maxStalls?: number | undefined;
+  /** What the fleet's list shows as this host's version. */
+  readonly version?: string | undefined;
+  /** Where `currentJob().log` goes, beside the job's own log in Redis (default: nowhere else). */
+  readonly onLog?: ((entry: TaskLog) => void) | undefined;
+  /** What fails and belongs to no job: the connection, a stray error in a thread (default: a warning). */
+  readonly onError?: ((error: Error) => void) | undefined;
+}
+
+const OPTIONS: ReadonlySet<string> = new Set([
+  'session',
+  'tasks',
+  'threads',
+  'concurrency',
+  'initializer',
+  'initargs',
+  'resourceLimits',
+  'threadNamePrefix',
+  'gracePeriod',
+  'stallTimeout',
+  'maxStalls',
+  'version',
+  'onLog',
+  'onError',
+] satisfies (keyof WorkerHostOptions)[]);
+
+/** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
+const TELL_RUNNING_AFTER = 20;
+
+let hosts = 0;
+
+/**
+ * Runs the jobs of a queue.
+ *
+ * ```ts
+ * await using session = await connect();
+ * const host = new WorkerHost('images', { session, tasks: new URL('./tasks.ts', import.meta.url), threads: 4 });
+ * await host.start();
+ * process.once('SIGTERM', () => host.close({ gracePeriod: 10_000 }));
+ * ```
+ */
+export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
+  readonly queue: string;
+  /** Unique to this host's life. */
+  readonly id: string;
+  readonly #options: WorkerHostOptions;
+  readonly #parts: SessionParts;
+  readonly #pool: ThreadPool;
+  readonly #worker: Worker;
+  readonly #outbox: Outbox;
+  readonly #tasks = new Map<string, HostTask>();
+  readonly #undo: (() => void)[] = [];
+  readonly #since = Date.now();
+  #completed = 0;
+  #failed = 0;
+  #started: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(queue: string, options: WorkerHostOptions) {
+    const given = checkHostOptions(options);
+    hosts += 1;
+    this.queue = queue;
+    this.#options = given;
+    this.#parts = partsOf(given.session, 'WorkerHost');
+    this.id = `${this.#parts.id}:${hosts}`;
+    const address = queueAddress(this.#parts.namespace, queue, 'WorkerHost');
+    this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
+    this.#pool = hostPool(queue, given);
+    const { stallTimeout = 6000, maxStalls = 3 } = given;
+    this.#worker = new Worker(address.name, (job) => this.#run(job), {
+      connection: this.#parts.redis,
+      prefix: address.prefix,
+      name: this.#parts.id,
+      autorun: false,
+      concurrency: this.threads * (given.concurrency ?? 1),
+      lockDuration: stallTimeout,
+      lockRenewTime: stallTimeout / 3,
+      stalledInterval: stallTimeout / 3,
+      maxStalledCount: maxStalls,
+      runRetryDelay: 500,
+      skipVersionCheck: true,
+    });
+    this.#worker.on('error', (error) => this.#report(error));
+    this.#worker.on('completed', (job, result: string) => this.#tell(job, 'ok', result));
+    this.#worker.on('failed', (job, error) => this.#tellFailure(job, error));
+  }
+
+  /** How many threads it runs tasks in. */
+  get threads(): number {
+    return this.#options.threads ?? availableParallelism();
+  }
+
+  /**
+   * Loads the task module and begins to take jobs; resolves when it does. Twice: InvalidStateError.
+   * @throws BrokenExecutorError where the module or the initializer throws.
+   */
+  start(): Promise<void> {
+    if (this.#started !== undefined || this.#closed !== undefined) {
+      return Promise.reject(new InvalidStateError('WorkerHost.start: it was started before; make a new one'));
+    }
+    this.#started = this.#start();
+    return this.#started;
+  }
+
+  /**
+   * Takes no more jobs and gives those it runs `gracePeriod` ms (default 10 000) to end. Then their signals abort, the
+   * threads of those that go on regardless are ended, and their jobs go back to the queue, with no attempt lost.
+   * Resolves when nothing is left. Twice: the same promise.
+   */
+  close(options?: { readonly gracePeriod?: number | undefined }): Promise<void> {
+    const { gracePeriod = 10_000 } = checkOptions(options, 'WorkerHost.close');
+    checkNamed(gracePeriod, 'WorkerHost.close', 'gracePeriod');
+    this.#closed ??= this.#close(gracePeriod);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** How it stands, as the fleet's list shows it. */
+  status(): HostStatus {
+    return {
+      id: this.id,
+      session: this.#parts.id,
+      host: thisHost,
+      pid: process.pid,
+      queue: this.queue,
+      threads: this.threads,
+      busy: this.#pool.busyCount,
+      running: this.#tasks.size,
+      completed: this.#completed,
+      failed: this.#failed,
+      version: this.#options.version ?? '',
+      since: this.#since,
+      seen: Date.now(),
+    };
+  }
+
+  async #start(): Promise<void> {
+    await this.#pool.start();
+    await this.#worker.waitUntilReady();
+    const inbox = JobInbox.of(this.#parts);
+    inbox.aborts.add(this);
+    const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
+    const tellRunning = setInterval(() => this.#tellRunning(), TELL_RUNNING_AFTER).unref();
+    this.#undo.push(
+      () => inbox.aborts.delete(this),
+      () => clearInterval(announce),
+      () => clearInterval(tellRunning),
+    );
+    await announceHost(this.#parts, this.status());
+    this.#worker.run().catch((error: Error) => this.#report(error));
+  }
+
+  async #close(gracePeriod: number): Promise<void> {
+    await this.#started?.catch(() => {});
+    const stopClock = Deadline.after(gracePeriod).onExpiry(() => this.#sendBack());
+    await this.#worker.close();
+    stopClock();
+    for (const undo of this.#undo) undo();
+    await this.#outbox.flush();
+    if (!this.#parts.closed()) await withdrawHost(this.#parts, this.id).catch(() => {});
+    await this.#pool.close().catch(() => this.#pool.terminate());
+  }
+
+  /** All it has goes back to the queue: what has not begun at once, the rest when it has ended or been ended. */
+  #sendBack(): void {
+    const reason = new HeddleError(
+      'the host is shutting down; the job goes back to the queue',
+      'ERR_HEDDLE_HOST_CLOSING',
+    );
+    for (const task of this.#tasks.values()) {
+      task.giveBack();
+      this.#pool.abort(task, reason);
+    }
+  }
+
+  /** BullMQ's processor: runs a job to its end. */
+  async #run(job: Job): Promise<string> {
+    const payload = readPayload(job.data);
+    if (payload === undefined)
+      throw bullFailure(new HeddleError('the job was not submitted by Heddle', 'ERR_HEDDLE_MALFORMED_VALUE'));
+    if (payload.until !== undefined && Date.now() > payload.until) {
+      throw bullFailure(new TimeoutError(`the task ${show(job.name)} was not begun within its ttl`));
+    }
+    const task = new HostTask(job, payload, this);
+    const id = job.id ?? '';
+    this.#tasks.set(id, task);
+    try {
+      this.#pool.submit(task);
+      const ending = await task.ending;
+      if (ending.how === 'ok') return ending.text;
+      if (ending.how === 'error') throw ending.error;
+    } finally {
+      this.#tasks.delete(id);
+    }
+    await job.moveToWait(job.token);
+    throw new WaitingError();
+  }
+
+  abort(id: string, reason: string): boolean {
+    const task = this.#tasks.get(id);
+    if (task === undefined) return false;
+    const cause = decodeText(reason);
+    task.failed(new CancelledError('the task was aborted', { cause }));
+    this.#pool.abort(task, cause);
+    return true;
+  }
+
+  progressed(task: HostTask, text: string): void {
+    this.#outbox.post(task.payload.from, task.job.id ?? '', 'progress', text);
+  }
+
+  logged(task: HostTask, line: string, context: Record<string, unknown>): void {
+    task.job.log(line).catch((error: Error) => this.#report(error));
+    const { attempt } = task.extra as { attempt: number };
+    this.#options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
+  }
+
+  /** It can run nothing any more: it stops taking jobs, and those it has go back. */
+  broken(error: BrokenExecutorError): void {
+    if (this.#closed !== undefined) return;
+    this.#report(error);
+    void this.close({ gracePeriod: 0 });
+  }
+
+  #tell(job: Job, what: 'ok' | 'error', text: string): void {
+    if (what === 'ok') this.#completed += 1;
+    const payload = readPayload(job.data);
+    if (payload !== undefined) this.#outbox.post(payload.from, job.id ?? '', what, text);
+  }
+
+  /** A failed attempt is news only where it was the last. */
+  #tellFailure(job: Job | undefined, error: Error): void {
+    this.#failed += 1;
+    if (job?.finishedOn === undefined || job.finishedOn === null) return;
+    const whole = unpackError(
+      wholeError(error) ?? packError(unpackError(undefined, error.message)),
+      error.message,
+    );
+    this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
+  }
+
+  #tellRunning(): void {
+    const before = performance.now() - TELL_RUNNING_AFTER;
+    for (const [id, task] of this.#tasks) {
+      if (task.told || task.since > before || !this.#pool.isRunning(task)) continue;
+      task.told = true;
+      this.#outbox.post(task.payload.from, id, 'running', '');
+    }
+  }
+
+  #announce(): void {
+    announceHost(this.#parts, this.status()).catch((error: Error) => this.#report(error));
+  }
+
+  #report(error: Error): void {
+    if (this.#options.onError !== undefined) this.#options.onError(error);
+    else reportException(error);
+  }
+}
+
+function hostPool(queue: string, options: WorkerHostOptions): ThreadPool {
+  return new ThreadPool({
+    module: options.tasks.href,
+    codec: 'text',
+    concurrency: options.concurrency ?? 1,
+    maxWorkers: options.threads ?? availableParallelism(),
+    threadNamePrefix: options.threadNamePrefix ?? queue,
+    initializer: options.initializer,
+    initargs: toPortable(options.initargs ?? [], 'initargs'),
+    resourceLimits: options.resourceLimits,
+    idleTimeout: undefined,
+    gracePeriod: options.gracePeriod ?? 1000,
+  });
+}
+
+function checkHostOptions(options: WorkerHostOptions): WorkerHostOptions {
+  const where = 'WorkerHost';
+  const given = checkOptions(options, where);
+  for (const key of Object.keys(given)) {
+    if (!OPTIONS.has(key))
+      throw typeError(`${where}: there is no option ${show(key)}; there are ${[...OPTIONS].join(', ')}`);
+  }
+  if (!(given.tasks instanceof URL)) {
+    throw typeError(
+      `${where}: tasks must be the URL of a task module, such as new URL('./tasks.ts', import.meta.url), not ${show(given.tasks)}`,
+    );
+  }
+  for (const name of ['threads', 'concurrency', 'maxStalls'] as const) {
+    if (given[name] !== undefined) checkCount(given[name], `${where}: ${name}`);
+  }
+  if (given.stallTimeout !== undefined)
+    checkCount(given.stallTimeout, `${where}: stallTimeout`, { min: 300 });
+  checkNamed(given.gracePeriod, where, 'gracePeriod');
+  for (const name of ['initializer', 'threadNamePrefix', 'version'] as const) {
+    const value = given[name];
+    if (value !== undefined && typeof value !== 'string')
+      throw typeError(`${where}: ${name} must be a string, not ${show(value)}`);
+  }
+  for (const name of ['onLog', 'onError'] as const) {
+    if (given[name] !== undefined && typeof given[name] !== 'function')
+      throw typeError(`${where}: ${name} must be a function, not ${show(given[name])}`);
+  }
+  return options;
+}

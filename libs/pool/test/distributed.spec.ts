@@ -1,0 +1,499 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { hostname } from 'node:os';
+import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
+import {
+  BrokenExecutorError,
+  CancelledError,
+  DistributedExecutor,
+  type DistributedOptions,
+  type Executor,
+  fleet,
+  InvalidStateError,
+  ThreadCrashedError,
+  TimeoutError,
+  UnknownTaskError,
+  WorkerHost,
+  type WorkerHostOptions,
+} from '@heddle/pool';
+import { Lock, NotCloneableError, SessionClosedError } from '@heddle/primitives';
+import { connect, type Session } from '@heddle/primitives/distributed';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { requestId, secret } from './context.ts';
+import type * as tasks from './tasks.ts';
+
+const TASKS = new URL('./tasks.ts', import.meta.url);
+
+let server: EmbeddedRedis;
+let plain: Redis;
+let namespaces = 0;
+let namespace = '';
+let session: Session;
+const executors: Executor<typeof tasks>[] = [];
+const hosts: WorkerHost[] = [];
+const processes: ChildProcess[] = [];
+
+beforeAll(async () => {
+  server = await startRedis({ sources: ['process'] });
+  plain = new Redis(server.url);
+});
+afterAll(async () => {
+  plain?.disconnect();
+  await server?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  namespaces += 1;
+  namespace = `pool-${process.pid}-${namespaces}`;
+  session = await connect(server.url, { namespace });
+});
+afterEach(async () => {
+  await Promise.all(
+    executors.splice(0).map((executor) => executor.shutdown({ wait: false, cancelFutures: true })),
+  );
+  await Promise.all(hosts.splice(0).map((host) => host.close({ gracePeriod: 0 })));
+  for (const child of processes.splice(0)) child.kill('SIGKILL');
+  await session.close();
+});
+
+function executor(options: Partial<DistributedOptions> = {}): DistributedExecutor<typeof tasks> {
+  const made = new DistributedExecutor<typeof tasks>('work', { session, ...options });
+  executors.push(made);
+  return made;
+}
+
+async function host(options: Partial<WorkerHostOptions> = {}): Promise<WorkerHost> {
+  const made = new WorkerHost('work', {
+    session,
+    tasks: TASKS,
+    threads: 2,
+    gracePeriod: 100,
+    stallTimeout: 600,
+    ...options,
+  });
+  hosts.push(made);
+  await made.start();
+  return made;
+}
+
+async function hostProcess(options: object = {}): Promise<ChildProcess> {
+  const file = new URL('./host-process.ts', import.meta.url);
+  const child = fork(file, [server.url, namespace, 'work', JSON.stringify(options)]);
+  processes.push(child);
+  await once(child, 'message');
+  return child;
+}
+
+/** The keys of a queue's unfinished jobs. */
+async function unfinished(): Promise<number> {
+  const prefix = `{${namespace}:queue:work}:work`;
+  const [waiting, active, delayed] = await Promise.all([
+    plain.llen(`${prefix}:wait`),
+    plain.llen(`${prefix}:active`),
+    plain.zcard(`${prefix}:delayed`),
+  ]);
+  return waiting + active + delayed;
+}
+
+describe('a DistributedExecutor', () => {
+  it('runs tasks on a host, by name, and gives results and errors back whole', async () => {
+    await host();
+    const pool = executor();
+    expect(await pool.submit('add', 1, 2)).toBe(3);
+    const value = {
+      when: new Date(5),
+      map: new Map([['a', 1n]]),
+      bytes: new Uint8Array([1, 2]),
+      none: undefined,
+    };
+    expect(await pool.submit('echo', value)).toEqual(value);
+    const error = (await pool.submit('fail', 'oh').exception()) as RangeError & { details: object };
+    expect(error).toBeInstanceOf(RangeError);
+    expect([error.name, error.message]).toEqual(['OurError', 'oh']);
+    expect(error.details).toEqual({ n: 1, when: new Date(0) });
+    expect(error.cause).toBeInstanceOf(TimeoutError);
+    expect(await pool.submit('throwString').exception()).toMatchObject({ cause: 'just text' });
+  });
+
+  it('tells the task where it runs, under the id that the Future has', async () => {
+    await host({ threadNamePrefix: 'loom' });
+    const future = executor().submit('job');
+    expect(await future).toMatchObject({ id: future.id, task: 'job', attempt: 1, host: hostname() });
+    expect(await future).toMatchObject({ thread: expect.stringMatching(/^loom-\d$/) });
+  });
+
+  it('accepts a job once it is in Redis', async () => {
+    const future = executor().submit('noop');
+    await future.accepted;
+    expect(await unfinished()).toBe(1);
+  });
+
+  it('sends the jobs of one tick together', async () => {
+    const pool = executor();
+    await pool.submit('noop').accepted; // connected now
+    const before = await commandCount('multi');
+    await Promise.all(Array.from({ length: 200 }, () => pool.submit('noop').accepted));
+    expect((await commandCount('multi')) - before).toBeLessThanOrEqual(1);
+  });
+
+  it('brings context along, and log lines with it', async () => {
+    const onLog = vi.fn();
+    await host({ onLog });
+    const pool = executor();
+    const seen = requestId.run('r7', () =>
+      secret.run('s', () => [pool.submit('context'), pool.submit('contextLater')]),
+    );
+    expect(await Promise.all(seen)).toEqual([{ requestId: 'r7', secret: undefined }, 'r7']);
+    expect(onLog).toHaveBeenCalledWith(
+      expect.objectContaining({
+        line: 'looking',
+        task: 'contextLater',
+        attempt: 1,
+        context: { requestId: 'r7' },
+      }),
+    );
+  });
+
+  it('maps chunks over an async input, no further ahead than it may', async () => {
+    await host();
+    let read = 0;
+    let taken = 0;
+    let furthest = 0;
+    async function* inputs() {
+      for (let n = 0; n < 300; n += 1) {
+        read += 1;
+        furthest = Math.max(furthest, read - taken);
+        yield n;
+      }
+    }
+    const results: number[] = [];
+    for await (const result of executor().map('square', inputs(), { chunksize: 10, buffersize: 40 })) {
+      taken += 1;
+      results.push(result);
+    }
+    expect(results).toEqual(Array.from({ length: 300 }, (_, n) => n * n));
+    expect(furthest).toBeLessThanOrEqual(41);
+  });
+
+  it('passes progress on, and tells when a task runs', async () => {
+    await host();
+    const future = executor().submit('report', 3);
+    const steps: unknown[] = [];
+    for await (const step of future.progress) steps.push(step);
+    expect(steps).toEqual([{ step: 1 }, { step: 2 }, { step: 3 }]);
+    const long = executor().submit('untilAborted');
+    await vi.waitFor(() => expect(long.running()).toBe(true));
+    await long.abort();
+  });
+
+  it('gives large outcomes too, and refuses what is too large for Redis', async () => {
+    await host();
+    const large = 'x'.repeat(3_000_000);
+    expect(await executor().submit('echo', large)).toBe(large);
+    expect(() => executor().submit('echo', 'x'.repeat(17_000_000))).toThrow(/reference/);
+    await expect(executor().submit('repeat' as 'echo', 20_000_000)).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_TOO_LARGE',
+    });
+  });
+
+  it('refuses what cannot travel, and tells local things from others', async () => {
+    const pool = executor();
+    expect(() => pool.submit('echo', { fn: () => 1 })).toThrow(NotCloneableError);
+    for (const local of [new Lock(), new SharedArrayBuffer(4), new Int32Array(new SharedArrayBuffer(4))]) {
+      expect(() => pool.submit('echo', [local])).toThrow(
+        expect.objectContaining({ name: 'TypeError', code: 'ERR_HEDDLE_LOCAL_ONLY' }),
+      );
+    }
+    expect(() => pool.with({ transfer: [new ArrayBuffer(1)] }).submit('noop')).toThrow(TypeError);
+    expect(await unfinished()).toBe(0);
+  });
+
+  it('rejects an unknown task with the list of known ones, at the first attempt', async () => {
+    await host();
+    const error = await (executor({ retries: 3 }) as unknown as Executor).submit('nonesuch').exception();
+    expect(error).toBeInstanceOf(UnknownTaskError);
+    expect((error as UnknownTaskError).known).toContain('add');
+  });
+
+  it('finds a job again by its id, here or elsewhere, and says where there is none', async () => {
+    await host();
+    const future = executor().submit('add', 2, 3);
+    await future;
+    await using other = await connect(server.url, { namespace });
+    const pool = new DistributedExecutor('work', { session: other });
+    expect(await pool.future(future.id)).toBe(5);
+    await expect(pool.future('nonesuch')).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
+    await pool.shutdown();
+  });
+
+  it('gives the outcome of the job of the same key to all who submit it', async () => {
+    const pool = executor({ dedupe: 'key' });
+    const [one, two] = [pool.submit('add', 1, 1), pool.submit('add', 5, 5)];
+    await Promise.all([one.accepted, two.accepted]);
+    expect(await unfinished()).toBe(1);
+    await host();
+    expect(await Promise.all([one, two])).toEqual([2, 2]);
+  });
+
+  it('schedules: once, and again and again until it is cancelled', async () => {
+    await host();
+    const pool = executor();
+    const key = `${namespace}:ticks`;
+    await pool.schedule('bump' as 'echo', [[server.url, key]], { delay: 10 });
+    await vi.waitFor(async () => expect(await plain.get(key)).toBe('1'));
+    const schedule = await pool.schedule('bump' as 'echo', [[server.url, key]], { every: 50 });
+    await vi.waitFor(async () => expect(Number(await plain.get(key))).toBeGreaterThan(3), { timeout: 5000 });
+    expect(await schedule.cancel()).toBe(true);
+    await plain.del(key);
+  });
+
+  it('shuts down when its tasks are done, and refuses what comes after', async () => {
+    await host();
+    const pool = executor();
+    const futures = [1, 2, 3].map((n) => pool.submit('square', n));
+    await pool.shutdown();
+    expect(futures.every((future) => future.done())).toBe(true);
+    expect(() => pool.submit('noop')).toThrow(InvalidStateError);
+    await pool.shutdown();
+  });
+
+  it('ends its Futures when the session closes', async () => {
+    const other = await connect(server.url, { namespace });
+    const pool = new DistributedExecutor<typeof tasks>('work', { session: other });
+    const future = pool.submit('noop');
+    await future.accepted;
+    await other.close();
+    await expect(future).rejects.toThrow(SessionClosedError);
+    expect(() => pool.submit('noop')).toThrow(SessionClosedError);
+  });
+});
+
+describe('cancelling a job', () => {
+  it('takes it out of the queue before it has begun, whatever list it is in', async () => {
+    const pool = executor();
+    const futures = [
+      pool.submit('noop'),
+      pool.with({ priority: 5 }).submit('noop'),
+      pool.with({ delay: 60_000 }).submit('noop'),
+    ];
+    await Promise.all(futures.slice(1).map((future) => future.accepted));
+    expect(await Promise.all(futures.map((future) => future.cancel()))).toEqual([true, true, true]);
+    expect(futures.every((future) => future.cancelled())).toBe(true);
+    expect(await unfinished()).toBe(0);
+    expect(await plain.zcard(`{${namespace}:queue:work}:work:prioritized`)).toBe(0);
+  });
+
+  it('is false, without effect, once it runs or is done', async () => {
+    await host();
+    const running = executor().submit('nap', 60);
+    await vi.waitFor(() => expect(running.running()).toBe(true));
+    expect(await running.cancel()).toBe(false);
+    expect(await running).toBeGreaterThan(0);
+    expect(await running.cancel()).toBe(false);
+  });
+
+  it('aborts it while it runs, through its signal, or by ending its thread', async () => {
+    const { completed } = await host({ threads: 1 }).then((made) => made.status());
+    expect(completed).toBe(0);
+    const pool = executor();
+    const polite = pool.submit('untilAborted');
+    await vi.waitFor(() => expect(polite.running()).toBe(true));
+    expect(await polite.abort(new Error('enough'))).toBe(true);
+    await expect(polite).rejects.toMatchObject({ name: 'CancelledError', cause: { message: 'enough' } });
+    const rude = pool.submit('spinForever');
+    await vi.waitFor(() => expect(rude.running()).toBe(true));
+    await rude.abort();
+    await expect(rude).rejects.toThrow(CancelledError);
+    expect(await pool.submit('add', 1, 1)).toBe(2);
+    await vi.waitFor(async () => expect(await unfinished()).toBe(0));
+  });
+
+  it('fails it when it takes longer than its time, or is not done within its ttl', async () => {
+    const pool = executor({ retries: 3 });
+    const late = pool.with({ ttl: 30 }).submit('noop');
+    await expect(late).rejects.toThrow(TimeoutError);
+    await vi.waitFor(async () => expect(await unfinished()).toBe(0));
+    await host();
+    await expect(pool.with({ timeout: 30 }).submit('spinForever')).rejects.toThrow(TimeoutError);
+    expect(await pool.submit('add', 1, 1)).toBe(2);
+  });
+});
+
+describe('bad work', () => {
+  it('is tried again as often as was asked for, with back-off', async () => {
+    await host();
+    const key = `${namespace}:tries`;
+    const backoff = { type: 'exponential', delay: 5, jitter: 0.5 } as const;
+    const retrying = executor({ retries: 2, backoff });
+    expect(await retrying.submit('failUntil' as 'echo', [server.url, key, 3])).toBe(3);
+    await plain.del(key);
+    await expect(
+      executor({ retries: 1 }).submit('failUntil' as 'echo', [server.url, key, 3]),
+    ).rejects.toThrow('not yet: 2');
+    await plain.del(key);
+    expect(await retrying.submit('exitUntil' as 'echo', [server.url, key, 3])).toBe(3);
+    await plain.del(key);
+  });
+
+  it('that crashes its thread fails alone', async () => {
+    await host({ threads: 1, resourceLimits: { maxOldGenerationSizeMb: 24 } });
+    const pool = executor();
+    const futures = [
+      pool.submit('square', 2),
+      pool.submit('exit', 4),
+      pool.submit('outOfMemory'),
+      pool.submit('square', 3),
+    ];
+    const errors = await Promise.all(futures.map((future) => future.exception()));
+    expect(errors.map((error) => error instanceof ThreadCrashedError)).toEqual([false, true, true, false]);
+    expect(await futures[3]).toBe(9);
+  });
+});
+
+describe('a host', () => {
+  it('that cannot load its tasks says so at start, and takes no job', async () => {
+    const broken = new WorkerHost('work', {
+      session,
+      tasks: new URL('./broken.ts', import.meta.url),
+      threads: 2,
+    });
+    await expect(broken.start()).rejects.toThrow(BrokenExecutorError);
+    await broken.close();
+    await expect(broken.start()).rejects.toThrow(InvalidStateError);
+  });
+
+  it('announces itself, and is gone from the list when it is closed or dead', async () => {
+    const made = await host({ version: '1.2.3' });
+    const child = await hostProcess();
+    const running = executor().submit('untilAborted');
+    await vi.waitFor(() => expect(running.running()).toBe(true));
+    const { hosts: live, queues } = await fleet(session);
+    expect(live.map(({ pid }) => pid).sort()).toEqual([process.pid, child.pid].sort());
+    expect(live.find(({ pid }) => pid === process.pid)).toMatchObject({
+      threads: 2,
+      queue: 'work',
+      version: '1.2.3',
+      host: hostname(),
+    });
+    expect(queues).toEqual([expect.objectContaining({ name: 'work', hosts: 2, active: 1, waiting: 0 })]);
+    await running.abort();
+    await made.close();
+    child.kill('SIGKILL');
+    await vi.waitFor(async () => expect((await fleet(session)).hosts).toEqual([]), { timeout: 10_000 });
+  });
+
+  it('that is closed lets running jobs end in their grace period', async () => {
+    const made = await host();
+    const future = executor().submit('nap', 100);
+    await vi.waitFor(() => expect(future.running()).toBe(true));
+    await made.close({ gracePeriod: 5000 });
+    expect(await future).toBeGreaterThan(0);
+  });
+
+  it('that is closed gives back what goes on longer, with no attempt lost, and what it had not begun', async () => {
+    const made = await host({ threads: 1 });
+    const pool = executor({ retries: 0 });
+    const polite = pool.submit('untilGate' as 'echo', [server.url, `${namespace}:gate`]);
+    await vi.waitFor(() => expect(polite.running()).toBe(true));
+    const rest = [1, 2, 3].map((n) => pool.submit('square', n));
+    await Promise.all(rest.map((future) => future.accepted));
+    await made.close({ gracePeriod: 20 });
+    expect(await unfinished()).toBe(4);
+    expect(polite.done()).toBe(false);
+    await plain.set(`${namespace}:gate`, 'open');
+    await host();
+    expect(await polite).toBe(2);
+    expect(await Promise.all(rest)).toEqual([1, 4, 9]);
+    await plain.del(`${namespace}:gate`);
+  });
+
+  it('ends with 0 on SIGTERM, with nothing in limbo', async () => {
+    const child = await hostProcess();
+    const futures = Array.from({ length: 20 }, () => executor().submit('nap', 30));
+    await vi.waitFor(() => expect(futures.filter((future) => future.done()).length).toBeGreaterThan(2));
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    await host();
+    expect((await Promise.all(futures)).length).toBe(20);
+    expect(await unfinished()).toBe(0);
+  });
+
+  it('that is killed in the middle loses no job, and each Future ends once', async () => {
+    const children = await Promise.all([hostProcess(), hostProcess()]);
+    const key = `${namespace}:runs`;
+    const pool = executor();
+    const outcomes: number[] = [];
+    const futures = Array.from({ length: 60 }, (_, n) => {
+      const future = pool.submit('tally' as 'echo', [server.url, key, n, 20]);
+      future.addDoneCallback(() => outcomes.push(n));
+      return future;
+    });
+    await vi.waitFor(() => expect(outcomes.length).toBeGreaterThan(8), { timeout: 10_000 });
+    children[0]?.kill('SIGKILL');
+    expect(await Promise.all(futures)).toEqual(Array.from({ length: 60 }, (_, n) => n));
+    expect(outcomes.sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, n) => n));
+    const runs = Object.values(await plain.hgetall(key)).map(Number);
+    expect(runs.length).toBe(60);
+    expect(Math.min(...runs)).toBe(1);
+    expect(runs.filter((count) => count > 1).length).toBeLessThanOrEqual(2);
+    expect(await unfinished()).toBe(0);
+    await plain.del(key);
+  }, 30_000);
+});
+
+describe('a missed message', () => {
+  it('costs time, never an outcome', async () => {
+    await using other = await connect(server.url, { namespace });
+    await host({ session: other });
+    const future = executor().submit('nap', 150);
+    await future.accepted;
+    const subscribers = (await plain.client('LIST', 'TYPE', 'pubsub')) as string;
+    const ids = [...subscribers.matchAll(/^id=(\d+)/gm)].map(([, id]) => id as string);
+    // All subscribers are cut again and again until the job is done: its news reach nobody.
+    const cut = setInterval(() => void Promise.all(ids.map((id) => plain.client('KILL', 'ID', id))), 5);
+    try {
+      await vi.waitFor(async () => expect(await unfinished()).toBe(0), { timeout: 5000 });
+    } finally {
+      clearInterval(cut);
+    }
+    expect(await future).toBeGreaterThan(0);
+  });
+});
+
+describe('bad arguments', () => {
+  it.each<[string, () => unknown, RegExp]>([
+    ['no session', () => new DistributedExecutor('work', {} as DistributedOptions), /Session/],
+    ['no name', () => new DistributedExecutor('', { session }), /queue/],
+    ['braces', () => new DistributedExecutor('a{b}', { session }), /queue/],
+    ['an unknown option', () => executor({ retry: 1 } as object), /no option "retry"/],
+    ['negative retries', () => executor({ retries: -1 }), /retries/],
+    ['NaN', () => executor({ timeout: Number.NaN }), /timeout/],
+    ['no tasks', () => new WorkerHost('work', { session } as WorkerHostOptions), /tasks/],
+    ['no thread', () => new WorkerHost('work', { session, tasks: TASKS, threads: 0 }), /threads/],
+    [
+      'an unknown host option',
+      () => new WorkerHost('work', { session, tasks: TASKS, thread: 2 } as object as WorkerHostOptions),
+      /no option "thread"/,
+    ],
+  ])('%s', (_, act, message) => {
+    const error = (() => {
+      try {
+        act();
+      } catch (caught) {
+        return caught;
+      }
+      return undefined;
+    })();
+    expect(error).toMatchObject({
+      message: expect.stringMatching(message),
+      code: expect.stringMatching(/^ERR_HEDDLE_/),
+    });
+  });
+});
+
+async function commandCount(command: string): Promise<number> {
+  const stats = await plain.info('commandstats');
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+}
