@@ -38,9 +38,13 @@ export const workerSettings = z.strictObject({
     argument: 'MS',
     description: 'how long running jobs may go on after a signal to end; then they go back to the queue',
   }),
-  ttl: whole(100, 3_600_000).default(10_000).meta({
+  stallTimeout: whole(300, 3_600_000).default(6_000).meta({
     argument: 'MS',
-    description: 'how long after the last sign of life this worker is taken for dead',
+    description: 'how long after the last sign of life of a worker its jobs go to others; at most twice that',
+  }),
+  maxStalls: whole(1, 1_000_000).default(3).meta({
+    argument: 'N',
+    description: 'how often a job may go to another worker because its own died, until it fails',
   }),
   logLevel: logLevelField('info'),
   logFormat: logFormatField,

@@ -1,6 +1,6 @@
 /** A worker's life: connect, announce, work, end. */
 import process from 'node:process';
-import { WorkerHost } from '@heddle/pool';
+import { BrokenExecutorError, WorkerHost } from '@heddle/pool';
 import { connect, type Session } from '@heddle/primitives/distributed';
 import type { Logger } from 'pino';
 import { exitCode } from './command/exit-code.ts';
@@ -10,48 +10,54 @@ import { watchSignals } from './command/signals.ts';
 import type { WorkerSettings } from './config.ts';
 import { findTaskModule } from './task-module.ts';
 
-/** Runs until a signal, until the parent that forked it is gone, or until the session is lost for good. */
-export async function runWorker(settings: WorkerSettings): Promise<void> {
+/** Runs until a signal, until the parent that forked it is gone, or until it can run nothing any more, which it throws. */
+export async function runWorker(settings: WorkerSettings, version: string): Promise<void> {
   const tasks = findTaskModule(settings.tasks);
   const log = openLog(settings, 1, { base: { pid: process.pid, worker: settings.name } });
   using signals = watchSignals();
   tellThreads(settings);
-  await using session = await connect(settings.redis, {
-    namespace: settings.namespace,
-    name: settings.name,
-    ttl: settings.ttl,
-    logger: { warn: (line) => log.warn(line), error: (line) => log.error(line) },
+  await using session = await connectAs(settings, log);
+  const broken = Promise.withResolvers<never>();
+  const host = new WorkerHost(settings.queue, {
+    ...{ session, tasks, version, threads: settings.threads, concurrency: settings.concurrency },
+    ...{ stallTimeout: settings.stallTimeout, maxStalls: settings.maxStalls },
+    onLog: ({ line, context, ...job }) => log.info({ ...context, ...job }, line),
+    onError(error) {
+      log.error({ err: error }, hideSecrets(error.message));
+      if (error instanceof BrokenExecutorError) broken.reject(cannotLoad(settings.tasks, error));
+    },
   });
-  session.on('reconnecting', () => log.warn('Redis is out of reach; trying again'));
-  session.on('ready', () => log.info('Redis is back'));
-  const host = await startHost(tasks, settings, session, log);
-  log.info({ queue: settings.queue, threads: settings.threads, redis: hideSecrets(settings.redis) }, 'ready');
-  process.send?.({ ready: true });
-  const why = await untilTold(signals.stop);
-  log.info({ why, gracePeriod: settings.gracePeriod }, 'ending: no new jobs');
-  await host.close({ gracePeriod: settings.gracePeriod });
+  try {
+    await Promise.race([start(host, settings), untilTold(signals.stop)]);
+    if (!signals.stop.aborted) {
+      log.info(
+        { queue: settings.queue, threads: settings.threads, redis: hideSecrets(settings.redis) },
+        'ready',
+      );
+      process.send?.({ ready: true });
+    }
+    const why = await Promise.race([untilTold(signals.stop), broken.promise]);
+    log.info({ why, gracePeriod: settings.gracePeriod }, 'ending: no new jobs');
+  } finally {
+    await host.close({ gracePeriod: settings.gracePeriod });
+  }
   log.info('ended');
 }
 
-async function startHost(
-  tasks: URL,
-  settings: WorkerSettings,
-  session: Session,
-  log: Logger,
-): Promise<WorkerHost> {
-  const host = new WorkerHost(settings.queue, {
-    session,
-    tasks,
-    threads: settings.threads,
-    concurrency: settings.concurrency,
-    onLog: ({ line, context, ...job }) => log.info({ ...context, ...job }, line),
-  });
+async function connectAs({ redis, namespace, name }: WorkerSettings, log: Logger): Promise<Session> {
+  const logger = { warn: (line: string) => log.warn(line), error: (line: string) => log.error(line) };
+  const session = await connect(redis, { namespace, name, logger });
+  session.on('reconnecting', () => log.warn('Redis is out of reach; trying again'));
+  session.on('ready', () => log.info('Redis is back'));
+  session.on('lost', (reason) => log.warn({ reason }, 'the session was lost; it goes on under a new one'));
+  return session;
+}
+
+async function start(host: WorkerHost, { tasks }: WorkerSettings): Promise<void> {
   try {
     await host.start();
-    return host;
   } catch (error) {
-    await host.close({ gracePeriod: 0 }).catch(() => {});
-    throw error;
+    throw error instanceof BrokenExecutorError ? cannotLoad(tasks, error) : error;
   }
 }
 
@@ -71,9 +77,9 @@ async function untilTold(stop: AbortSignal): Promise<string> {
   });
 }
 
-export const cannotLoad = (tasks: string, error: unknown): CommandFailure =>
-  new CommandFailure(
-    `--tasks ${tasks}: ${error instanceof Error ? error.message : String(error)}`,
-    exitCode.badTasks,
-    { cause: error },
-  );
+function cannotLoad(tasks: string, error: BrokenExecutorError): CommandFailure {
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
+  return new CommandFailure(`--tasks ${tasks}: ${error.message}${cause}`, exitCode.badTasks, {
+    cause: error,
+  });
+}

@@ -24,14 +24,18 @@ export const variablesOfHeddle: readonly string[] = [
 
 /** Parses the flags, and runs the worker until it is told to end. */
 export function workerProgram(): Command {
-  const command = program('heddle-worker', versionOf(import.meta.url))
+  const version = versionOf(import.meta.url);
+  const command = program('heddle-worker', version)
     .description('Runs the jobs of one queue on the threads of one process.')
     .allowExcessArguments(false)
     .addHelpText('after', epilogue)
     .action(async (flags: Record<string, unknown>) => {
-      await runWorker(
-        readSettings(workerSettings, { flags, env: process.env, alsoInEnv: variablesOfHeddle }),
-      );
+      const settings = readSettings(workerSettings, {
+        flags,
+        env: process.env,
+        alsoInEnv: variablesOfHeddle,
+      });
+      await runWorker(settings, version);
     });
   return addFlags(command, workerSettings, { withFile: true });
 }

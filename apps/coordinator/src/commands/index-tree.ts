@@ -120,8 +120,9 @@ function crewOptions(settings: CrewSettings, progress: Progress, onDeath: () => 
     'grace-period': gracePeriod,
     'log-level': logLevel,
     'log-format': format,
-    // A short life after the last sign of it: jobs of a killed worker are soon done by another.
-    ttl: 3_000,
+    // Jobs of a killed worker are soon done by another, however many are killed.
+    'stall-timeout': 3_000,
+    'max-stalls': 1_000,
   };
   return {
     workers,

@@ -71,7 +71,12 @@ export class IndexRun {
     this.#redis = new Redis(redisUrl);
     this.#redis.on('error', (error) => progress.say(`Redis: ${error.message}`));
     this.#store = new RunStore(this.#redis, namespace, run);
-    this.#executor = new DistributedExecutor<Tasks>(queue, { session, retries: 5 });
+    this.#executor = new DistributedExecutor<Tasks>(queue, {
+      session,
+      retries: 5,
+      parallelism: threads,
+      keep: { age: 600, count: 1_000 },
+    });
     this.#partitions = Math.max(1, threads - 1);
     this.#reduce = new ReducePhase({
       ...options,

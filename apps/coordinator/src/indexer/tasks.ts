@@ -46,6 +46,9 @@ export interface MergeArgs {
   readonly keepAll: boolean;
 }
 
+/** Ms at the barrier after which a reducer gives up its place; the coordinator then begins a new round. */
+const longestMeeting = 60_000;
+
 // One of each for a thread: they are large, and a thread runs one of these tasks at a time but for awaits,
 // over which `counting` keeps the others out.
 const reader = new FileReader();
@@ -96,7 +99,9 @@ export async function mergeWords(args: MergeArgs): Promise<void> {
   const { attempt, signal } = currentJob();
   if (attempt > 1) throw new Error(`partition ${args.partition} lost its place in round ${args.round}`);
   await using seat = await useSeat(args.run);
-  await seat.session.barrier(mappedName(args.run, args.round), args.parties).wait({ signal });
+  await seat.session
+    .barrier(mappedName(args.run, args.round), args.parties)
+    .wait({ signal, timeout: longestMeeting });
   const merged = new WordTable();
   for await (const packed of seat.store.words(args.partition, await seat.store.slots())) {
     unpackInto(merged, packed);
