@@ -48,6 +48,8 @@ export type {
 export type { AttachOptions } from './sharing/makers.ts';
 export { attach, type Handle, type Shareable, share } from './sharing/share.ts';
 export { type ExceptHook, setExceptHook, type UncaughtInThread } from './thread/except-hook.ts';
+export { Thread } from './thread/thread.local.ts';
+export type { AnyThread, ThreadOptions } from './thread/thread.ts';
 export {
   activeCount,
   currentThread,
@@ -55,7 +57,5 @@ export {
   getIdent,
   getNativeId,
   mainThread,
-  Thread,
-  type ThreadOptions,
-} from './thread/thread.ts';
+} from './thread/threads.ts';
 export { ThreadLocal } from './thread-local/thread-local.ts';

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Event } from '../event/event.local.ts';
 import { runAs } from '../identity.ts';
+import { Thread } from '../thread/thread.local.ts';
 import {
   activeCount,
   currentThread,
@@ -9,8 +10,7 @@ import {
   getIdent,
   getNativeId,
   mainThread,
-  Thread,
-} from '../thread/thread.ts';
+} from '../thread/threads.ts';
 import { ThreadLocal } from '../thread-local/thread-local.ts';
 
 export default function addUp(...numbers: number[]): number {

@@ -1,12 +1,12 @@
 /** Where exceptions go that nobody else takes: Python's `threading.excepthook`. */
 import { show, typeError } from '../errors.ts';
-import type { Thread } from './thread.ts';
+import type { AnyThread } from './thread.ts';
 
 /** What the hook gets. */
 export interface UncaughtInThread {
   readonly error: unknown;
   /** The thread it was thrown in; `null` where it was thrown in a callback of this one. */
-  readonly thread: Thread | null;
+  readonly thread: AnyThread | null;
 }
 
 export type ExceptHook = (uncaught: UncaughtInThread) => void;

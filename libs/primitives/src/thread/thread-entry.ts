@@ -6,8 +6,9 @@ import { adoptRoster, Seat } from '../shared-memory/roster.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
 import { attachTravelling, shareTravelling } from '../sharing/travel.ts';
 import { fromPortable, toPortable } from '../values/portable.ts';
-import { becomeThread, startedHaveExited, Thread, type ThreadBoot, type ThreadOutcome } from './thread.ts';
+import { Thread, type ThreadBoot, type ThreadOutcome } from './thread.local.ts';
 import { type AnyFunction, exportOf, functionOfProgram, type ThreadTarget } from './thread-target.ts';
+import { becomeThread, startedHaveExited } from './threads.ts';
 
 const boot = workerData as ThreadBoot;
 adoptRoster(boot.roster);

@@ -9,15 +9,8 @@ import { BoundedSemaphore } from '../semaphore/semaphore.local.ts';
 import { Greeter, Lost } from '../testing/thread-fixture.ts';
 import { until } from '../testing/waiting.ts';
 import { type ExceptHook, setExceptHook, type UncaughtInThread } from './except-hook.ts';
-import {
-  activeCount,
-  currentThread,
-  enumerate,
-  getIdent,
-  getNativeId,
-  mainThread,
-  Thread,
-} from './thread.ts';
+import { Thread } from './thread.local.ts';
+import { activeCount, currentThread, enumerate, getIdent, getNativeId, mainThread } from './threads.ts';
 
 const fixture = new URL('../testing/thread-fixture.ts', import.meta.url);
 const linux = process.platform === 'linux';
