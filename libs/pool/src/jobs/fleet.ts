@@ -90,6 +90,21 @@ export async function fleet(session: Session): Promise<Fleet> {
   return { hosts, queues };
 }
 
+/**
+ * Removes a queue with every job and outcome in it. For one that no host and no executor works on any more: a Future
+ * of it that is still open somewhere ends with OutcomeUnknownError.
+ */
+export async function removeQueue(session: Session, name: string): Promise<void> {
+  const parts = partsOf(session, 'removeQueue');
+  const queue = new JobQueue(parts, queueAddress(parts.namespace, name, 'removeQueue'), () => {});
+  try {
+    await queue.bull.obliterate({ force: true });
+  } finally {
+    await queue.close();
+  }
+  await parts.redis.srem(key(parts, 'queues'), name);
+}
+
 async function liveHosts(parts: SessionParts): Promise<HostStatus[]> {
   const ids = (await parts.redis.smembers(key(parts, 'hosts'))).sort();
   if (ids.length === 0) return [];
