@@ -1,7 +1,10 @@
 /** `heddle index DIR`: hashes and counts a directory tree with a fleet of worker processes. */
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import process from 'node:process';
-import { connect } from '@heddle/primitives/distributed';
+import { setTimeout as delay } from 'node:timers/promises';
+import { removeQueue } from '@heddle/pool';
+import { connect, type Session } from '@heddle/primitives/distributed';
 import { addFlags, exitCode, exitCodeOfSignal, readSettings, watchSignals } from '@heddle/worker/command';
 import { Command } from 'commander';
 import { Crew } from '../crew/crew.ts';
@@ -10,11 +13,12 @@ import { compareCounts } from '../indexer/compare.ts';
 import { showPath } from '../indexer/entry.ts';
 import { paceOf } from '../indexer/pace.ts';
 import { type Progress, showProgress } from '../indexer/progress.ts';
-import { recount } from '../indexer/recount.ts';
+import { type Recount, recount } from '../indexer/recount.ts';
 import { type IndexResult, showResult, writeResult } from '../indexer/result.ts';
 import { runId } from '../indexer/run-id.ts';
 import { IndexRun, type RunOutcome } from '../indexer/run-index.ts';
-import { summarise } from '../indexer/summary.ts';
+import { idleTime, seatName } from '../indexer/seat-name.ts';
+import { summarise, wasRead } from '../indexer/summary.ts';
 import { tasksModule } from '../indexer/tasks-module.ts';
 import { version } from '../version.ts';
 import { printable } from '../views.ts';
@@ -105,7 +109,22 @@ async function runFleet(
   try {
     return { outcome: await indexing.run(), replaced: crew.replaced };
   } finally {
+    await threadsLeft(session, new Set(crew.pids));
     await crew.end();
+    // A queue of the run's own has nobody left who would want it.
+    if (settings.workers > 0 && settings.queue === undefined)
+      await removeQueue(session, queue).catch(() => {});
+  }
+}
+
+/** Waits, but not for long, until the crew's threads have closed their sessions, so that they leave nothing in Redis. */
+async function threadsLeft(session: Session, pids: ReadonlySet<number>): Promise<void> {
+  const patience = performance.now() + 4 * idleTime;
+  while (performance.now() < patience) {
+    const members = await session.members().catch(() => []);
+    if (!members.some(({ host, pid, name }) => host === hostname() && pids.has(pid) && name === seatName))
+      return;
+    await delay(idleTime / 5);
   }
 }
 
@@ -126,6 +145,8 @@ function crewOptions(settings: CrewSettings, progress: Progress, onDeath: () => 
   };
   return {
     workers,
+    // The run's id stands in each line of their logs, also in those that belong to no job.
+    name: `index-${runId.get()}`,
     flags: Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]),
     // Not among the flags: the URL may hold a password, and everybody sees the flags of every process.
     env: { HEDDLE_REDIS: redis },
@@ -171,17 +192,9 @@ async function verify(
   started: Date,
   stop: AbortSignal,
 ): Promise<number> {
-  const { root, exclude } = places;
-  using progress = showProgress(process.stderr, 'verify');
+  const { root } = places;
   const begun = performance.now();
-  const again = await recount(root, {
-    exclude,
-    signal: stop,
-    onFile(size) {
-      progress.found(1, size);
-      progress.done(1, size);
-    },
-  });
+  const again = await recountShown(places, outcome.entries.filter(wasRead).length, stop);
   const fleet = { entries: outcome.entries, words: outcome.words ?? new Map() };
   // The file system's clock may lag behind ours by a tick.
   const found = compareCounts(root, fleet, again, started.getTime() - 1_000);
@@ -191,6 +204,13 @@ async function verify(
   const verdict = found.differences.length === 0 ? 'all equal' : `${found.differences.length} differ`;
   process.stdout.write(`Verified: ${found.compared} numbers compared in ${seconds} s, ${verdict}\n`);
   return found.differences.length === 0 ? exitCode.ok : exitCode.failed;
+}
+
+async function recountShown({ root, exclude }: Places, files: number, signal: AbortSignal): Promise<Recount> {
+  using progress = showProgress(process.stderr, 'verify');
+  progress.found(files);
+  progress.complete();
+  return recount(root, { exclude, signal, onFile: (size) => progress.done(1, size) });
 }
 
 function tellSome(what: string, lines: readonly string[]): void {

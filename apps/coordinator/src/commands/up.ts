@@ -1,4 +1,5 @@
 /** `heddle up`: a Redis and workers for development, until Ctrl-C. */
+import { hostname } from 'node:os';
 import process from 'node:process';
 import {
   addFlags,
@@ -70,6 +71,7 @@ async function up(settings: z.output<typeof upSettings>): Promise<void> {
   };
   const crew = new Crew({
     workers,
+    name: `${hostname()}:${process.pid}`,
     flags: Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]),
     env: { HEDDLE_REDIS: redis.url },
     gracePeriod,

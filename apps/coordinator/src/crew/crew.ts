@@ -12,6 +12,8 @@ import { CommandFailure, exitCode } from '@heddle/worker/command';
 export interface CrewOptions {
   /** How many processes. */
   readonly workers: number;
+  /** What its workers are called: this and a number. */
+  readonly name: string;
   /** `heddle-worker`'s flags. */
   readonly flags: readonly string[];
   /** More for its environment; what must not be seen in a list of processes. */
@@ -45,6 +47,7 @@ export class Crew {
   readonly #members = new Set<Member>();
   readonly #fail: (error: Error) => void;
   readonly #killAll = () => this.kill();
+  #hired = 0;
   #failures = 0;
   #ending = false;
 
@@ -90,7 +93,8 @@ export class Crew {
   }
 
   #add(): Member {
-    const member = new Member(this.#options);
+    this.#hired += 1;
+    const member = new Member(this.#options, this.#hired);
     this.#members.add(member);
     void member.ready.then(() => {
       this.#failures = 0;
@@ -129,9 +133,10 @@ class Member {
   /** The last lines it wrote to its error output. */
   readonly lastWords: string[] = [];
 
-  constructor({ flags, env, onLine }: CrewOptions) {
+  constructor({ name, flags, env, onLine }: CrewOptions, number: number) {
+    const named = ['--name', `${name}-${number}`];
     // A group of its own: Ctrl-C at the terminal is for us, and we end our workers in order.
-    this.child = spawn(process.execPath, [...process.execArgv, workerMain(), ...flags], {
+    this.child = spawn(process.execPath, [...process.execArgv, workerMain(), ...flags, ...named], {
       detached: true,
       env: { ...withoutSettings(process.env), ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress';
 
 export interface Progress extends Disposable {
   /** The walk found more. */
-  found(files: number, bytes: number): void;
+  found(files: number): void;
   /** The walk is through: what was found is all. */
   complete(): void;
   /** Files were done. */

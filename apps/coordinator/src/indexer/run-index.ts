@@ -176,7 +176,7 @@ export class IndexRun {
   async *#walk(): AsyncGenerator<FoundFile> {
     const { root, exclude, signal, progress } = this.#options;
     for await (const file of walk(root, { exclude, signal, onEntry: (entry) => this.#entries.push(entry) })) {
-      progress.found(1, file.size);
+      progress.found(1);
       yield file;
     }
   }

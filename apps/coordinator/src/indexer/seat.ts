@@ -3,10 +3,10 @@
  * next. A thread that has had nothing to do for a while leaves, so that a fleet at rest holds nothing.
  */
 import process from 'node:process';
-import { currentJob } from '@heddle/pool/task';
 import { connect, type Session } from '@heddle/primitives/distributed';
 import { Redis } from 'ioredis';
 import { RunStore } from './run-store.ts';
+import { idleTime, seatName } from './seat-name.ts';
 import { taskLog } from './task-log.ts';
 
 export interface Seat extends AsyncDisposable {
@@ -20,9 +20,6 @@ interface Connections {
   readonly session: Session;
   readonly redis: Redis;
 }
-
-/** Ms without a task until the thread leaves. */
-export const idleTime = 250;
 
 /** Set by `heddle-worker` for its threads. */
 const url = () => process.env.HEDDLE_REDIS ?? process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
@@ -58,7 +55,7 @@ export async function useSeat(run: string): Promise<Seat> {
 async function connectThread(): Promise<Connections> {
   const session = await connect(url(), {
     namespace: namespace(),
-    name: `${currentJob().host} ${currentJob().thread}`,
+    name: seatName,
     logger: taskLog,
   });
   const redis = new Redis(url());
