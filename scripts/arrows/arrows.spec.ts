@@ -21,12 +21,16 @@ const manifest = (name: string, exports: Record<string, string>, ...dependencies
 const HOUSE = {
   'libs/primitives/package.json': manifest(
     '@heddle/primitives',
-    { '.': './src/index.ts', './distributed': './src/distributed.ts', './internal': './src/internal.ts' },
+    {
+      '.': './src/index.ts',
+      './distributed': './src/distributed.ts',
+      './internal-session': './src/internal.distributed.ts',
+    },
     'ioredis',
   ),
   'libs/primitives/src/index.ts': `export { Lock } from './lock/lock.local.ts';`,
   'libs/primitives/src/distributed.ts': `export { DistributedLock } from './lock/lock.distributed.ts';`,
-  'libs/primitives/src/internal.ts': `export { Inbox } from './session/inbox.ts';`,
+  'libs/primitives/src/internal.distributed.ts': `export { Inbox } from './session/inbox.ts';`,
   'libs/primitives/src/errors.ts': `export class HeddleError extends Error {}`,
   'libs/primitives/src/lock/lock.ts': `import { HeddleError } from '../errors.ts';\nexport interface AnyLock {}`,
   'libs/primitives/src/lock/lock.local.ts': `import type { AnyLock } from './lock.ts';\nimport { Word } from '../shared-memory/word.ts';\nexport class Lock {}`,
@@ -112,6 +116,11 @@ const BREACHES: readonly (readonly [rule: string, path: string, source: string])
     'threads/ knows no Redis',
     'libs/pool/src/threads/thread-pool.ts',
     `import { connect } from '@heddle/primitives/distributed';`,
+  ],
+  [
+    'threads/ knows no Redis',
+    'libs/pool/src/threads/thread-pool.ts',
+    `import type { Inbox } from '@heddle/primitives/internal-session';`,
   ],
   [
     'only *.distributed.ts and *.scripts.ts see session/',

@@ -60,7 +60,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
       if (!isIn(path, 'libs/pool/src/threads')) return undefined;
       const client = name === 'ioredis' || name === 'bullmq' || isIn(file ?? '', 'libs/pool/src/jobs');
       // A job may carry a session for its task to use; only its type is known here.
-      const scope = specifier === '@heddle/primitives/distributed' && kind !== 'type';
+      const scope = isDistributed(file ?? '') || (isEntry(file ?? '') && kind !== 'type');
       return client || scope ? `imports ${specifier}` : undefined;
     }),
 
@@ -162,7 +162,7 @@ const isLocal = (path: string) => path.endsWith('.local.ts');
 const isDistributed = (path: string) => path.endsWith('.distributed.ts');
 const isSession = (path: string) => isIn(path, 'libs/primitives/src/session');
 const isSharedMemory = (path: string) => /^libs\/[^/]+\/src\/shared-memory\//.test(path);
-const isEntry = (path: string) => /^libs\/primitives\/src\/(distributed|internal)\.ts$/.test(path);
+const isEntry = (path: string) => path === 'libs/primitives/src/distributed.ts';
 
 /** `lock/lock.distributed.ts`, but not the session, which makes them all. */
 const isPrimitive = (path: string) => /^libs\/primitives\/src\/[^/]+\/[^/]+\.distributed\.ts$/.test(path);

@@ -1,11 +1,11 @@
 /**
  * For Heddle's own packages, not for users: no promise holds here. What the pools need of the machinery below the
- * primitives, so that each idea has one place. What they need of a session is in `internal-session.ts`, apart: it loads
+ * primitives, so that each idea has one place. What they need of a session is in `internal.distributed.ts`, apart: it loads
  * ioredis.
  */
 export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
-export { adoptThread, currentLogicalThread } from './identity.ts';
+export { adoptThread, currentLogicalThread, runAsJob } from './identity.ts';
 export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';
 export { isHandle, isShareable } from './sharing/share.ts';
 export { attachTravelling, shareTravelling } from './sharing/travel.ts';

@@ -1,5 +1,4 @@
 /** One task in a pool's hands. */
-import type { PoolThread } from './pool-thread.ts';
 import type { TaskExtra } from './protocol.ts';
 
 /** How long to wait before a failed task is run again: that many ms, or each time twice as long. */
@@ -18,6 +17,14 @@ export type Backoff =
  * A task taken back from a thread, or one whose thread crashed and that is to be run again, is `waiting` once more.
  */
 export type Place = 'delayed' | 'waiting' | 'sent' | 'gone';
+
+/** What a task's keeper asks of the thread that the task was sent to. */
+export interface SentTo {
+  /** How many of its tasks were given up and have not ended. */
+  hanging: number;
+  revoke(task: PooledTask): boolean;
+  isRunning(task: PooledTask): boolean;
+}
 
 export abstract class PooledTask {
   readonly name: string;
@@ -38,7 +45,7 @@ export abstract class PooledTask {
 
   // The pool's own notes.
   place: Place = 'waiting';
-  thread: PoolThread | undefined;
+  thread: SentTo | undefined;
   slot = -1;
   sentAs = 0;
   /** Its outcome is wanted by nobody any more: it was aborted, or has timed out. */
