@@ -25,7 +25,14 @@ export type {
 } from './executor/executor.ts';
 export { type TaskLog, ThreadPoolExecutor, type ThreadPoolOptions } from './executor/thread-pool.executor.ts';
 export { Future } from './future/future.ts';
-export { asCompleted, type ReturnWhen, type WaitForOptions, type WaitResult, wait } from './future/wait.ts';
+export {
+  asCompleted,
+  type CompletedFutures,
+  type ReturnWhen,
+  type WaitForOptions,
+  type WaitResult,
+  wait,
+} from './future/wait.ts';
 export { type Fleet, fleet, type HostStatus, type QueueStatus, removeQueue } from './jobs/fleet.ts';
 export { WorkerHost, type WorkerHostOptions } from './jobs/worker-host.ts';
 export type { Backoff } from './threads/pooled-task.ts';

@@ -449,10 +449,13 @@ describe('a missed message', () => {
     await host({ session: other });
     const future = executor().submit('nap', 150);
     await future.accepted;
-    const subscribers = (await plain.client('LIST', 'TYPE', 'pubsub')) as string;
+    const subscribers = (await plain.call('CLIENT', 'LIST', 'TYPE', 'pubsub')) as string;
     const ids = [...subscribers.matchAll(/^id=(\d+)/gm)].map(([, id]) => id as string);
     // All subscribers are cut again and again until the job is done: its news reach nobody.
-    const cut = setInterval(() => void Promise.all(ids.map((id) => plain.client('KILL', 'ID', id))), 5);
+    const cut = setInterval(
+      () => void Promise.all(ids.map((id) => plain.call('CLIENT', 'KILL', 'ID', id))),
+      5,
+    );
     try {
       await vi.waitFor(async () => expect(await unfinished()).toBe(0), { timeout: 5000 });
     } finally {

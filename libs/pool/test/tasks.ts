@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { currentJob } from '@heddle/pool/task';
-import { TimeoutError } from '@heddle/primitives';
+import { getIdent, type Lock, ThreadLocal, TimeoutError } from '@heddle/primitives';
 import { Redis } from 'ioredis';
 import { requestId, secret } from './context.ts';
 
@@ -157,3 +157,24 @@ export async function tally([url, key, n, ms]: [string, string, number, number])
   return n;
 }
 export const repeat = (length: number): string => 'x'.repeat(length);
+
+export async function slowEcho(value: number): Promise<number> {
+  await sleep(50);
+  return value;
+}
+/** Read-modify-write that is no atomic one, under a lock that came along. */
+export function countUnder(plain: { turns: number; where: { lock: Lock }[] }, memory: Int32Array): void {
+  const lock = plain.where[0]?.lock as Lock;
+  for (let turn = 0; turn < plain.turns; turn += 1) {
+    lock.withSync(() => {
+      const seen = memory[0] as number;
+      memory[0] = seen + 1;
+    });
+  }
+}
+const remembered = new ThreadLocal<string | undefined>();
+export function remember(word: string): { before: string | undefined; ident: number } {
+  const before = remembered.get();
+  remembered.set(word);
+  return { before, ident: getIdent() };
+}

@@ -1,3 +1,5 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BrokenExecutorError,
@@ -8,7 +10,7 @@ import {
   ThreadPoolExecutor,
   type ThreadPoolOptions,
 } from '@heddle/pool';
-import { NotCloneableError, TimeoutError, UnknownTaskError } from '@heddle/primitives';
+import { Lock, NotCloneableError, setExceptHook, TimeoutError, UnknownTaskError } from '@heddle/primitives';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { requestId, secret } from './context.ts';
 import type * as tasks from './tasks.ts';
@@ -125,6 +127,22 @@ describe('a ThreadPoolExecutor', () => {
     const memory = words();
     await executor.submit('markRun', memory, 2);
     expect(memory[2]).toBe(1);
+  });
+
+  it('shares local primitives, wherever in the arguments they stand', async () => {
+    const executor = pool();
+    const lock = new Lock();
+    const memory = words();
+    const plain = { turns: 2000, where: [{ lock }] };
+    await Promise.all([1, 2, 3, 4].map(() => executor.submit('countUnder', plain, memory)));
+    expect(memory[0]).toBe(8000);
+  });
+
+  it('gives tasks logical threads of their own, and the ThreadLocal values of their thread', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const seen = [await executor.submit('remember', 'a'), await executor.submit('remember', 'b')];
+    expect(seen.map(({ before }) => before)).toEqual([undefined, 'a']);
+    expect(seen[0]?.ident).not.toBe(seen[1]?.ident);
   });
 
   it('brings propagating context variables to the task, through its awaits, and no others', async () => {
@@ -298,21 +316,15 @@ describe('bad work hurts itself only', () => {
   });
 
   it('reports what is thrown after a task has returned, and the thread goes on', async () => {
-    const warnings: Error[] = [];
-    const listen = (warning: Error) => warnings.push(warning);
-    process.on('warning', listen);
+    const told: unknown[] = [];
+    const before = setExceptHook(({ error }) => told.push((error as Error).message));
     try {
       const executor = pool({ maxWorkers: 1 });
       expect(await executor.submit('throwLater')).toBe('returned');
-      await vi.waitFor(() =>
-        expect(warnings.map((w) => w.message).sort()).toEqual([
-          'rejected after return',
-          'thrown after return',
-        ]),
-      );
+      await vi.waitFor(() => expect(told.sort()).toEqual(['rejected after return', 'thrown after return']));
       expect(await executor.submit('count')).toBe(1);
     } finally {
-      process.off('warning', listen);
+      setExceptHook(before);
     }
   });
 
@@ -363,6 +375,20 @@ describe('a pool that cannot start', () => {
     await using executor = broken('./common.cjs');
     expect(await executor.submit('twice', 4)).toBe(8);
     expect(await executor.submit('hidden')).toBe('found');
+  });
+});
+
+describe('the process', () => {
+  it('is kept alive by accepted tasks, not by an idle pool', async () => {
+    const child = fork(new URL('./idle-process.ts', import.meta.url), {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    let output = '';
+    child.stdout?.on('data', (chunk) => {
+      output += chunk;
+    });
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(output).toBe('ended 5\n');
   });
 });
 

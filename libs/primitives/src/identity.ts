@@ -16,6 +16,8 @@ export interface LogicalThread {
   readonly name: string;
   /** Made by `runAs`, `with`, a job or a `Thread`: its code is taken to be sequential, so that its holds tell of deadlocks. */
   readonly explicit: boolean;
+  /** Whose `ThreadLocal` values it sees, where not its own: a job sees those of the pool's thread it runs in. */
+  readonly localsOf?: LogicalThread;
 }
 
 /** Idents of one worker thread: from `identOf` its number on, so many. */
@@ -54,4 +56,11 @@ export function runAs<T>(name: string, fn: () => T): T {
   checkFunction(fn, 'runAs: fn');
   made += 1;
   return current.run({ ident: identOf(threadId) + made, name, explicit: true }, fn);
+}
+
+/** `runAs` for a pool's jobs: a logical thread of its own, which shares the `ThreadLocal` values of its worker thread. */
+export function runAsJob<T>(name: string, fn: () => T): T {
+  made += 1;
+  const ident = identOf(threadId) + made;
+  return current.run({ ident, name, explicit: true, localsOf: ofThisThread }, fn);
 }

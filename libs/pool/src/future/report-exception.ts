@@ -1,5 +1,7 @@
-/** Errors that nobody awaits: thrown by a done-callback, or in a pool's thread after its task had returned. */
+/** Errors that nobody awaits, thrown by a done-callback or in a pool's thread after its task had returned. */
+import { tellUncaught } from '@heddle/primitives/internal';
 
+/** Tells the hook of `setExceptHook`. */
 export function reportException(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+  tellUncaught({ error, thread: null });
 }

@@ -54,13 +54,20 @@ function enough<T>(futures: ReadonlySet<Future<T>>, returnWhen: ReturnWhen): boo
 }
 
 /**
+ * An async iterable of Futures. Spelt out, because of an `AsyncIterable<Future<T>>` the compiler takes `for await` to
+ * give `T`; what it gives is the Future.
+ */
+export interface CompletedFutures<T> {
+  next(): Promise<IteratorResult<Future<T>, undefined>>;
+  return(): Promise<IteratorResult<Future<T>, undefined>>;
+  [Symbol.asyncIterator](): CompletedFutures<T>;
+}
+
+/**
  * The Futures themselves, each as it gets done; those done already come first. A Future given twice comes once.
  * `timeout` counts from this call: when it is over before all have come, `next` rejects with TimeoutError.
  */
-export function asCompleted<T>(
-  futures: Iterable<Future<T>>,
-  options?: WaitOptions,
-): AsyncIterableIterator<Future<T>> {
+export function asCompleted<T>(futures: Iterable<Future<T>>, options?: WaitOptions): CompletedFutures<T> {
   const { timeout, signal } = checkWait(options, 'asCompleted');
   const all = checkFutures(futures, 'asCompleted');
   return new Completed(all, timeout, signal);
@@ -112,11 +119,14 @@ class Watch<T> {
 }
 
 /** Written by hand: an async generator's `yield` would await the Future and give its value instead. */
-class Completed<T> implements AsyncIterableIterator<Future<T>> {
+class Completed<T> implements CompletedFutures<T> {
   private readonly ready: Future<T>[];
   private left: number;
   private failure: { readonly reason: unknown } | undefined;
-  private readonly waiting: { resolve(r: IteratorResult<Future<T>>): void; reject(e: unknown): void }[] = [];
+  private readonly waiting: {
+    resolve(r: IteratorResult<Future<T>, undefined>): void;
+    reject(e: unknown): void;
+  }[] = [];
   private readonly watch: Watch<T>;
 
   constructor(futures: ReadonlySet<Future<T>>, timeout: number | undefined, signal: AbortSignal | undefined) {
@@ -142,14 +152,14 @@ class Completed<T> implements AsyncIterableIterator<Future<T>> {
     return this;
   }
 
-  next(): Promise<IteratorResult<Future<T>>> {
+  next(): Promise<IteratorResult<Future<T>, undefined>> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
       this.serve();
     });
   }
 
-  async return(): Promise<IteratorResult<Future<T>>> {
+  async return(): Promise<IteratorResult<Future<T>, undefined>> {
     this.left = 0;
     this.ready.length = 0;
     this.watch.end(() => this.serve());

@@ -5,6 +5,9 @@ import type { SessionParts } from './session-parts.ts';
 export interface NewsReader {
   /** True: it was for this reader. */
   read(news: JobNews): boolean;
+  /** News may have been lost. */
+  askAgain(): void;
+  sessionClosed(): void;
 }
 
 export interface AbortReader {
@@ -30,6 +33,12 @@ export class JobInbox {
     const options = { longest: LONGEST_MESSAGE * 2 };
     parts.inbox.on(NEWS, (message) => this.told(message), options);
     parts.inbox.on(ABORT, (message) => this.abort(message), options);
+    parts.onReconnect(() => {
+      for (const reader of this.news) reader.askAgain();
+    });
+    parts.onClose(() => {
+      for (const reader of [...this.news]) reader.sessionClosed();
+    });
   }
 
   private told(message: string): void {

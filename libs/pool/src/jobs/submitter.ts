@@ -47,8 +47,6 @@ export class Submitter implements NewsReader, SubmissionDesk {
     this.undo.push(
       () => inbox.news.delete(this),
       () => clearInterval(look),
-      parts.onReconnect(() => void this.fetch([...this.accepted()])),
-      parts.onClose(() => this.sessionClosed()),
     );
     announceQueue(parts, name).catch(() => {}); // only a listing
   }
@@ -232,7 +230,11 @@ export class Submitter implements NewsReader, SubmissionDesk {
     }
   }
 
-  private sessionClosed(): void {
+  askAgain(): void {
+    void this.fetch([...this.accepted()]);
+  }
+
+  sessionClosed(): void {
     const error = new SessionClosedError(
       'the session was closed before the task was done; it goes on without it',
     );

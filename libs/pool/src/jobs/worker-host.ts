@@ -138,7 +138,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       stalledInterval: stallTimeout / 3,
       maxStalledCount: maxStalls,
       runRetryDelay: 500,
-      skipVersionCheck: true,
+      // No skipVersionCheck: BullMQ would take Redis for an old one and wait whole seconds for delayed jobs.
     });
     this.#worker.on('error', (error) => this.#report(error));
     this.#worker.on('completed', (job, result: string) => this.#tell(job, 'ok', result));

@@ -7,7 +7,7 @@ import {
   receiveMessageOnPort,
   Worker,
 } from 'node:worker_threads';
-import { fromPortable, reportThreadEnd, toPortable } from '@heddle/primitives/internal';
+import { fromPortable, reportThreadEnd, toPortable, workerArgv } from '@heddle/primitives/internal';
 import { Claims } from '../shared-memory/claims.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
@@ -92,6 +92,7 @@ export class PoolThread {
         name,
         workerData: boot,
         transferList: [port2],
+        ...workerArgv(),
         ...(resourceLimits === undefined ? {} : { resourceLimits }),
       },
     );

@@ -6,8 +6,15 @@
  * that task waits for. So outcomes are held back only while tasks run that have always been quick so far.
  */
 import { workerData } from 'node:worker_threads';
-import { HeddleError, runAs } from '@heddle/primitives';
-import { adoptThread, decodeText, encodeText, fromPortable, toPortable } from '@heddle/primitives/internal';
+import { HeddleError } from '@heddle/primitives';
+import {
+  adoptThread,
+  decodeText,
+  encodeText,
+  fromPortable,
+  runAsJob,
+  toPortable,
+} from '@heddle/primitives/internal';
 import { captureContext, restoreContext } from '../context/context-var.ts';
 import { Claims } from '../shared-memory/claims.ts';
 import {
@@ -148,7 +155,7 @@ function begin(
     const context =
       extra?.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
     value = jobs.run(job, () =>
-      runAs(known.name, () =>
+      runAsJob(known.name, () =>
         restoreContext(context, () =>
           extra?.chunk === true ? runChunk(known.call, given) : known.call(...given),
         ),

@@ -20,7 +20,7 @@ export class ThreadLocal<T> {
 
   /** The calling thread's value. Where `init` throws, that is thrown, and asked again next time. */
   get(): T {
-    const thread = currentLogicalThread();
+    const thread = owner();
     let slot = this.#values.get(thread);
     if (slot === undefined) {
       slot = { value: this.#init?.() };
@@ -31,11 +31,16 @@ export class ThreadLocal<T> {
 
   /** Sets the calling thread's value, and no other's. */
   set(value: T): void {
-    this.#values.set(currentLogicalThread(), { value });
+    this.#values.set(owner(), { value });
   }
 
   /** Forgets the calling thread's value: the next `get` begins anew. */
   delete(): void {
-    this.#values.delete(currentLogicalThread());
+    this.#values.delete(owner());
   }
+}
+
+function owner(): LogicalThread {
+  const thread = currentLogicalThread();
+  return thread.localsOf ?? thread;
 }

@@ -1,0 +1,156 @@
+import { asCompleted, ContextVar, Future, wait } from '@heddle/pool';
+import { CancelledError, setExceptHook, TimeoutError } from '@heddle/primitives';
+import { describe, expect, it, vi } from 'vitest';
+import { makeFuture, settling } from '../src/future/future.ts';
+
+const settle = settling();
+
+function future(source: { cancel?: () => Promise<boolean> } = {}): Future<number> {
+  return makeFuture<number>({
+    id: 'f',
+    cancel: async () => true,
+    abort: async () => {},
+    accepted: async () => {},
+    ...source,
+  });
+}
+
+describe('a Future', () => {
+  it('is made by executors alone', () => {
+    expect(() => new Future(Symbol('x'), {} as never)).toThrow(TypeError);
+  });
+
+  it('moves by its table: the first outcome holds, a late one changes nothing', async () => {
+    const one = future();
+    expect([one.done(), one.running()]).toEqual([false, false]);
+    settle.running(one);
+    expect(one.running()).toBe(true);
+    settle.pending(one);
+    expect(one.running()).toBe(false);
+    settle.result(one, 1);
+    settle.error(one, new Error('late'));
+    settle.cancelled(one, new CancelledError('late'));
+    settle.running(one);
+    expect([one.done(), one.running(), one.cancelled(), await one]).toEqual([true, false, false, 1]);
+    expect(await one.exception()).toBeNull();
+    expect(await one.cancel()).toBe(false);
+    expect(await one.abort()).toBe(false);
+  });
+
+  it('gives the error, or throws it, and raises nothing where nobody looks', async () => {
+    const failed = future();
+    const error = new RangeError('far');
+    settle.error(failed, error);
+    expect(await failed.exception()).toBe(error);
+    await expect(failed.result()).rejects.toBe(error);
+    await expect(failed).rejects.toBe(error);
+  });
+
+  it('stays pending where its source cannot cancel it', async () => {
+    const busy = future({ cancel: async () => false });
+    expect(await busy.cancel()).toBe(false);
+    expect(busy.done()).toBe(false);
+  });
+
+  it('ends a wait by time-out or signal, and goes on itself', async () => {
+    const slow = future();
+    await expect(slow.result({ timeout: 1 })).rejects.toThrow(TimeoutError);
+    await expect(slow.result({ timeout: 0 })).rejects.toThrow(TimeoutError);
+    const controller = new AbortController();
+    const waiting = slow.exception({ signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    await expect(slow.result({ signal: AbortSignal.abort('before') })).rejects.toBe('before');
+    await expect(slow.result({ timeout: Number.NaN })).rejects.toThrow(RangeError);
+    settle.result(slow, 3);
+    expect(await slow.result({ timeout: 0 })).toBe(3);
+  });
+
+  it('calls back once, in order, also late; an error in one goes to the hook and stops no other', () => {
+    const told: unknown[] = [];
+    const before = setExceptHook(({ error }) => told.push(error));
+    try {
+      const one = future();
+      const order: unknown[] = [];
+      one.addDoneCallback((self) => order.push(self));
+      one.addDoneCallback(() => {
+        throw new Error('in a callback');
+      });
+      one.addDoneCallback(() => order.push(2));
+      settle.result(one, 1);
+      one.addDoneCallback(() => order.push(3));
+      expect(order).toEqual([one, 2, 3]);
+      expect(told).toEqual([new Error('in a callback')]);
+    } finally {
+      setExceptHook(before);
+    }
+  });
+});
+
+describe('wait', () => {
+  it('tells those done from the others, when all, the first, or the first that failed is', async () => {
+    const [a, b, c] = [future(), future(), future()];
+    const first = wait([a, b, c], { returnWhen: 'FIRST_COMPLETED' });
+    settle.result(b, 2);
+    expect(await first).toEqual({ done: new Set([b]), notDone: new Set([a, c]) });
+    const failed = wait([a, b, c], { returnWhen: 'FIRST_EXCEPTION' });
+    settle.error(c, new Error('no'));
+    expect((await failed).notDone).toEqual(new Set([a]));
+    const all = wait(new Set([a, b, c]));
+    settle.cancelled(a, new CancelledError('stop'));
+    expect((await all).notDone.size).toBe(0);
+    expect((await wait([])).done.size).toBe(0);
+  });
+
+  it('is over after its time, which is no error; a signal is one', async () => {
+    const slow = future();
+    expect(await wait([slow], { timeout: 1 })).toEqual({ done: new Set(), notDone: new Set([slow]) });
+    await expect(wait([slow], { signal: AbortSignal.timeout(1) })).rejects.toThrow(/timeout/);
+    await expect(wait([slow], { returnWhen: 'SOME' as 'ALL_COMPLETED' })).rejects.toThrow(RangeError);
+    await expect(wait([Promise.resolve()] as never)).rejects.toThrow(TypeError);
+  });
+});
+
+describe('asCompleted', () => {
+  it('gives the Futures themselves as they get done, those done already first', async () => {
+    const [a, b, c] = [future(), future(), future()];
+    settle.result(b, 2);
+    const order: Future<number>[] = [];
+    const iterating = (async () => {
+      for await (const done of asCompleted([a, b, c, a])) order.push(done);
+    })();
+    await vi.waitFor(() => expect(order.length).toBe(1));
+    settle.error(c, new Error('no'));
+    settle.result(a, 1);
+    await iterating;
+    expect(order).toHaveLength(3);
+    expect(order.every((each, n) => each === [b, c, a][n])).toBe(true);
+  });
+
+  it('rejects when its time is over, after those that were in time', async () => {
+    const [a, b] = [future(), future()];
+    const iterator = asCompleted([a, b], { timeout: 20 });
+    settle.result(a, 1);
+    expect((await iterator.next()).value === a).toBe(true);
+    await expect(iterator.next()).rejects.toThrow(/1 of 2/);
+  });
+});
+
+describe('a ContextVar', () => {
+  it('has the value of the innermost run around the caller, through awaits, else the default', async () => {
+    const name = new ContextVar<string>('spec.name', { default: 'none' });
+    const other = new ContextVar<number>('spec.other');
+    const seen = await name.run('outer', async () => {
+      await Promise.resolve();
+      const inner = name.run('inner', () => other.run(1, () => [name.get(), other.get()]));
+      return [name.get(), other.get(), ...inner];
+    });
+    expect(seen).toEqual(['outer', undefined, 'inner', 1]);
+    expect([name.get(), other.get()]).toEqual(['none', undefined]);
+  });
+
+  it('is refused without a name', () => {
+    expect(() => new ContextVar('')).toThrow(TypeError);
+    expect(() => new ContextVar('x', { propagate: 1 as never })).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,106 @@
+import { ThreadPoolExecutor } from '@heddle/pool';
+import { TimeoutError } from '@heddle/primitives';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type * as tasks from './tasks.ts';
+
+let pool: ThreadPoolExecutor<typeof tasks>;
+beforeAll(() => {
+  pool = new ThreadPoolExecutor<typeof tasks>(new URL('./tasks.ts', import.meta.url), { maxWorkers: 2 });
+});
+afterAll(() => pool.shutdown({ cancelFutures: true }));
+
+function* upTo(end: number, seen: number[] = []): Generator<number> {
+  for (let n = 0; n < end; n += 1) {
+    seen.push(n);
+    yield n;
+  }
+}
+
+async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
+
+const squares = (count: number) => Array.from({ length: count }, (_, n) => n * n);
+
+describe('map', () => {
+  it.each([
+    { chunksize: 1 },
+    { chunksize: 7 },
+    { chunksize: 1000 },
+    { chunksize: 3, buffersize: 10 },
+    { buffersize: 1 },
+    { chunksize: 10, buffersize: 2 },
+  ])('gives the results in the order of the inputs: %j', async (options) => {
+    expect(await all(pool.map('square', upTo(100), options))).toEqual(squares(100));
+    expect(await all(pool.map('square', [], options))).toEqual([]);
+  });
+
+  it('or each as it comes', async () => {
+    const results = await all(pool.map('square', upTo(200), { ordered: false, chunksize: 3 }));
+    expect(results.sort((a, b) => a - b)).toEqual(squares(200));
+  });
+
+  it('reads a plain iterable at once, with buffersize only so far ahead', async () => {
+    const seen: number[] = [];
+    const eager = pool.map('square', upTo(50, seen));
+    expect(seen.length).toBe(50);
+    await all(eager);
+    const lazily: number[] = [];
+    const lazy = pool.map('square', upTo(Number.POSITIVE_INFINITY, lazily), { buffersize: 6, chunksize: 2 });
+    expect(lazily.length).toBe(6);
+    for (let n = 0; n < 20; n += 1) expect(await lazy.next()).toEqual({ done: false, value: n * n });
+    expect(lazily.length).toBeLessThanOrEqual(26);
+    await lazy.return?.();
+    expect(await lazy.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('reads an async input no further ahead than the workers can use', async () => {
+    let read = 0;
+    async function* inputs() {
+      for (;;) yield read++;
+    }
+    const results = pool.map('square', inputs(), { chunksize: 3 });
+    for (let n = 0; n < 30; n += 1) expect((await results.next()).value).toBe(n * n);
+    expect(read).toBeLessThanOrEqual(30 + 2 * 2 * 3 + 3);
+    await results.return?.();
+  });
+
+  it.each([1, 4])(
+    'ends with the first error, after the results before it (chunks of %i)',
+    async (chunksize) => {
+      const results = pool.map('oddSquare', [1, 3, 5, 6, 7], { chunksize });
+      const got: number[] = [];
+      await expect(
+        (async () => {
+          for await (const result of results) got.push(result);
+        })(),
+      ).rejects.toThrow('even: 6');
+      expect(got).toEqual([1, 9, 25]);
+      expect(await results.next()).toEqual({ done: true, value: undefined });
+    },
+  );
+
+  it('tells what goes wrong with the inputs after the results of those before', async () => {
+    async function* inputs() {
+      yield 2;
+      throw new Error('no more');
+    }
+    const results = pool.map('square', inputs());
+    expect((await results.next()).value).toBe(4);
+    await expect(results.next()).rejects.toThrow('no more');
+    function* bad() {
+      yield 1;
+      throw new Error('at once');
+    }
+    expect(() => pool.map('square', bad())).toThrow('at once');
+    expect(() => pool.map('echo', [() => 1])).toThrow(/args\[0\]/);
+  });
+
+  it('is over after its time', async () => {
+    const results = pool.map('nap', [1, 1500], { timeout: 300 });
+    expect((await results.next()).done).toBe(false);
+    await expect(results.next()).rejects.toThrow(TimeoutError);
+  }, 10_000);
+});

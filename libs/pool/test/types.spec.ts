@@ -1,0 +1,38 @@
+/** What must compile and what must not; the compiler is the test, the run only shows that the file is one. */
+import { asCompleted, type Executor, type Future } from '@heddle/pool';
+import { expectTypeOf, it } from 'vitest';
+import type * as tasks from './tasks.ts';
+
+declare const executor: Executor<typeof tasks>;
+declare const untyped: Executor;
+
+export function compiles(): void {
+  expectTypeOf(executor.submit('add', 1, 2)).toEqualTypeOf<Future<number>>();
+  expectTypeOf(executor.submit('noop')).toEqualTypeOf<Future<void>>();
+  expectTypeOf(executor.with({ timeout: 1 }).submit('nap', 1)).toEqualTypeOf<Future<number>>();
+  expectTypeOf(executor.map('square', [1, 2])).toEqualTypeOf<AsyncIterableIterator<number>>();
+  expectTypeOf(untyped.submit('anything', 1, 'two')).toEqualTypeOf<Future<unknown>>();
+  void (async () => {
+    for await (const done of asCompleted([executor.submit('add', 1, 2)])) {
+      expectTypeOf(done).toEqualTypeOf<Future<number>>();
+    }
+  })();
+  // @ts-expect-error no such task
+  executor.submit('nonesuch');
+  // @ts-expect-error no function
+  executor.submit('notATask');
+  // @ts-expect-error a wrong argument
+  executor.submit('add', 1, '2');
+  // @ts-expect-error one argument too few
+  executor.submit('add', 1);
+  // @ts-expect-error inputs of a wrong type
+  executor.map('square', ['1']);
+  // @ts-expect-error no such option
+  executor.with({ timeOut: 1 });
+  // @ts-expect-error arguments as an array
+  executor.schedule('add', 1, 2);
+}
+
+it('types are checked by the compiler', () => {
+  expectTypeOf(compiles).toBeFunction();
+});
