@@ -40,8 +40,10 @@ export function findPlaces(dir: string, out: string): Places {
 function realDirectory(path: string, what: string): Buffer {
   try {
     const real = realpathSync(path, { encoding: 'buffer' });
-    accessSync(real, constants.R_OK | constants.X_OK);
-    if (statSync(real).isDirectory()) return real;
+    if (statSync(real).isDirectory()) {
+      accessSync(real, constants.R_OK | constants.X_OK);
+      return real;
+    }
   } catch (error) {
     throw new CommandFailure(`${what} ${path}: ${reason(codeOf(error))}`, exitCode.noInput);
   }

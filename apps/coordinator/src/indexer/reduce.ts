@@ -82,7 +82,7 @@ export class ReducePhase {
     const { session, run, signal } = this.#options;
     const barrier = session.barrier(mappedName(run, this.#round), futures.length + 1);
     const missing = new AbortController();
-    for (const future of futures) future.addDoneCallback(() => missing.abort(future));
+    for (const future of futures) future.result().catch((error: unknown) => missing.abort(error));
     try {
       await barrier.wait({ signal: AbortSignal.any([signal, missing.signal]) });
       return true;

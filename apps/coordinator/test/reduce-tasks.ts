@@ -1,0 +1,22 @@
+/** Reducers that fail in every way that real ones may. For `reduce.spec.ts`. */
+
+import { currentJob } from '@heddle/pool/task';
+import { connect } from '@heddle/primitives/distributed';
+import { mappedName } from '../src/indexer/names.ts';
+import type { MergeArgs } from '../src/indexer/tasks.ts';
+
+/** What goes wrong in which round, in the run's name: `before:0`, `after:0`, `silent:0`, `late:0`. */
+export async function mergeWords({ run, round, partition, parties }: MergeArgs): Promise<void> {
+  const { signal } = currentJob();
+  const [, fault, inRound] = /:(\w+):(\d+)$/.exec(run) ?? [];
+  const goesWrong = partition === 1 && Number(inRound) === round;
+  await using session = await connect(process.env.TEST_REDIS, { namespace: 'test-reduce', logger: {} });
+  if (goesWrong && fault === 'before') throw new Error('fails before the barrier');
+  if (goesWrong && fault === 'silent')
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  await session
+    .barrier(mappedName(run, round), parties)
+    .wait({ signal, ...(goesWrong && fault === 'late' ? { timeout: 1 } : {}) });
+  if (goesWrong && fault === 'after') throw new Error('fails after the barrier');
+  currentJob().log(`done ${partition}`);
+}
