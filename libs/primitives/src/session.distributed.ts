@@ -10,12 +10,22 @@ import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
 import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 import { semaphoreOperations, semaphoreRecord } from './semaphore/semaphore.scripts.ts';
 import { SessionCore } from './session/core.ts';
+import type { Operation } from './session/lua.ts';
 import { type ConnectOptions, resolveOptions } from './session/options.ts';
+import { sessionOperations } from './session/session.scripts.ts';
 
 const machinery = {
-  operations: [...lockOperations, ...semaphoreOperations, ...eventOperations, ...barrierOperations],
+  operations: [
+    ...lockOperations,
+    ...semaphoreOperations,
+    ...eventOperations,
+    ...barrierOperations,
+  ] as readonly Operation[],
   kinds: { lock: lockRecord, semaphore: semaphoreRecord, event: eventRecord, barrier: barrierRecord },
 };
+
+/** Every operation there is, for the test that holds their headers to their doors. */
+export const operations: readonly Operation[] = [...sessionOperations, ...machinery.operations];
 
 /** A living session, as `members()` shows it. */
 export interface Member {

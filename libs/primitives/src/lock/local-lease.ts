@@ -11,19 +11,27 @@ export interface LeaseSource {
 
 const DONE: Promise<void> = Promise.resolve();
 
-export class LocalLease implements Lease {
-  #source: LeaseSource;
-  #token: number;
-  #permits: number;
-  #released = false;
-  #abandoned: boolean;
-  #signal: AbortSignal | undefined;
+// What few leases need stands outside, so that the many stay small: one is made for each acquisition.
+const signals = new WeakMap<LocalLease, AbortSignal>();
+const afterAbandoned = new WeakSet<LocalLease>();
 
-  constructor(source: LeaseSource, token: number, permits = 1, abandoned = false) {
+export class LocalLease implements Lease {
+  readonly #source: LeaseSource;
+  readonly #token: number;
+  /** 0 once released. */
+  #permits: number;
+
+  constructor(source: LeaseSource, token: number, permits: number) {
     this.#source = source;
     this.#token = token;
     this.#permits = permits;
-    this.#abandoned = abandoned;
+  }
+
+  /** The lease of a hold whose predecessor ended with its thread. */
+  static afterAbandoned(source: LeaseSource, token: number): LocalLease {
+    const lease = new LocalLease(source, token, 1);
+    afterAbandoned.add(lease);
+    return lease;
   }
 
   get token(): number {
@@ -32,26 +40,30 @@ export class LocalLease implements Lease {
 
   /** A local lease is never lost: this never aborts. Made when first asked for. */
   get signal(): AbortSignal {
-    this.#signal ??= new AbortController().signal;
-    return this.#signal;
+    let signal = signals.get(this);
+    if (signal === undefined) {
+      signal = new AbortController().signal;
+      signals.set(this, signal);
+    }
+    return signal;
   }
 
   get valid(): boolean {
-    return !this.#released && this.#source.isHeld(this.#token);
+    return this.#permits !== 0 && this.#source.isHeld(this.#token);
   }
 
   get abandoned(): boolean {
-    return this.#abandoned;
+    return afterAbandoned.has(this);
   }
 
   release(): Promise<void> {
-    if (!this.#released) {
-      this.#released = true;
-      try {
-        this.#source.endHold(this.#token, this.#permits);
-      } catch (error) {
-        return Promise.reject(error);
-      }
+    const permits = this.#permits;
+    if (permits === 0) return DONE;
+    this.#permits = 0;
+    try {
+      this.#source.endHold(this.#token, permits);
+    } catch (error) {
+      return Promise.reject(error);
     }
     return DONE;
   }

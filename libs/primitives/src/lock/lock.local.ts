@@ -33,7 +33,7 @@ import {
   checkWait,
   type ForeverOptions,
 } from '../options.ts';
-import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
+import { change, compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
 import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
 import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
@@ -70,6 +70,7 @@ const ROBUST_SLICE = 50;
 export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal */
   readonly [MEMORY]: Memory;
+  readonly #memory: Memory;
   readonly #words: Words;
   readonly #robust: boolean;
   #list: WaitList | undefined;
@@ -85,6 +86,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         ? options
         : Memory.make('Lock', WORDS, checkLockOptions(options, 'Lock').robust ? ROBUST : 0);
     this[MEMORY] = memory;
+    this.#memory = memory;
     this.#words = memory.words;
     this.#robust = (memory.traits & ROBUST) !== 0;
     if (this.#robust) onThreadEnd(this, (lock, thread) => lock.#freeAfter(thread));
@@ -215,7 +217,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     while ((seen & HELD) === 0) {
       if ((seen & RESERVED) !== 0 && load(words, HEIR) !== threadId) return 0;
       const next = ((seen + GENERATION) & ~(RESERVED | ABANDONED)) | HELD | mark;
-      const found = compareExchange(words, STATE, seen, next);
+      const found = change(this.#memory.shared, words, STATE, seen, next);
       if (found === seen) {
         if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
         if (this.#robust) this.#own(next);
@@ -253,7 +255,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   #free(seen: number): boolean {
     const words = this.#words;
     for (let state = seen; ; ) {
-      const found = compareExchange(words, STATE, state, state & ~(HELD | SLEEPERS | CROWD));
+      const found = change(this.#memory.shared, words, STATE, state, state & ~(HELD | SLEEPERS | CROWD));
       if (found === state) {
         if ((state & (CROWD | RESERVED)) !== 0) wakeAll(words, STATE);
         else if ((state & SLEEPERS) !== 0) wake(words, STATE, 1);
@@ -266,7 +268,10 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   #lease(taken: number): LocalLease {
-    return new LocalLease(this, this.#token(taken), 1, (taken & ABANDONED) !== 0);
+    const token = this.#token(taken);
+    return (taken & ABANDONED) === 0
+      ? new LocalLease(this, token, 1)
+      : LocalLease.afterAbandoned(this, token);
   }
 
   /** The fencing token of the hold in `state`. Right as long as that hold lasts. */

@@ -108,7 +108,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     client.on('ready', () => this.#connected());
     client.on('close', () => this.#disconnected());
     this.inbox.onReconnect(() => this.#askAgain());
-    for (const kind of ['granted', 'set', 'barrier'])
+    for (const kind of ['granted', 'set', 'barrier', 'watch'])
       this.inbox.on(kind, (message) => this.#told(kind, message));
     this.#slowTick = setInterval(() => this.#askAgain(), options.ttl);
     this.#slowTick.unref();
@@ -120,6 +120,10 @@ export class SessionCore extends EventEmitter implements PartitionHost {
 
   get maxStall(): number {
     return this.options.maxStall;
+  }
+
+  get connectTimeout(): number {
+    return this.options.connectTimeout;
   }
 
   get closed(): boolean {
@@ -317,6 +321,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     for (const partition of this.#partitions.values()) {
       const life = partition.current;
       if (life?.id !== id) continue;
+      if (kind === 'watch') return partition.watch(parts[0] ?? '', Number(parts[1]));
       const primitive = kind === 'set' ? 'event' : kind === 'barrier' ? 'barrier' : parts.shift();
       const name = parts.shift();
       this.#seats.get(`${primitive}\n${name}`)?.told(life, parts);

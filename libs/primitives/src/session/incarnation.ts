@@ -2,6 +2,7 @@
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import { CallEnded, type Calls } from './calls.ts';
+import { type Loss, lossNumber } from './losses.ts';
 import type { Answer, Invocation } from './run-operations.ts';
 
 export class Incarnation {
@@ -10,8 +11,8 @@ export class Incarnation {
   readonly words: LeaseWords;
   readonly calls: Calls;
   readonly #expired: () => void;
-  readonly #dependents = new Set<(reason: string) => void>();
-  #ended: string | undefined;
+  readonly #dependents = new Set<(reason: Loss) => void>();
+  #ended: Loss | undefined;
 
   constructor(id: string, words: LeaseWords, calls: Calls, expired: () => void) {
     this.id = id;
@@ -21,7 +22,7 @@ export class Incarnation {
   }
 
   /** Why it ended; `undefined` while it lives. */
-  get ended(): string | undefined {
+  get ended(): Loss | undefined {
     return this.#ended;
   }
 
@@ -48,16 +49,16 @@ export class Incarnation {
   }
 
   /** Calls `fn` at the end of this life; gives back what forgets that. */
-  onEnd(fn: (reason: string) => void): () => void {
+  onEnd(fn: (reason: Loss) => void): () => void {
     this.#dependents.add(fn);
     return () => this.#dependents.delete(fn);
   }
 
   /** Ends it: first all that it held knows, then its calls are given up. */
-  end(reason: string): void {
+  end(reason: Loss): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
-    this.words.end();
+    this.words.end(lossNumber(reason));
     for (const fn of [...this.#dependents]) fn(reason);
     this.#dependents.clear();
     this.calls.end();

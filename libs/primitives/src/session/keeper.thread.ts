@@ -17,6 +17,8 @@ port.on('message', (message: ToKeeper) => {
     tell({ stopped: message.stop });
   } else if ('runAt' in message) {
     kept.get(message.runAt)?.pulse.runAt(message.job, message.at, message.invocation);
+  } else if ('watch' in message) {
+    kept.get(message.watch)?.pulse.watch(message.id, message.remaining);
   } else if ('cancel' in message) {
     kept.get(message.cancel)?.pulse.cancel(message.job);
   } else {

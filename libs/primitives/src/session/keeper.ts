@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import type { Loss } from './losses.ts';
 import type { PulseConfig, PulseEvents } from './pulse.ts';
 import type { Invocation } from './run-operations.ts';
 import type { Target } from './server.ts';
@@ -19,6 +20,7 @@ export type ToKeeper =
     }
   | { readonly runAt: number; readonly job: number; readonly at: number; readonly invocation: Invocation }
   | { readonly cancel: number; readonly job: number }
+  | { readonly watch: number; readonly id: string; readonly remaining: number }
   | { readonly stop: number };
 
 /** From the keeper to a session. */
@@ -26,7 +28,7 @@ export type FromKeeper =
   | { readonly started: number }
   | { readonly failed: number; readonly why: string }
   | { readonly stopped: number }
-  | { readonly lost: number; readonly reason: string }
+  | { readonly lost: number; readonly reason: Loss }
   | { readonly warn: number; readonly message: string };
 
 /** What a kept session hears of the keeper. */
@@ -39,6 +41,8 @@ export interface KeptEvents extends PulseEvents {
 export interface Kept {
   /** Settles with the keeper's first sign of life, or with why it can give none. */
   readonly started: Promise<void>;
+  /** Watches over a session that has just opened. */
+  watch(id: string, remaining: number): void;
   /** Runs an operation at a moment of the monotonic clock; gives back what cancels it. */
   runAt(at: number, invocation: Invocation): () => void;
   stop(): Promise<void>;
@@ -87,6 +91,7 @@ class Keeper {
     this.#post({ start: key, target, config, words: words.buffer });
     return {
       started: started.promise,
+      watch: (id, remaining) => this.#post({ watch: key, id, remaining }),
       runAt: (at, invocation) => {
         this.#made += 1;
         const job = this.#made;

@@ -83,7 +83,7 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
     connectTimeout,
     logger: options.logger ?? console,
     target: resolveTarget(
-      redis ?? process.env.REDIS_URL ?? 'redis://127.0.0.1:6379',
+      redis === undefined ? (process.env.REDIS_URL ?? 'redis://127.0.0.1:6379') : redis,
       options.redis,
       connectTimeout,
     ),

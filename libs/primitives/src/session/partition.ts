@@ -6,6 +6,7 @@ import { Calls } from './calls.ts';
 import { Incarnation } from './incarnation.ts';
 import { type Kept, keepInThread } from './keeper.ts';
 import type { Keyspace } from './keys.ts';
+import { type Loss, lossOf } from './losses.ts';
 import type { Script } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
 import { type CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
@@ -23,6 +24,7 @@ export interface PartitionHost {
   readonly kinds: RecordKinds;
   readonly ttl: number;
   readonly maxStall: number;
+  readonly connectTimeout: number;
   /** What the session says of itself, JSON. */
   readonly about: string;
   lost(partition: Partition, reason: string): void;
@@ -54,6 +56,8 @@ export class Partition {
   #guarded = false;
   #deadlineTimer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Lives that ended without being swept: whoever watches would do it at the end of their ttl, we need not wait. */
+  readonly #past = new Set<string>();
 
   constructor(index: number, host: PartitionHost) {
     this.index = index;
@@ -99,9 +103,15 @@ export class Partition {
     this.#guarding ??= this.#startKeeper(this.#config);
     // While Redis can't be reached the keeper can't either: whoever holds something is not kept waiting for that.
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#host.ttl / 2);
+    const timer = setTimeout(resolve, this.#host.connectTimeout);
     await Promise.race([this.#guarding, late]);
     clearTimeout(timer);
+  }
+
+  /** A session before us in the ring has opened: it is ours to watch from now on. */
+  watch(id: string, remaining: number): void {
+    if (this.#kept) this.#kept.watch(id, remaining);
+    else this.#pulse?.watch(id, remaining);
   }
 
   /** Has the keeper run an operation at a moment (monotonic ms), whatever this loop does then; gives back what cancels it. */
@@ -125,15 +135,9 @@ export class Partition {
       await life.call('session.end', [], [life.id]).catch(() => undefined);
       life.end('the session was closed');
       await this.#stopSigns();
-      await sweep(
-        this.#host.client,
-        this.#host.operations,
-        this.site,
-        this.#host.kinds,
-        life.id,
-        (record, why) => this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),
-      ).catch(() => undefined);
+      this.#past.add(life.id);
     }
+    await this.#clearPast();
     await this.abandon();
   }
 
@@ -142,6 +146,23 @@ export class Partition {
     this.#closed = true;
     this.#current?.end('the session was closed');
     await this.#stopSigns();
+  }
+
+  async #clearPast(): Promise<void> {
+    const { client, operations, kinds } = this.#host;
+    for (const id of this.#past) {
+      try {
+        await runAsNobody(client, operations, this.site, [
+          { operation: 'session.end', keys: [], args: [id] },
+        ]);
+        await sweep(client, operations, this.site, kinds, id, (record, why) =>
+          this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),
+        );
+        this.#past.delete(id);
+      } catch {
+        return; // Redis is away: the next opening or the end of its ttl sees to it.
+      }
+    }
   }
 
   async #open(): Promise<Incarnation> {
@@ -160,6 +181,8 @@ export class Partition {
     const { client, operations, keyspace, ttl, target } = this.#host;
     this.#lives += 1;
     const id = `${this.#host.id}-${this.#lives}`;
+    // An opening whose answer is cut off has taken place, for all we know.
+    this.#past.add(id);
     const { ring, members, epoch } = keyspace.shared(this.index);
     const { calls, holds } = keyspace.ofSession(this.index, id);
     const sent = now();
@@ -174,6 +197,8 @@ export class Partition {
     const [tag, , runId = '', namespaceEpoch = ''] = reply ?? [];
     if (tag !== 'open') throw new Error(`session.open answered ${String(tag)}: ${String(reply?.[1])}`);
 
+    this.#past.delete(id);
+    void this.#clearPast();
     await this.#stopSigns();
     const words = new LeaseWords();
     words.extendTo(sent + ttl - marginOf(ttl));
@@ -215,10 +240,7 @@ export class Partition {
       () => this.#lose(life, 'Redis no longer knows it: it expired, or the data was lost'),
     );
     const life: Incarnation = new Incarnation(id, words, calls, () =>
-      this.#lose(
-        life,
-        words.deadline < 0 ? 'its keeper gave it up' : 'no sign of life reached Redis before its ttl ended',
-      ),
+      this.#lose(life, lossOf(words.reason ?? 0)),
     );
     this.#current = life;
     return life;
@@ -226,15 +248,16 @@ export class Partition {
 
   #pulseEvents(life: Incarnation) {
     return {
-      lost: (reason: string) => this.#lose(life, reason),
+      lost: (reason: Loss) => this.#lose(life, reason),
       warn: (message: string) => this.#host.warn(message),
     };
   }
 
-  #lose(life: Incarnation, reason: string): void {
+  #lose(life: Incarnation, reason: Loss): void {
     if (life.ended !== undefined) return;
     clearTimeout(this.#deadlineTimer);
     life.end(reason);
+    this.#past.add(life.id);
     this.#host.lost(this, reason);
     void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
   }

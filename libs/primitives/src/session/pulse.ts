@@ -6,6 +6,7 @@ import { uptime } from 'node:os';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Keyspace, parseRecord } from './keys.ts';
+import { type Loss, lossNumber } from './losses.ts';
 import { type Reply, Script, type ScriptClient } from './lua.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 import { keysOfRecord, type RecordKinds, sweep } from './sweep.ts';
@@ -32,7 +33,7 @@ export interface PulseConfig {
 
 /** What a pulse tells. */
 export interface PulseEvents {
-  lost(reason: string): void;
+  lost(reason: Loss): void;
   warn(message: string): void;
 }
 
@@ -151,12 +152,12 @@ export class Pulse {
     if (!this.#words.extendTo(sent + ttl - margin)) return false;
     this.#reached.resolve();
     this.#overdue = this.#keysOf(overdue);
-    this.#watchOver(neighbour ?? id, Number(remaining));
+    this.watch(neighbour ?? id, Number(remaining));
     return true;
   }
 
-  #lose(reason: string): false {
-    this.#words.end();
+  #lose(reason: Loss): false {
+    this.#words.end(lossNumber(reason));
     this.stop();
     this.#events.lost(reason);
     return false;
@@ -166,9 +167,7 @@ export class Pulse {
     const { maxStall } = this.#config;
     const silent = now() - this.#words.beat;
     if (maxStall === undefined || silent < maxStall) return false;
-    this.#lose(
-      `its event loop stood still for ${Math.round(silent)} ms, longer than maxStall (${maxStall} ms)`,
-    );
+    this.#lose('its event loop stood still for longer than maxStall');
     void this.#endInRedis();
     return true;
   }
@@ -184,7 +183,7 @@ export class Pulse {
     );
   }
 
-  #otherServer(runId: string, epoch: string): string | undefined {
+  #otherServer(runId: string, epoch: string): Loss | undefined {
     if (epoch !== this.#config.epoch) return 'the data of its namespace was lost';
     // On a Cluster a slot moves between servers with its data; elsewhere another server may know an older state.
     if (runId !== this.#config.runId && !this.#config.sharded)
@@ -193,7 +192,7 @@ export class Pulse {
   }
 
   /** Redis's clock against ours, and ours against one that counts suspend. */
-  #clockMoved(time: number, sent: number, received: number): string | undefined {
+  #clockMoved(time: number, sent: number, received: number): Loss | undefined {
     const { margin } = this.#config;
     const seen = { low: time - received - 1, high: time - sent + 1 };
     const before = this.#offset;
@@ -214,7 +213,7 @@ export class Pulse {
   }
 
   /** The next in the ring is swept when its time comes, unless a later tick shows it renewed. */
-  #watchOver(id: string, remaining: number): void {
+  watch(id: string, remaining: number): void {
     clearTimeout(this.#watch?.timer);
     this.#watch = undefined;
     if (id === this.#config.id || this.#stopped) return;
@@ -233,7 +232,7 @@ export class Pulse {
         this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
     ).catch(() => undefined);
     if (this.#stopped || swept === undefined) return;
-    if (swept.state === 'alive') return this.#watchOver(id, swept.remaining);
+    if (swept.state === 'alive') return this.watch(id, swept.remaining);
     // Whoever follows may be dead too: look at once, out of turn.
     clearTimeout(this.#timer);
     await this.#beat();

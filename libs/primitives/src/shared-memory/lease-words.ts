@@ -3,12 +3,11 @@
  *
  * | word | written by | meaning |
  * |---|---|---|
- * | 0 `deadline` | the keeper, only ever later, or to `ENDED` for good | what the session holds is its own until then |
+ * | 0 `deadline` | the keeper, µs, only ever later; or −1 − the number of a reason, for good | what the session holds is its own until then |
  * | 1 `beat` | the session's event loop | when that loop turned last |
  */
 const DEADLINE = 0;
 const BEAT = 1;
-const ENDED = -1n;
 
 export class LeaseWords {
   readonly buffer: SharedArrayBuffer;
@@ -29,14 +28,24 @@ export class LeaseWords {
     const next = BigInt(Math.floor(at * 1000));
     for (;;) {
       const seen = Atomics.load(this.#words, DEADLINE);
-      if (seen === ENDED) return false;
+      if (seen < 0n) return false;
       if (seen >= next || Atomics.compareExchange(this.#words, DEADLINE, seen, next) === seen) return true;
     }
   }
 
-  /** Ends all that depends on this deadline, for good. */
-  end(): void {
-    Atomics.store(this.#words, DEADLINE, ENDED);
+  /** Ends all that depends on this deadline, for good, leaving the number of a reason; the first one stays. */
+  end(reason: number): void {
+    const ended = BigInt(-1 - reason);
+    for (;;) {
+      const seen = Atomics.load(this.#words, DEADLINE);
+      if (seen < 0n || Atomics.compareExchange(this.#words, DEADLINE, seen, ended) === seen) return;
+    }
+  }
+
+  /** The number left by `end`. */
+  get reason(): number | undefined {
+    const seen = Atomics.load(this.#words, DEADLINE);
+    return seen < 0n ? -1 - Number(seen) : undefined;
   }
 
   get beat(): number {

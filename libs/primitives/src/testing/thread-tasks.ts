@@ -14,14 +14,18 @@ function increment(cells: Cells, index: number): void {
   cells[index] = seen + 1;
 }
 
-/** Adds until `cells[1]` is set, blocking; gives how often. With `hasty`, most waits are given up soon. */
-export function addSync(handle: Handle<Lock>, cells: Cells, hasty: boolean): number {
+/**
+ * Adds until `cells[1]` is set, blocking; gives how often, and says so in `cells[place]` meanwhile. With `hasty`, most
+ * waits are given up soon.
+ */
+export function addSync(handle: Handle<Lock>, cells: Cells, place: number, hasty: boolean): number {
   const lock = attach(handle);
   let done = 0;
   while (cells[1] === 0) {
     if (!lock.acquireSync(hasty ? { timeout: Math.random() * 0.05 } : undefined)) continue;
     increment(cells, 0);
     done += 1;
+    cells[place] = done;
     lock.release();
   }
   return done;
@@ -31,6 +35,7 @@ export function addSync(handle: Handle<Lock>, cells: Cells, hasty: boolean): num
 export async function addAsync(
   handle: Handle<Lock>,
   cells: Cells,
+  place: number,
   lines: number,
   hasty: boolean,
 ): Promise<{ done: number; rising: boolean }> {
@@ -44,6 +49,7 @@ export async function addAsync(
       if (lease === null) continue;
       increment(cells, 0);
       done += 1;
+      cells[place] = done;
       rising &&= lease.token > last;
       last = lease.token;
       await lease.release();

@@ -1,0 +1,216 @@
+import { startRedis } from '@heddle/embedded-redis';
+import { Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { SessionClosedError } from '../errors.ts';
+import { connect } from '../session.distributed.ts';
+import { redisBench } from '../testing/redis.ts';
+import { stillPending, until } from '../testing/waiting.ts';
+import type { ConnectOptions } from './options.ts';
+
+const bench = redisBench();
+const quiet = { logger: {} };
+
+describe('the sign of life', () => {
+  it.each([1, 10_000])('is one command a tick, with %i leases held', { timeout: 60_000 }, async (count) => {
+    const session = await bench.session({ ttl: 1500, namespace: `ticks ${count}` });
+    await session.lock('the first').with(() => expect(session.keeper).toBe('thread'));
+    await Promise.all(Array.from({ length: count }, (_, n) => session.lock(`lock ${n}`).acquire()));
+    expect(session.keeper).toBe('thread');
+    const commands = await bench.commandsDuring(async () => {
+      const start = performance.now();
+      await until(() => performance.now() - start > 2000, 'several ticks have passed');
+    });
+    const own = commands.filter((line) => line.includes(`{ticks ${count}:0}`));
+    // A third of the ttl apart: four of them, or a few less where the machine is busy; never more for more leases.
+    expect(own.length).toBeGreaterThanOrEqual(2);
+    expect(own.length).toBeLessThanOrEqual(5);
+    await session.close();
+  });
+
+  it('is all that an idle session sends', async () => {
+    const session = await bench.session({ ttl: 300, namespace: 'idle' });
+    const commands = await bench.commandsDuring(async () => {
+      const start = performance.now();
+      await until(() => performance.now() - start > 350, 'some ticks have passed');
+    });
+    const own = commands.filter((line) => line.includes('{idle:0}'));
+    expect(own.length).toBeLessThanOrEqual(5);
+    expect(own.every((line) => /\] evalsha/i.test(line))).toBe(true);
+    await session.close();
+  });
+});
+
+describe('connect', () => {
+  const refused: [string, () => Promise<unknown>, RegExp][] = [
+    ['no Redis', () => connect('redis://127.0.0.1:1', quiet), /cannot be reached/],
+    ['a wrong password', () => connect(bench.url.replace(/:[^:@]+@/, ':wrong@'), quiet), /credentials/],
+    ['no password', () => connect(bench.url.replace(/\/\/.*@/, '//'), quiet), /credentials/],
+  ];
+  it.each(refused)('says what is wrong with %s', async (_, attempt, message) => {
+    const before = process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+    await expect(attempt()).rejects.toThrow(message);
+    await until(
+      () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length <= before,
+      'nothing is left behind',
+    );
+  });
+
+  it('gives up in connectTimeout where nobody answers', async () => {
+    const silent = await startRedis({ sources: ['process'] });
+    onTestFinished(() => silent.close());
+    await silent.pause();
+    const start = performance.now();
+    await expect(connect(silent.url, { ...quiet, connectTimeout: 200 })).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_REDIS_UNREACHABLE',
+    });
+    expect(performance.now() - start).toBeLessThan(2000);
+    await silent.resume();
+  });
+
+  it('refuses a server that evicts keys', async () => {
+    const evicting = await startRedis({
+      sources: ['process'],
+      config: { 'maxmemory-policy': 'allkeys-lru' },
+    });
+    onTestFinished(() => evicting.close());
+    const attempt = connect(evicting.url, quiet);
+    await expect(attempt).rejects.toThrow(/noeviction/);
+    await expect(attempt).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_REFUSED' });
+  });
+
+  const wrong: [string, unknown, unknown, typeof TypeError | typeof RangeError][] = [
+    ['a number', 5, undefined, TypeError],
+    ['another protocol', 'http://localhost', undefined, TypeError],
+    ['null', null, undefined, TypeError],
+    ['options that are no object', 'redis://x', 5, TypeError],
+    ['an unknown option', 'redis://x', { tll: 5 }, TypeError],
+    ['a ttl of 0', 'redis://x', { ttl: 0 }, RangeError],
+    ['a ttl that is NaN', 'redis://x', { ttl: Number.NaN }, RangeError],
+    ['a ttl in words', 'redis://x', { ttl: 'soon' }, TypeError],
+    ['a negative maxStall', 'redis://x', { maxStall: -1 }, RangeError],
+    ['a namespace with a brace', 'redis://x', { namespace: 'a{b' }, TypeError],
+    ['an empty namespace', 'redis://x', { namespace: '' }, TypeError],
+    ['redis options that are none', 'redis://x', { redis: 'tls' }, TypeError],
+  ];
+  it.each(wrong)('refuses %s', async (_, redis, options, kind) => {
+    await expect(connect(redis as string, options as ConnectOptions)).rejects.toThrow(kind);
+  });
+
+  it('takes a live client over, and never closes it', async () => {
+    const client = new Redis(bench.url);
+    const session = await connect(client, quiet);
+    await session.lock('by a live client').with(() => 1);
+    await session.close();
+    expect(await client.ping()).toBe('PONG');
+    client.disconnect();
+  });
+
+  it('takes options alone, and ioredis’s own in `redis`', async () => {
+    const { host, port, password } = new Redis(bench.url, { lazyConnect: true }).options;
+    const session = await connect({
+      ...quiet,
+      redis: { host: host as string, port: port as number, password: password as string },
+    });
+    expect((await session.members()).some(({ id }) => id === session.id)).toBe(true);
+    await session.close();
+  });
+});
+
+describe('members', () => {
+  it('lists the living, with what they said of themselves', async () => {
+    const a = await bench.session({ namespace: 'members', name: 'first' });
+    const b = await bench.session({ namespace: 'members' });
+    const members = await b.members();
+    expect(members.map(({ id }) => id).sort()).toEqual([a.id, b.id].sort());
+    expect(members.find(({ id }) => id === a.id)).toMatchObject({
+      name: 'first',
+      pid: process.pid,
+      since: expect.any(Date),
+    });
+    await a.close();
+    expect((await b.members()).map(({ id }) => id)).toEqual([b.id]);
+    await b.close();
+  });
+});
+
+describe('a session whose Redis fails', () => {
+  it('is lost when its data is, and its waiters join again by themselves', async () => {
+    const redis = await startRedis({ sources: ['process'] });
+    onTestFinished(() => redis.close());
+    const [a, b] = [
+      await connect(redis.url, { ...quiet, ttl: 500 }),
+      await connect(redis.url, { ...quiet, ttl: 500 }),
+    ];
+    const reasons: string[] = [];
+    a.on('lost', (reason) => reasons.push(reason));
+    const lease = await a.lock('x').acquire();
+    const waiting = b.lock('x').acquire();
+    expect(await stillPending(waiting)).toBe(true);
+    const admin = new Redis(redis.url);
+    await admin.flushall();
+    admin.disconnect();
+    const next = await waiting;
+    await until(() => reasons.length > 0, 'the first hears of it');
+    expect(lease.valid).toBe(false);
+    expect(lease.signal.reason).toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    expect(next.token).toBeGreaterThan(lease.token);
+    expect(await a.lock('x').locked()).toBe(true);
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  it('is lost when Redis restarts, and goes on under a new life', async () => {
+    const redis = await startRedis({ sources: ['process'] });
+    onTestFinished(() => redis.close());
+    const session = await connect(redis.url, { ...quiet, ttl: 500 });
+    const events: string[] = [];
+    for (const event of ['lost', 'reconnecting', 'ready'] as const)
+      session.on(event, () => events.push(event));
+    const lease = await session.lock('x').acquire();
+    await redis.restart({ data: 'lose' });
+    await until(() => !lease.valid, 'the lease is not valid any more');
+    await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    const again = await session.lock('x').acquire();
+    expect(again.token).toBeGreaterThan(lease.token);
+    expect(events).toEqual(expect.arrayContaining(['lost', 'reconnecting', 'ready']));
+    await session.close();
+  });
+
+  it('lets a wait end by its own time-out while Redis is away', async () => {
+    const redis = await startRedis({ sources: ['process'] });
+    onTestFinished(() => redis.close());
+    const session = await connect(redis.url, { ...quiet, connectTimeout: 500, ttl: 500 });
+    await session.lock('x').with(() => 1);
+    await redis.pause();
+    const start = performance.now();
+    expect(await session.lock('x').acquire({ timeout: 100 })).toBeNull();
+    expect(performance.now() - start).toBeLessThan(1000);
+    await expect(session.lock('x').locked()).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_UNREACHABLE' });
+    await redis.resume();
+    await session.lock('x').with(() => 1);
+    await session.close();
+  });
+});
+
+describe('close', () => {
+  it('leaves no key, connection or keeper behind, and refuses new work', async () => {
+    const session = await bench.session({ namespace: 'closing' });
+    await session.lock('a').acquire();
+    await session.semaphore('b', 2).acquire();
+    const waits = [session.event('c').wait(), session.barrier('d', 2).wait(), session.lock('a').acquire()];
+    for (const wait of waits) wait.catch(() => {});
+    expect(await stillPending(Promise.race(waits))).toBe(true);
+    await session.close();
+    for (const wait of waits) await expect(wait).rejects.toThrow(SessionClosedError);
+    const left = await bench.admin.keys('{closing:0}:*');
+    // Shapes, the last token and the namespace's epoch have no owner, and a TTL.
+    expect(left.map((key) => key.replace('{closing:0}:', '')).sort()).toEqual([
+      'barrier:d:state',
+      'epoch',
+      'lock:a:state',
+      'semaphore:b:state',
+    ]);
+    for (const key of left) expect(await bench.admin.pttl(key)).toBeGreaterThan(0);
+    await expect(session.event('c').set()).rejects.toThrow(SessionClosedError);
+    await expect(session.members()).rejects.toThrow(SessionClosedError);
+  });
+});
