@@ -79,7 +79,7 @@ async function partiesOf(core: SessionCore, partition: number): Promise<Parties>
   const { sessions, members } = core.keyspace.shared(partition);
   const [abouts, ends, time] = await Promise.all([
     reader(core).hgetall(members),
-    reader(core).zrange(sessions, 0, -1, 'WITHSCORES'),
+    reader(core).zrange(sessions, '0', '-1', 'WITHSCORES'),
     reader(core).time(),
   ]);
   const now = Number(time[0]) * 1000 + Number(time[1]) / 1000;
@@ -103,7 +103,7 @@ async function inspect(core: SessionCore, name: string, who: Parties): Promise<I
   const [state = '', queue = ''] = core.keyspace.of('lock', name, ['state', 'queue']);
   const [fields, waiters] = await Promise.all([
     reader(core).hmget(state, 'holder', 'first'),
-    reader(core).zrange(queue, 0, -1),
+    reader(core).zrange(queue, '0', '-1'),
   ]);
   const [holder, first] = fields;
   return {

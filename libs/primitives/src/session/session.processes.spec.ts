@@ -44,7 +44,7 @@ describe('sessions that die', () => {
     const lease = await patient;
     // For Redis the dead one still lives, and still stands in line.
     expect(Number(await bench.admin.zscore('{heddle:0}:sessions', `${id}-1`))).toBeGreaterThan(Date.now());
-    expect(await bench.admin.zrange(`{heddle:0}:lock:${name}:queue`, 0, -1)).toEqual([`${id}-1`]);
+    expect(await bench.admin.zrange(`{heddle:0}:lock:${name}:queue`, '0', '-1')).toEqual([`${id}-1`]);
     await lease.release();
     await until(async () => (await bench.admin.keys('*')).every((key) => !key.includes(id)), 'it is swept');
   });
