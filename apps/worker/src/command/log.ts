@@ -21,5 +21,12 @@ export function openLog(
   const stream: DestinationStream = inColour
     ? pretty({ destination: fd, sync: true, colorize: isatty(fd), ignore: 'pid,hostname' })
     : destination({ dest: fd, sync: true });
-  return pino({ level: logLevel, ...options }, stream);
+  return pino({ level: logLevel, serializers: { err: shownError }, ...options }, stream);
+}
+
+/** An error without its own fields: those of a Redis client hold the command that failed, passwords and all. */
+function shownError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, stack } = error;
+  return { type: name, message, stack, ...('code' in error ? { code: error.code } : {}) };
 }

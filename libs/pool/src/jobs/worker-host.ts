@@ -134,8 +134,8 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       autorun: false,
       concurrency: this.threads * (given.concurrency ?? 1),
       lockDuration: stallTimeout,
-      lockRenewTime: stallTimeout / 3,
-      stalledInterval: stallTimeout / 3,
+      lockRenewTime: Math.ceil(stallTimeout / 3),
+      stalledInterval: Math.ceil(stallTimeout / 3), // Redis takes no fraction of a millisecond
       maxStalledCount: maxStalls,
       runRetryDelay: 500,
       // No skipVersionCheck: BullMQ would take Redis for an old one and wait whole seconds for delayed jobs.

@@ -1,0 +1,23 @@
+/** Tasks for `worker.spec.ts`. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { currentJob } from '@heddle/pool/task';
+
+/** Says that it began, then waits; ends early where it is told to. */
+export async function nap(ms: number): Promise<string> {
+  currentJob().log(`napping, attempt ${currentJob().attempt}`);
+  await delay(ms, undefined, { signal: currentJob().signal });
+  return 'rested';
+}
+
+/** Ends for nothing. */
+export function spin(ms: number): string {
+  currentJob().log('spinning');
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return 'dizzy';
+}
+
+/** Where a task finds the worker's Redis. */
+export function environment(): (string | undefined)[] {
+  return [process.env.HEDDLE_REDIS, process.env.HEDDLE_NAMESPACE];
+}

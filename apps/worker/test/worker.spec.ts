@@ -1,0 +1,172 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
+import { DistributedExecutor, fleet, removeQueue } from '@heddle/pool';
+import { connect, type Session } from '@heddle/primitives/distributed';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Program, runToEnd } from './program.ts';
+
+type Tasks = typeof import('./worker-tasks.ts');
+
+const tasks = fileURLToPath(new URL('./worker-tasks.ts', import.meta.url));
+const throws = fileURLToPath(new URL('./throws.ts', import.meta.url));
+const namespace = `test-worker-${process.pid}`;
+
+let redis: EmbeddedRedis;
+let session: Session;
+let queue: string;
+let executor: DistributedExecutor<Tasks>;
+let queues = 0;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  session = await connect(redis.url, { namespace });
+});
+afterAll(async () => {
+  await session.close();
+  await redis.close();
+});
+beforeEach(() => {
+  queues += 1;
+  queue = `q${queues}`;
+  executor = new DistributedExecutor<Tasks>(queue, { session });
+});
+afterEach(async () => {
+  await executor.shutdown({ wait: false, cancelFutures: true });
+  await removeQueue(session, queue);
+});
+
+/** A worker for this test's queue. */
+function worker(...more: string[]): Program {
+  const args = ['--queue', queue, '--tasks', tasks, '--threads', '2', '--namespace', namespace, ...more];
+  return new Program('heddle-worker', args, { env: { REDIS_URL: redis.url } });
+}
+
+const lines = (program: Program) =>
+  program.out
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
+describe('heddle-worker', { timeout: 60_000 }, () => {
+  it('takes jobs, announces itself, logs JSON, and ends with 0 when told to', async () => {
+    await using program = worker('--name', 'loom-7');
+    await program.said(/"msg":"ready"/);
+    expect(await executor.submit('environment')).toEqual([redis.url, namespace]);
+    const { hosts } = await fleet(session);
+    const mine = { queue, pid: program.pid, threads: 2, version: '0.1.0' };
+    expect(hosts).toContainEqual(expect.objectContaining(mine));
+    expect((await session.members()).map(({ name }) => name)).toContain('loom-7');
+    process.kill(program.pid, 'SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0, signal: null, err: '' });
+    expect(lines(program).map(({ msg }) => msg)).toEqual(['ready', 'ending: no new jobs', 'ended']);
+    expect((await fleet(session)).hosts).not.toContainEqual(expect.objectContaining(mine));
+  });
+
+  it('lets running jobs end within the grace period', async () => {
+    await using program = worker();
+    const napping = executor.submit('nap', 1_000);
+    await program.said(/napping/);
+    process.kill(program.pid, 'SIGINT');
+    expect(await napping).toBe('rested');
+    expect(await program.ended).toMatchObject({ code: 0 });
+  });
+
+  it.each([
+    ['nap', 'napping'],
+    ['spin', 'spinning'],
+  ] as const)('gives back a %s that goes on for longer, and another worker does it', async (task, said) => {
+    await using program = worker('--grace-period', '100');
+    const future = executor.submit(task, 60_000);
+    await program.said(new RegExp(said));
+    process.kill(program.pid, 'SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0 });
+    expect((await fleet(session)).queues.find(({ name }) => name === queue)).toMatchObject({
+      waiting: 1,
+      active: 0,
+    });
+    await using other = worker('--grace-period', '0');
+    await other.said(new RegExp(said));
+    expect(await future.abort()).toBe(true);
+  });
+
+  it('ends at once at the second signal, and its jobs go to another', async () => {
+    await using program = worker('--stall-timeout', '500');
+    const future = executor.submit('nap', 60_000);
+    await program.said(/napping, attempt 1/);
+    process.kill(program.pid, 'SIGTERM');
+    await program.said(/ending/);
+    process.kill(program.pid, 'SIGINT');
+    expect(await program.ended).toMatchObject({ code: 130 });
+    await using other = worker('--stall-timeout', '500', '--grace-period', '0');
+    await other.said(/napping, attempt 2/);
+    await future.abort();
+  });
+
+  it('shows the password of no URL in its log', async () => {
+    const url = redis.url.replace(/^redis:\/\/([^@/]*@)?/, 'redis://default:sesame@');
+    const ended = await runToEnd('heddle-worker', ['--queue', queue, '--tasks', tasks, '--redis', url]);
+    expect(ended.out + ended.err).not.toContain('sesame');
+  });
+
+  it('reads the same settings from a file and from the environment', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'heddle-worker-'));
+    const config = join(dir, 'worker.json');
+    writeFileSync(config, JSON.stringify({ queue, tasks, threads: 1, namespace, redis: redis.url }));
+    await using program = new Program('heddle-worker', ['--config', config], {
+      env: { HEDDLE_THREADS: '3' },
+    });
+    await program.said(/"msg":"ready"/);
+    expect((await fleet(session)).hosts).toContainEqual(expect.objectContaining({ queue, threads: 3 }));
+    rmSync(dir, { recursive: true });
+  });
+
+  it('says in one line what keeps it from starting, and ends with the code for it', async () => {
+    const needed = ['--queue', queue, '--tasks', tasks];
+    const cases: [string[], NodeJS.ProcessEnv, number, string][] = [
+      [[], {}, 2, '--queue is missing (or HEDDLE_QUEUE)'],
+      [[...needed, '--threds', '2'], {}, 2, "unknown option '--threds'"],
+      [[...needed, 'extra'], {}, 2, 'too many arguments'],
+      [[...needed, '--threads', 'two'], {}, 2, '--threads: must be a whole number from 1 to 1024, not "two"'],
+      [
+        needed,
+        { HEDDLE_CONCURENCY: '2' },
+        2,
+        'HEDDLE_CONCURENCY: no such setting; did you mean HEDDLE_CONCURRENCY?',
+      ],
+      [
+        ['--queue', queue, '--tasks', '/nowhere/tasks.ts'],
+        {},
+        66,
+        '--tasks /nowhere/tasks.ts: there is no such file',
+      ],
+      [['--queue', queue, '--tasks', throws], { REDIS_URL: redis.url }, 70, 'the loom is broken'],
+      [needed, { REDIS_URL: 'redis://127.0.0.1:1' }, 69, '127.0.0.1:1'],
+      [needed, { REDIS_URL: 'redis://nowhere.invalid' }, 69, 'nowhere.invalid'],
+    ];
+    for (const [args, env, code, message] of cases) {
+      const ended = await runToEnd('heddle-worker', args, { env });
+      expect({ args, ...ended }).toMatchObject({ code, err: expect.stringContaining(message) });
+      expect(ended.err.split('\n').filter(Boolean).length).toBeLessThanOrEqual(2);
+    }
+  });
+
+  it('tells a wrong password from a Redis that is not there', async () => {
+    await using locked = await startRedis({ sources: ['process', 'docker'], password: 'right' });
+    const url = locked.url.replace('right', 'wrong');
+    const ended = await runToEnd('heddle-worker', ['--queue', queue, '--tasks', tasks, '--redis', url]);
+    expect(ended).toMatchObject({ code: 77, err: expect.stringMatching(/password/i) });
+    expect(ended.err).not.toContain('wrong');
+  });
+
+  it('prints its version, and every setting in its help', async () => {
+    expect(await runToEnd('heddle-worker', ['--version'])).toMatchObject({ code: 0, out: '0.1.0\n' });
+    const { code, out } = await runToEnd('heddle-worker', ['--help']);
+    expect(code).toBe(0);
+    for (const word of ['--queue', 'HEDDLE_QUEUE', '--config', 'SIGTERM', 'Exit codes'])
+      expect(out).toContain(word);
+  });
+});
