@@ -1,4 +1,6 @@
+import { describe, expect, it } from 'vitest';
 import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
 import { barrierConformance } from './barrier.conformance.ts';
 import type { DistributedBarrier } from './barrier.distributed.ts';
 
@@ -10,4 +12,50 @@ barrierConformance('distributed', {
     const { name, parties } = barrier as DistributedBarrier;
     return (await bench.turn()).barrier(name, parties, options);
   },
+});
+
+describe('Barrier, distributed', () => {
+  it('refuses another number of parties for a name that exists, giving both', async () => {
+    const name = bench.name();
+    const [a, b] = [await bench.turn(), await bench.turn()];
+    const first = a.barrier(name, 2).wait();
+    await until(async () => (await a.barrier(name, 2).waiting()) === 1, 'one waits');
+    const other = b.barrier(name, 3);
+    const mismatch = {
+      code: 'ERR_HEDDLE_CONFIG_MISMATCH',
+      existing: { parties: 2 },
+      requested: { parties: 3 },
+    };
+    await expect(other.wait()).rejects.toMatchObject(mismatch);
+    await expect(other.abort()).rejects.toMatchObject(mismatch);
+    await expect(other.waiting()).rejects.toMatchObject(mismatch);
+    await b.barrier(name, 2).wait();
+    expect([0, 1]).toContain(await first);
+  });
+
+  it('lets a round of 1,000 parties go, which no single script may', async () => {
+    const name = bench.name();
+    const sessions = [await bench.turn(), await bench.turn(), await bench.turn()];
+    const waits = Array.from({ length: 1000 }, (_, n) =>
+      (sessions[n % 3] ?? sessions[0])?.barrier(name, 1000).wait(),
+    );
+    const indices = (await Promise.all(waits)) as number[];
+    expect(indices.sort((x, y) => x - y)).toEqual(Array.from({ length: 1000 }, (_, n) => n));
+    expect(await sessions[0]?.barrier(name, 1000).waiting()).toBe(0);
+  });
+
+  it('breaks all of 1,000 waiters when one gives up', async () => {
+    const name = bench.name();
+    const session = await bench.turn();
+    const waits = Array.from({ length: 999 }, () =>
+      session
+        .barrier(name, 1000)
+        .wait()
+        .catch((error) => error.code),
+    );
+    await until(async () => (await session.barrier(name, 1000).waiting()) === 999, 'all wait');
+    await expect((await bench.turn()).barrier(name, 1001).wait()).rejects.toThrow();
+    await (await bench.turn()).barrier(name, 1000).abort();
+    expect(new Set(await Promise.all(waits))).toEqual(new Set(['ERR_HEDDLE_BROKEN_BARRIER']));
+  });
 });

@@ -1,4 +1,6 @@
+import { describe, expect, it } from 'vitest';
 import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
 import { eventConformance } from './event.conformance.ts';
 import type { DistributedEvent } from './event.distributed.ts';
 
@@ -7,4 +9,24 @@ const bench = redisBench();
 eventConformance('distributed', {
   make: async () => (await bench.turn()).event(bench.name()),
   another: async (event) => (await bench.turn()).event((event as DistributedEvent).name),
+});
+
+describe('Event, distributed', () => {
+  it('wakes 10,000 waiters of 300 sessions with a message a session', { timeout: 60_000 }, async () => {
+    const name = bench.name();
+    const sessions = await Promise.all(Array.from({ length: 300 }, () => bench.session({ ttl: 60_000 })));
+    const waits = Array.from({ length: 10_000 }, (_, n) => sessions[n % 300]?.event(name).wait());
+    await until(
+      async () => (await bench.admin.zcard(`{heddle:0}:event:${name}:waiters`)) === 300,
+      'all wait',
+    );
+    const commands = await bench.commandsDuring(async () => {
+      await sessions[0]?.event(name).set();
+      expect(new Set(await Promise.all(waits))).toEqual(new Set([true]));
+    });
+    // Two calls to set it: no script wakes more than 256.
+    expect(commands.filter((line) => line.includes('"event.set"'))).toHaveLength(2);
+    expect(await bench.admin.exists(`{heddle:0}:event:${name}:waiters`)).toBe(0);
+    await Promise.all(sessions.map((session) => session.close()));
+  });
 });

@@ -78,6 +78,25 @@ describe('Lock, distributed: what clients send', () => {
   });
 });
 
+describe('Lock, distributed: many', () => {
+  it('serves 10,000 waiters of 20 sessions, each once, in order within its session', {
+    timeout: 60_000,
+  }, async () => {
+    const name = bench.name();
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => bench.session()));
+    const served: number[][] = sessions.map(() => []);
+    const all = Array.from({ length: 10_000 }, (_, n) =>
+      sessions[n % 20]?.lock(name).with(() => served[n % 20]?.push(n)),
+    );
+    await Promise.all(all);
+    for (const own of served) {
+      expect(own).toHaveLength(500);
+      expect(own).toEqual([...own].sort((a, b) => a - b));
+    }
+    await Promise.all(sessions.map((session) => session.close()));
+  });
+});
+
 describe('Lock, distributed: between sessions', () => {
   it('lets another session have its turn while one has many waiters', async () => {
     const name = bench.name();

@@ -49,7 +49,8 @@ const HEIR = FIRST + 2;
 const OWNER = FIRST + 3;
 const NATIVE = FIRST + 4;
 const OWNED = FIRST + 5;
-const WORDS = 6;
+/** How many words of a memory a lock takes; locks of other kinds keep what is theirs behind them. */
+export const LOCK_WORDS = 6;
 
 const HELD = 1;
 const SLEEPERS = 2;
@@ -84,7 +85,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     const memory =
       options instanceof Memory
         ? options
-        : Memory.make('Lock', WORDS, checkLockOptions(options, 'Lock').robust ? ROBUST : 0);
+        : Memory.make('Lock', LOCK_WORDS, checkLockOptions(options, 'Lock').robust ? ROBUST : 0);
     this[MEMORY] = memory;
     this.#memory = memory;
     this.#words = memory.words;
@@ -141,6 +142,11 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     checkFunction(fn, 'Lock.withSync(fn): fn');
     if (!this.acquireSync(options)) throw notInTime(this[MEMORY].label);
     return callSync(this[MEMORY].label, fn, () => this.release());
+  }
+
+  /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */
+  heldLease(): Lease {
+    return new LocalLease(this, this.#token(load(this.#words, STATE)), 1);
   }
 
   /** @internal */

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { startRedis } from '@heddle/embedded-redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -76,6 +78,23 @@ describe('connect', () => {
     const attempt = connect(evicting.url, quiet);
     await expect(attempt).rejects.toThrow(/noeviction/);
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_REFUSED' });
+  });
+
+  it('refuses a server that is too old', async () => {
+    const old = createServer((socket) => {
+      const info = 'redis_version:6.2.14\r\nredis_mode:standalone\r\nloading:0';
+      socket.on('data', (data) => {
+        for (const [, command] of data.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)/g)) {
+          if (/hello/i.test(command ?? '')) socket.write("-ERR unknown command 'HELLO'\r\n");
+          else if (/info/i.test(command ?? '')) socket.write(`$${info.length}\r\n${info}\r\n`);
+          else socket.write('+OK\r\n');
+        }
+      });
+    });
+    await once(old.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => void old.close());
+    const { port } = old.address() as AddressInfo;
+    await expect(connect(`redis://127.0.0.1:${port}`, quiet)).rejects.toThrow(/6\.2\.14.*7\.0 or newer/);
   });
 
   const wrong: [string, unknown, unknown, typeof TypeError | typeof RangeError][] = [

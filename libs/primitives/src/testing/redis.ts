@@ -2,7 +2,7 @@
 
 import { createConnection } from 'node:net';
 import { createInterface } from 'node:readline';
-import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
+import { type EmbeddedRedis, type RedisSource, startRedis } from '@heddle/embedded-redis';
 import { Redis, type RedisOptions } from 'ioredis';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { ConnectOptions } from '../session/options.ts';
@@ -26,6 +26,9 @@ export interface RedisBench {
   commandsDuring(work: () => Promise<unknown>): Promise<string[]>;
 }
 
+/** `docker` runs the specs against a container, by Testcontainers. */
+const source = process.env.HEDDLE_TEST_REDIS_SOURCE as RedisSource | undefined;
+
 /** Starts a private Redis for the file that calls it. */
 export function redisBench(): RedisBench {
   let redis: EmbeddedRedis;
@@ -36,7 +39,7 @@ export function redisBench(): RedisBench {
   let turned = 0;
 
   beforeAll(async () => {
-    redis = await startRedis({ sources: ['process'] });
+    redis = await startRedis(source ? { sources: [source] } : { sources: ['process'] });
     admin = new Redis(redis.url);
   });
 
