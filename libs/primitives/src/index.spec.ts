@@ -23,6 +23,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'QueueEmptyError',
     'QueueFullError',
     'QueueShutDownError',
+    'RLock',
     'RedisRefusedError',
     'RedisUnreachableError',
     'Semaphore',

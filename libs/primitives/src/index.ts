@@ -39,6 +39,8 @@ export type {
   MaybePromise,
   WaitOptions,
 } from './options.ts';
+export { RLock } from './rlock/rlock.local.ts';
+export type { AnyRLock } from './rlock/rlock.ts';
 export { BoundedSemaphore, Semaphore, type SemaphoreBlockingOptions } from './semaphore/semaphore.local.ts';
 export type {
   AnySemaphore,

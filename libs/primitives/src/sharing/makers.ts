@@ -2,6 +2,7 @@
 import { Barrier } from '../barrier/barrier.local.ts';
 import { Event } from '../event/event.local.ts';
 import { Lock } from '../lock/lock.local.ts';
+import { RLock } from '../rlock/rlock.local.ts';
 import { BoundedSemaphore, Semaphore } from '../semaphore/semaphore.local.ts';
 import type { Kind, Memory } from '../shared-memory/memory.ts';
 
@@ -14,6 +15,7 @@ type Maker = (memory: Memory, options: AttachOptions) => object;
 
 export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
   Lock: (memory) => new Lock(memory),
+  RLock: (memory) => new RLock(memory),
   Semaphore: (memory) => new Semaphore(memory),
   BoundedSemaphore: (memory) => new BoundedSemaphore(memory),
   Event: (memory) => new Event(memory),

@@ -80,6 +80,18 @@ export function acquireAndStay(handle: Handle<Lock>, cells: Cells): void {
   while (cells[1] === 0);
 }
 
+/** Blocks on the semaphore or lock once for each round that `cells[1]` begins; says before it that it will, and after. */
+export function blockEachRound(handle: Handle<Lock | Semaphore>, cells: Cells, rounds: number): void {
+  const lock = attach(handle);
+  for (let round = 1; round <= rounds; round += 1) {
+    while (Atomics.load(cells, 1) < round);
+    Atomics.add(cells, 0, 1);
+    lock.acquireSync();
+    if ('locked' in lock) lock.release();
+    Atomics.add(cells, 2, 1);
+  }
+}
+
 /** Queues an asynchronous waiter, says so, and keeps its event loop busy until `cells[1]` is set. */
 export function waitWithBusyLoop(handle: Handle<Lock>, cells: Cells): void {
   const lock = attach(handle);

@@ -1,6 +1,5 @@
 /** Crews of real worker threads for specs: each runs one export of a module, and none outlives its test. */
 import { Worker } from 'node:worker_threads';
-import { reportThreadEnd } from '../thread/thread-end.ts';
 
 export interface CrewThread<T> extends AsyncDisposable {
   /** What the function gave; rejects where it threw or the thread ended before. */
@@ -33,7 +32,6 @@ export class Crew<M extends object> implements AsyncDisposable {
       worker.once('message', resolve);
       worker.once('error', reject);
       worker.once('exit', (code) => {
-        reportThreadEnd(number);
         reject(new Error(`thread ${number} ended with ${code} and no result`));
       });
     });

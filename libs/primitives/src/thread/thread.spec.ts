@@ -225,6 +225,20 @@ describe('Thread: life', () => {
   });
 });
 
+describe('Thread: robust locks', () => {
+  it('frees what a thread held when it ended, and says so to the next', async () => {
+    const lock = new Lock({ robust: true });
+    const target = (theirs: Lock) => theirs.acquireSync();
+    const thread = new Thread({ target, args: [lock] });
+    thread.start();
+    expect(await thread.result).toBe(true);
+    const lease = await lock.acquire();
+    expect(lease.abandoned).toBe(true);
+    await lease.release();
+    expect(lock.acquireSync()).toBe(true);
+  });
+});
+
 describe('Thread: errors', () => {
   it('rejects its result with the error as it was, and tells the hook', async () => {
     const thread = started('fail');

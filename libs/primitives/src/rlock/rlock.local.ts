@@ -1,0 +1,180 @@
+/**
+ * The re-entrant lock between threads: a lock, and beside it whose it is, as in CPython's `threading._RLock`. How often
+ * the owner took it is known in its own thread alone, where the owner lives: one level for each acquisition.
+ *
+ * The memory is that of a lock (`lock.local.ts`), then `OWNER`, 64 bits wide so that it is never seen half written: the
+ * ident of the owner, 0 for none. Only the owner writes it: after taking the lock, and before giving it back. So who
+ * reads its own ident there owns the lock, and who reads anything else does not, whatever becomes of it meanwhile.
+ */
+import { NotHeldError } from '../errors.ts';
+import { currentLogicalThread } from '../identity.ts';
+import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
+import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
+import type { Lease } from '../lock/lock.ts';
+import { checkLockOptions, type LockOptions } from '../lock/lock-options.ts';
+import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
+import {
+  type AcquireOptions,
+  type BlockingOptions,
+  checkBlocking,
+  checkFunction,
+  checkWait,
+  type ForeverOptions,
+} from '../options.ts';
+import { loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
+import { FIRST_WIDE, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
+import type { AnyRLock } from './rlock.ts';
+
+const OWNER = FIRST_WIDE + LOCK_WORDS / 2;
+const WORDS = LOCK_WORDS + 2;
+
+/** The holds of this thread's owners, by the lock's label: several handles to one lock share them. */
+const holds = new Map<string, Hold>();
+
+/** `threading.RLock` between the threads of one process. */
+export class RLock implements AnyRLock {
+  /** @internal */
+  readonly [MEMORY]: Memory;
+  readonly #wide: WideWords;
+  readonly #lock: Lock;
+  readonly #label: string;
+
+  /** A free lock. */
+  constructor(options?: LockOptions);
+  /** @internal The lock that this memory is. */
+  constructor(memory: Memory);
+  constructor(options?: LockOptions | Memory) {
+    const memory =
+      options instanceof Memory
+        ? options
+        : Memory.make('RLock', WORDS, checkLockOptions(options, 'RLock').robust ? ROBUST : 0);
+    this[MEMORY] = memory;
+    this.#wide = memory.wide();
+    this.#lock = new Lock(memory);
+    this.#label = memory.label;
+  }
+
+  acquire(options?: ForeverOptions): Promise<Lease>;
+  acquire(options: AcquireOptions): Promise<Lease | null>;
+  acquire(options?: AcquireOptions): Promise<Lease | null> {
+    const me = currentLogicalThread().ident;
+    try {
+      checkWait(options, 'RLock.acquire');
+      const hold = this.#holdOf(me);
+      if (hold !== undefined) return Promise.resolve(hold.enter());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#lock.acquire(options ?? {}).then((lease) => lease && this.#begin(me, lease).enter());
+  }
+
+  /** `acquire`, blocking the thread; `false` where `timeout` ms passed first. */
+  acquireSync(options?: BlockingOptions): boolean {
+    checkBlocking(options, 'RLock.acquireSync');
+    const me = currentLogicalThread().ident;
+    const hold = this.#holdOf(me);
+    if (hold !== undefined) {
+      hold.enter();
+      return true;
+    }
+    try {
+      if (!this.#lock.acquireSync(options)) return false;
+    } catch (error) {
+      if (this.#lock.locked()) this.#begin(me, this.#lock.heldLease()).enter();
+      throw error;
+    }
+    this.#begin(me, this.#lock.heldLease()).enter();
+    return true;
+  }
+
+  release(): void {
+    const hold = this.#holdOf(currentLogicalThread().ident);
+    if (hold === undefined) {
+      throw new NotHeldError(
+        `${this.#label} is not held by ${currentLogicalThread().name}; only its owner can release it`,
+        { primitive: this.#label },
+      );
+    }
+    hold.leave();
+  }
+
+  locked(): boolean {
+    return this.#lock.locked();
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
+    return useLease(this.#label, () => this.acquire(options ?? {}), fn);
+  }
+
+  /** `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. */
+  withSync<T>(fn: () => T, options?: BlockingOptions): T {
+    checkFunction(fn, 'RLock.withSync(fn): fn');
+    if (!this.acquireSync(options)) throw notInTime(this.#label);
+    return callSync(this.#label, fn, () => this.release());
+  }
+
+  #holdOf(me: number): Hold | undefined {
+    return loadWide(this.#wide, OWNER) === BigInt(me) ? holds.get(this.#label) : undefined;
+  }
+
+  #begin(me: number, lease: Lease): Hold {
+    const hold = new Hold(lease, () => {
+      holds.delete(this.#label);
+      storeWide(this.#wide, OWNER, 0n);
+      void lease.release();
+    });
+    holds.set(this.#label, hold);
+    storeWide(this.#wide, OWNER, BigInt(me));
+    return hold;
+  }
+}
+
+/** From the owner's first acquisition to its last release. */
+class Hold {
+  readonly #lease: Lease;
+  readonly #end: () => void;
+  readonly #levels: Level[] = [];
+
+  constructor(lease: Lease, end: () => void) {
+    this.#lease = lease;
+    this.#end = end;
+  }
+
+  enter(): LocalLease {
+    const level = new Level(this);
+    this.#levels.push(level);
+    const { token, abandoned } = this.#lease;
+    return abandoned && this.#levels.length === 1
+      ? LocalLease.afterAbandoned(level, token)
+      : new LocalLease(level, token, 1);
+  }
+
+  /** Ends that level, or the last; the hold with the last of all. */
+  leave(level = this.#levels.at(-1)): void {
+    const at = level === undefined ? -1 : this.#levels.lastIndexOf(level);
+    if (at < 0) return;
+    this.#levels.splice(at, 1);
+    if (this.#levels.length === 0) this.#end();
+  }
+
+  has(level: Level): boolean {
+    return this.#lease.valid && this.#levels.includes(level);
+  }
+}
+
+/** One acquisition within a hold: what its lease ends. */
+class Level implements LeaseSource {
+  readonly #hold: Hold;
+
+  constructor(hold: Hold) {
+    this.#hold = hold;
+  }
+
+  isHeld(): boolean {
+    return this.#hold.has(this);
+  }
+
+  endHold(): void {
+    this.#hold.leave(this);
+  }
+}

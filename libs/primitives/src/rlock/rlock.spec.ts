@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { NotHeldError } from '../errors.ts';
+import { runAs } from '../identity.ts';
+import { attach, share } from '../sharing/share.ts';
+import { Thread } from '../thread/thread.local.ts';
+import { rlockConformance } from './rlock.conformance.ts';
+import { RLock } from './rlock.local.ts';
+
+rlockConformance('local', {
+  make: async () => new RLock(),
+  another: async (lock) => attach(structuredClone(share(lock as RLock))),
+});
+
+describe('RLock, local', () => {
+  it('owns by worker thread outside any logical thread, through each of its handles', async () => {
+    const lock = new RLock();
+    const same = attach(structuredClone(share(lock)));
+    const lease = await lock.acquire();
+    expect(same.acquireSync({ timeout: 0 })).toBe(true);
+    expect(await lock.acquire({ timeout: 0 })).not.toBeNull();
+    lock.release();
+    same.release();
+    expect(lock.locked()).toBe(true);
+    await lease.release();
+    expect(lock.locked()).toBe(false);
+    expect(() => lock.release()).toThrow(NotHeldError);
+  });
+
+  it('blocks, and re-enters blocking', () => {
+    const lock = new RLock();
+    expect(
+      lock.withSync(() => lock.withSync(() => runAs('other', () => lock.acquireSync({ timeout: 5 })))),
+    ).toBe(false);
+    expect(lock.locked()).toBe(false);
+    expect(() => lock.acquireSync({ timeout: -1 })).toThrow(RangeError);
+    expect(() => lock.withSync(5 as never)).toThrow(TypeError);
+  });
+
+  it('keeps other threads out', async () => {
+    const lock = new RLock();
+    lock.acquireSync();
+    const target = (theirs: RLock) => {
+      const refused = theirs.acquireSync({ timeout: 10 });
+      let error = '';
+      try {
+        theirs.release();
+      } catch (thrown) {
+        error = (thrown as Error).name;
+      }
+      const got = theirs.acquireSync() && theirs.acquireSync();
+      theirs.release();
+      theirs.release();
+      return { refused, error, got };
+    };
+    const thread = new Thread({ target, args: [lock] });
+    thread.start();
+    expect(await thread.join({ timeout: 300 })).toBe(false);
+    lock.release();
+    expect(await thread.result).toEqual({ refused: false, error: 'NotHeldError', got: true });
+  });
+});
