@@ -8,7 +8,7 @@ describe('on a Cluster', () => {
   let cluster: RedisCluster;
   const sessions: Session[] = [];
   const session = async () => {
-    const made = await connect(cluster.masters[0]?.url, { ttl: 2000, logger: {} });
+    const made = await connect(cluster.masters[0]?.url, { ttl: 60_000, logger: {} });
     sessions.push(made);
     return made;
   };

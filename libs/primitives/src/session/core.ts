@@ -54,6 +54,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
   readonly #ordinary: Client[] = [];
   #slowTick: NodeJS.Timeout | undefined;
   #lastWait = 0;
+  #lives = 0;
   #closing: Promise<void> | undefined;
   #down = false;
 
@@ -155,6 +156,11 @@ export class SessionCore extends EventEmitter implements PartitionHost {
 
   partitionOf(name: string): Partition {
     return this.partition(this.keyspace.partitionOf(name));
+  }
+
+  nextLife(): string {
+    this.#lives += 1;
+    return `${this.id}-${this.#lives}`;
   }
 
   /** A number for a wait or a hold, never used again in this session. */

@@ -27,6 +27,8 @@ export interface PartitionHost {
   readonly connectTimeout: number;
   /** What the session says of itself, JSON. */
   readonly about: string;
+  /** An id for an incarnation, never used before, in whatever partition. */
+  nextLife(): string;
   lost(partition: Partition, reason: string): void;
   /** Waiters of a life that was lost are to ask again under the new one. */
   opened(partition: Partition): void;
@@ -46,7 +48,6 @@ export class Partition {
   readonly index: number;
   readonly site: CallSite;
   readonly #host: PartitionHost;
-  #lives = 0;
   #current: Incarnation | undefined;
   #opening: Promise<Incarnation> | undefined;
   #config: PulseConfig | undefined;
@@ -179,8 +180,7 @@ export class Partition {
 
   async #enter(): Promise<Incarnation> {
     const { client, operations, keyspace, ttl, target } = this.#host;
-    this.#lives += 1;
-    const id = `${this.#host.id}-${this.#lives}`;
+    const id = this.#host.nextLife();
     // An opening whose answer is cut off has taken place, for all we know.
     this.#past.add(id);
     const { ring, members, epoch } = keyspace.shared(this.index);
