@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { DistributedExecutor } from '@heddle/pool';
@@ -38,6 +41,18 @@ describe('heddle up', { timeout: 60_000 }, () => {
     process.kill(program.pid, 'SIGINT');
     expect(await program.ended).toMatchObject({ code: 0 });
     await until(() => !family.some(isAlive));
+  });
+
+  it('does the work of heddle index --workers 0', async () => {
+    await using program = new Program('heddle', ['up', '--workers', '1', '--threads', '1']);
+    const [, url = ''] = await program.said(/^export REDIS_URL=(\S+)$/m);
+    const dir = mkdtempSync(join(tmpdir(), 'heddle-fleet-'));
+    const tree = fileURLToPath(new URL('.', import.meta.url));
+    const args = ['index', tree, '--workers', '0', '--verify', '--out', join(dir, 'out.json')];
+    const ended = await runToEnd('heddle', args, { env: { REDIS_URL: url } });
+    expect(ended).toMatchObject({ code: 0, out: expect.stringContaining('all equal') });
+    expect(ended.err).toContain('waiting for workers of the queue index');
+    rmSync(dir, { recursive: true });
   });
 
   it('replaces a worker that dies', async () => {

@@ -20,19 +20,19 @@ afterAll(async () => {
   await redis.close();
 });
 
-function phase(fault: string, signal = new AbortController().signal) {
+function phase(fault: string, { maxWorkers = 3, signal = new AbortController().signal } = {}) {
   const done: string[] = [];
-  const rounds: unknown[] = [];
+  const failures: unknown[] = [];
   const executor = new ThreadPoolExecutor<Tasks>(new URL('./reduce-tasks.ts', import.meta.url), {
-    maxWorkers: 3,
+    maxWorkers,
     onLog: ({ line }) => done.push(line),
   });
   const reduce = new ReducePhase({
     ...{ executor, session, signal, partitions: 3, top: 1, keepAll: false },
     run: `${randomUUID()}:${fault}`,
-    onRound: (_, why) => rounds.push(why),
+    onFailure: (why) => failures.push(why),
   });
-  return { reduce, executor, done, rounds };
+  return { reduce, executor, done, failures };
 }
 
 const all = ['done 0', 'done 1', 'done 2'];
@@ -50,21 +50,22 @@ describe('the reduce phase', () => {
   });
 
   it.each(['before', 'late'])('begins again for all where one fails %s the barrier', async (fault) => {
-    const { reduce, executor, done, rounds } = phase(`${fault}:0`);
+    const { reduce, executor, done, failures } = phase(`${fault}:0`);
     await using _executor = executor;
     reduce.sendAhead();
     await reduce.finish();
     expect(done.toSorted()).toEqual(all);
-    expect(rounds).toHaveLength(1);
-    expect(reduce.rounds).toBe(2);
+    expect(failures).toHaveLength(1);
+    // Two, then one, since the three did not come together.
+    expect(reduce.rounds).toBe(3);
   });
 
   it('begins again for the one that fails after the barrier, and for no other', async () => {
-    const { reduce, executor, done, rounds } = phase('after:0');
+    const { reduce, executor, done, failures } = phase('after:0');
     await using _executor = executor;
     await reduce.finish();
     expect(done.toSorted()).toEqual(all);
-    expect(rounds).toEqual([expect.objectContaining({ message: 'fails after the barrier' })]);
+    expect(failures).toEqual([expect.objectContaining({ message: 'fails after the barrier' })]);
   });
 
   it('does not wait for one that will never come, once it is told that a worker died', async () => {
@@ -80,9 +81,17 @@ describe('the reduce phase', () => {
     expect(done.toSorted()).toEqual(all);
   });
 
+  it('goes on with fewer at a time where the fleet has not threads enough for all', async () => {
+    const { reduce, executor, done } = phase('narrow:0', { maxWorkers: 2 });
+    await using _executor = executor;
+    await reduce.finish();
+    expect(done.toSorted()).toEqual(all);
+    expect(reduce.rounds).toBe(3);
+  });
+
   it('ends with the signal', async () => {
     const stop = new AbortController();
-    const { reduce, executor } = phase('silent:0', stop.signal);
+    const { reduce, executor } = phase('silent:0', { signal: stop.signal });
     await using _executor = executor;
     const finished = expect(reduce.finish()).rejects.toBe('enough');
     stop.abort('enough');

@@ -8,6 +8,7 @@ import { connect, type Session } from '@heddle/primitives/distributed';
 import { addFlags, exitCode, exitCodeOfSignal, readSettings, watchSignals } from '@heddle/worker/command';
 import { Command } from 'commander';
 import { Crew } from '../crew/crew.ts';
+import { standingThreads } from '../crew/standing-fleet.ts';
 import { findRedis } from '../find-redis.ts';
 import { compareCounts } from '../indexer/compare.ts';
 import { showPath } from '../indexer/entry.ts';
@@ -94,6 +95,12 @@ async function runFleet(
   const logger = { warn: progress.say, error: progress.say };
   await using session = await connect(redis.url, { namespace, name: `index ${run}`, logger });
   stop.throwIfAborted();
+  const threads =
+    settings.workers > 0
+      ? settings.workers * settings.threads
+      : await standingThreads(session, queue, stop, () =>
+          progress.say(`waiting for workers of the queue ${queue}`),
+        );
   const crew = new Crew(
     crewOptions({ ...settings, queue, redis: redis.url }, progress, () => indexing.workerDied()),
   );
@@ -102,7 +109,7 @@ async function runFleet(
     ...{ root: places.root, exclude: places.exclude, top: settings.top, keepAll: settings.verify },
     limits: { files: settings.batchFiles, bytes: settings.batchBytes },
     openFiles: settings.openFiles,
-    threads: Math.max(1, settings.workers) * settings.threads,
+    threads,
     crewReady: crew.start(),
     crewFailed: crew.failed,
   });

@@ -1,4 +1,5 @@
 /** How far it is: a bar on a terminal, a plain line now and then elsewhere. */
+import process from 'node:process';
 import { SingleBar } from 'cli-progress';
 
 export interface Progress extends Disposable {
@@ -40,6 +41,7 @@ class BarProgress implements Progress {
   readonly #bar: SingleBar;
   readonly #stream: NodeJS.WriteStream;
   readonly #tally = new Tally();
+  readonly #stop = () => this.#bar.stop();
 
   constructor(stream: NodeJS.WriteStream, what: string) {
     this.#stream = stream;
@@ -53,6 +55,8 @@ class BarProgress implements Progress {
       fps: 10,
     });
     this.#bar.start(1, 0, this.#payload());
+    // Also where the process is ended at once: the terminal wants its cursor back.
+    process.once('exit', this.#stop);
   }
 
   found(files: number): void {
@@ -77,7 +81,8 @@ class BarProgress implements Progress {
   }
 
   [Symbol.dispose](): void {
-    this.#bar.stop();
+    process.off('exit', this.#stop);
+    this.#stop();
   }
 
   #draw(): void {

@@ -18,26 +18,31 @@ export interface ReduceOptions {
   readonly top: number;
   readonly keepAll: boolean;
   readonly signal: AbortSignal;
-  /** A round failed and another begins. */
-  onRound(round: number, why: unknown): void;
+  /** Somebody failed in a round; another round begins. */
+  onFailure(why: unknown): void;
 }
 
-const mostRounds = 20;
+const mostFailures = 20;
+
+interface Round {
+  readonly number: number;
+  readonly partitions: readonly number[];
+  readonly futures: readonly Future<void>[];
+}
 
 export class ReducePhase {
   readonly #options: ReduceOptions;
   #pending: number[];
-  #futures: Future<void>[] = [];
-  #round = 0;
+  #round: Round | undefined;
+  /** Rounds begun so far. */
+  rounds = 0;
+  /** Most reducers of a round. */
+  #width: number;
 
   constructor(options: ReduceOptions) {
     this.#options = options;
     this.#pending = Array.from({ length: options.partitions }, (_, partition) => partition);
-  }
-
-  /** Rounds begun so far. */
-  get rounds(): number {
-    return this.#round + 1;
+    this.#width = options.partitions;
   }
 
   /**
@@ -45,42 +50,61 @@ export class ReducePhase {
    * where a thread is left over: reducers on all of them would wait for a batch that nobody could do.
    */
   sendAhead(): void {
-    if (this.#futures.length === 0) this.#futures = this.#submit();
+    this.#round ??= this.#begin();
   }
 
   /** A worker died. Its reducers are not waited for: jobs come back only once it is known to be dead everywhere. */
   async abandonRound(): Promise<void> {
-    await Promise.all(this.#futures.map((future) => future.abort(new Error('a worker died'))));
+    const futures = this.#round?.futures ?? [];
+    await Promise.all(futures.map((future) => future.abort(new Error('a worker died'))));
   }
 
   /** Lets the reducers go, and resolves when every partition is in the result. All batches have to be in. */
   async finish(): Promise<void> {
-    const { signal, onRound } = this.#options;
-    for (; this.#pending.length > 0; this.#round += 1) {
+    const { signal, onFailure } = this.#options;
+    for (let failures = 0; this.#pending.length > 0; ) {
       signal.throwIfAborted();
-      if (this.#futures.length === 0) this.#futures = this.#submit();
-      const failures = await this.#runRound();
-      if (failures.length === 0) return;
-      if (this.#round >= mostRounds) throw failures[0];
-      onRound(this.#round + 1, failures[0]);
+      this.#round ??= this.#begin();
+      const failed = await this.#end(this.#round);
+      this.#round = undefined;
+      if (failed.length === 0) continue;
+      failures += 1;
+      if (failures > mostFailures) throw failed[0];
+      onFailure(failed[0]);
     }
   }
 
-  async #runRound(): Promise<unknown[]> {
-    const futures = this.#futures;
-    const met = await this.#meet(futures);
-    if (!met) await Promise.all(futures.map((future) => future.abort(new Error('the round is over'))));
+  #begin(): Round {
+    const { executor, run, top, keepAll } = this.#options;
+    const number = this.rounds;
+    this.rounds += 1;
+    const partitions = this.#pending.slice(0, this.#width);
+    const parties = partitions.length + 1;
+    const futures = partitions.map((partition) => {
+      const args: MergeArgs = { run, round: number, partition, parties, top, keepAll };
+      return executor.submit('mergeWords', args);
+    });
+    return { number, partitions, futures };
+  }
+
+  /** Meets the reducers of a round, waits for them, and gives what those that failed say. */
+  async #end(round: Round): Promise<unknown[]> {
+    const { partitions, futures } = round;
+    if (!(await this.#meet(round))) {
+      this.#width = Math.ceil(partitions.length / 2);
+      await Promise.all(futures.map((future) => future.abort(new Error('the round is over'))));
+    }
     const outcomes = await Promise.allSettled(futures.map((future) => future.result()));
     this.#options.signal.throwIfAborted();
-    this.#pending = this.#pending.filter((_, i) => outcomes[i]?.status === 'rejected');
-    this.#futures = [];
+    const done = new Set(partitions.filter((_, i) => outcomes[i]?.status === 'fulfilled'));
+    this.#pending = this.#pending.filter((partition) => !done.has(partition));
     return outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason);
   }
 
   /** Waits at the barrier; false where it breaks, or a reducer fails and will never come. */
-  async #meet(futures: readonly Future<void>[]): Promise<boolean> {
+  async #meet({ number, futures }: Round): Promise<boolean> {
     const { session, run, signal } = this.#options;
-    const barrier = session.barrier(mappedName(run, this.#round), futures.length + 1);
+    const barrier = session.barrier(mappedName(run, number), futures.length + 1);
     const missing = new AbortController();
     for (const future of futures) future.result().catch((error: unknown) => missing.abort(error));
     try {
@@ -93,14 +117,5 @@ export class ReducePhase {
       await barrier.abort();
       return false;
     }
-  }
-
-  #submit(): Future<void>[] {
-    const { executor, run, top, keepAll } = this.#options;
-    const parties = this.#pending.length + 1;
-    return this.#pending.map((partition) => {
-      const args: MergeArgs = { run, round: this.#round, partition, parties, top, keepAll };
-      return executor.submit('mergeWords', args);
-    });
   }
 }

@@ -82,7 +82,7 @@ export class IndexRun {
       ...options,
       executor: this.#executor.with({ retries: 0 }),
       partitions: this.#partitions,
-      onRound: (round, why) => progress.say(`reduce: round ${round} begins, since ${why}`),
+      onFailure: (why) => progress.say(`run ${run}: another round of reducers begins, since ${why}`),
     });
   }
 
