@@ -132,7 +132,7 @@ export class BarrierSeat implements Seat {
     if (waiter === undefined) return;
     if (outcome === 'act') return this.#act(party);
     if (outcome === 'waiting' && party.impatient) return this.#leaveAtOnce(party);
-    if (outcome === 'waiting') return party.doubt ? this.#ask(party) : undefined;
+    if (outcome === 'waiting') return party.doubt ? this.#ask(party) : this.#line.decide(party);
     this.#forget(party);
     if (party.failure !== undefined) waiter.reject(party.failure.error);
     else if (/^\d+$/.test(outcome)) waiter.resolve(Number(outcome));

@@ -128,6 +128,7 @@ class EventSeat implements Seat {
           if (wait.since === '') wait.since = version;
           if (state === 'set') this.#line.get(wait)?.resolve(true);
           else if (wait.doubt) this.#ask(wait);
+          else this.#line.decide(wait);
           if (this.#line.size === 0) void this.#leave();
         },
         (error: unknown) => {

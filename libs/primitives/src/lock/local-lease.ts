@@ -3,9 +3,11 @@ import type { Lease } from './lock.ts';
 
 /** What a lease came from. */
 export interface LeaseSource {
-  /** Whether the hold with this token goes on. */
+  /** The token that the hold granted with this one has now: a condition's wait renews it. */
+  tokenOf(token: number): number;
+  /** Whether the hold granted with this token goes on. */
   isHeld(token: number): boolean;
-  /** Ends the hold with this token, or does nothing where it has ended. */
+  /** Ends the hold granted with this token, or does nothing where it has ended. */
   endHold(token: number, permits: number): void;
 }
 
@@ -35,7 +37,7 @@ export class LocalLease implements Lease {
   }
 
   get token(): number {
-    return this.#token;
+    return this.#source.tokenOf(this.#token);
   }
 
   /** A local lease is never lost: this never aborts. Made when first asked for. */

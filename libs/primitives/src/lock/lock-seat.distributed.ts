@@ -89,12 +89,7 @@ export class LockSeat implements Seat {
     }
     const lease = this.#waiters.add(
       { maxHold },
-      {
-        timeout,
-        signal,
-        onTimeout: null,
-        gaveUp: () => this.#gaveUp(),
-      },
+      { timeout, signal, onTimeout: null, decided: this.#inLine, gaveUp: () => this.#gaveUp() },
     );
     if (this.#partition.guarded) this.#askIfIdle();
     else void this.#partition.guard().then(() => this.#askIfIdle());
@@ -124,6 +119,11 @@ export class LockSeat implements Seat {
     this.#lease?.conclude();
     this.#cancelMaxHold();
     this.#waiters.rejectAll(() => closedError(this.#what));
+  }
+
+  /** Whether a newcomer is known to wait: somebody of ours holds, or we stand in line. */
+  get #inLine(): boolean {
+    return this.#state === 'held' || this.#state === 'queued' || this.#state === 'returning';
   }
 
   #askIfIdle(): void {
@@ -177,8 +177,10 @@ export class LockSeat implements Seat {
     this.#past = past;
     const early = this.#early;
     this.#early = undefined;
-    if (early !== undefined && early.first > past) this.#granted(early);
-    else if (this.#waiters.size === 0) this.#leave();
+    if (early !== undefined && early.first > past) return this.#granted(early);
+    this.#waiters.decide();
+    if (this.#state !== 'queued') return; // The last one gave up at that.
+    if (this.#waiters.size === 0) this.#leave();
     else if (this.#doubt) this.#ask();
   }
 
@@ -212,6 +214,7 @@ export class LockSeat implements Seat {
     this.#nextToken += 1;
     this.#lease = lease;
     this.#become('held');
+    this.#waiters.decide();
     if (maxHold !== undefined) this.#limit(lease, maxHold);
     return lease;
   }

@@ -97,6 +97,17 @@ describe('Lock, distributed: many', () => {
   });
 });
 
+describe('Lock, distributed: time-outs', () => {
+  it('gives a free lock to a first acquire, however short its time-out', async () => {
+    for (const timeout of [0.001, 1, 5]) {
+      const session = await bench.session();
+      const lease = await session.lock(bench.name()).acquire({ timeout });
+      expect(lease?.valid).toBe(true);
+      await lease?.release();
+    }
+  });
+});
+
 describe('Lock, distributed: between sessions', () => {
   it('lets another session have its turn while one has many waiters', async () => {
     const name = bench.name();

@@ -76,6 +76,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly #robust: boolean;
   #list: WaitList | undefined;
   #door: LockDoor | undefined;
+  /** Holds that a condition's wait gave back: the token each was granted with, and its token now, 0 meanwhile. */
+  #renewals: Map<number, number> | undefined;
 
   /** A free lock. */
   constructor(options?: LockOptions);
@@ -152,13 +154,40 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal */
   isHeld(token: number): boolean {
     const seen = load(this.#words, STATE);
-    return (seen & HELD) !== 0 && this.#token(seen) === token;
+    return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token);
+  }
+
+  /** @internal */
+  tokenOf(token: number): number {
+    return this.#renewals?.get(token) ?? token;
+  }
+
+  /** @internal Whether it is held: any hold of the process is the caller's to wait under. */
+  isMine(): boolean {
+    return this.locked();
+  }
+
+  /** @internal Gives back the hold there is, for as long as a condition waits. */
+  suspend(): SuspendedHold {
+    const seen = load(this.#words, STATE);
+    const granted = this.#grantedAs(this.#token(seen));
+    this.#free(seen);
+    this.#renewals ??= new Map();
+    const renewals = this.#renewals;
+    renewals.set(granted, 0);
+    return {
+      resume: async () => void renewals.set(granted, (await this.acquire()).token),
+      resumeSync: () => {
+        const taken = this.#take(0) || this.#block(Deadline.never);
+        renewals.set(granted, this.#token(taken));
+      },
+    };
   }
 
   /** @internal */
   endHold(token: number): void {
     const seen = load(this.#words, STATE);
-    if ((seen & HELD) !== 0 && this.#token(seen) === token) this.#free(seen);
+    if ((seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token)) this.#free(seen);
   }
 
   /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
@@ -266,11 +295,18 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         if ((state & (CROWD | RESERVED)) !== 0) wakeAll(words, STATE);
         else if ((state & SLEEPERS) !== 0) wake(words, STATE, 1);
         if (this.#list !== undefined) this.#list.kick();
+        if (this.#renewals !== undefined) this.#renewals.delete(this.#grantedAs(this.#token(seen)));
         return true;
       }
       if ((found & HELD) === 0 || (found & ~FLAGS) !== (seen & ~FLAGS)) return false;
       state = found;
     }
+  }
+
+  /** The token that the hold with this one was granted with. */
+  #grantedAs(token: number): number {
+    for (const [granted, now] of this.#renewals ?? []) if (now === token) return granted;
+    return token;
   }
 
   #lease(taken: number): LocalLease {
@@ -325,6 +361,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       { primitive },
     );
   }
+}
+
+/** A hold that was given back for a while: both take the lock again, and the hold's leases are good once more. */
+export interface SuspendedHold {
+  resume(): Promise<void>;
+  resumeSync(): void;
 }
 
 /** What a wish asks of its lock. */

@@ -191,6 +191,7 @@ export class SemaphoreSeat implements Seat {
     if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
     if (answer?.[0] === 'more') await this.#advance(life);
     if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
+    else this.#line.decide(wait);
   }
 
   #grant(waiter: SemaphoreWaiter, life: Incarnation, token: number): void {

@@ -136,6 +136,11 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
     return callSync(this[MEMORY].label, fn, () => this.release(permits));
   }
 
+  /** @internal */
+  tokenOf(token: number): number {
+    return token;
+  }
+
   /** @internal Permits have no owner: a lease's are its own until it gives them back. */
   isHeld(): boolean {
     return true;

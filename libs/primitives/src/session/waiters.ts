@@ -7,6 +7,8 @@ export interface WaitTerms<T> {
   readonly signal: AbortSignal | undefined;
   /** What a time-out resolves to, or the error it rejects with. */
   readonly onTimeout: T | Error;
+  /** Whether it is known already that there is something to wait for; left out, `decide` will tell. */
+  readonly decided?: boolean;
   /** Called when this waiter gave up, off the list already; what it gives back is waited for, within reason. */
   gaveUp(): Promise<void> | undefined;
 }
@@ -17,12 +19,17 @@ export interface Waiter<T, W> {
   reject(error: unknown): void;
 }
 
-/** Ms that one who gave up waits to see its place gone: a healthy server needs one round trip. */
+/**
+ * Ms that one who gave up waits to see its place gone, and that one whose time was up before the first answer came
+ * waits for that: what is free is granted, however short the time-out. A healthy server needs one round trip.
+ */
 const GRACE = 250;
 
 export class Waiters<T, W extends object> {
   /** In order of arrival: a Map remembers it, and forgets one in constant time. */
   readonly #line = new Map<W, Waiter<T, W>>();
+  /** Those without an answer yet, and what to do once they have one. */
+  readonly #undecided = new Map<W, () => void>();
 
   get size(): number {
     return this.#line.size;
@@ -33,13 +40,14 @@ export class Waiters<T, W extends object> {
   }
 
   /** Stands in line; settles when served, timed out, or aborted. The event loop is kept alive until then. */
-  add(what: W, { timeout, signal, onTimeout, gaveUp }: WaitTerms<T>): Promise<T> {
+  add(what: W, { timeout, signal, onTimeout, decided = false, gaveUp }: WaitTerms<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let cancelTimer = () => {};
       const stop = () => {
         cancelTimer();
         signal?.removeEventListener('abort', onAbort);
         this.#line.delete(what);
+        this.#undecided.delete(what);
       };
       const giveUp = (settle: () => void) => {
         stop();
@@ -61,16 +69,33 @@ export class Waiters<T, W extends object> {
       };
       this.#line.set(what, waiter);
       signal?.addEventListener('abort', onAbort, { once: true });
-      cancelTimer = Deadline.after(timeout).onExpiry(() =>
-        giveUp(() => (onTimeout instanceof Error ? reject(onTimeout) : resolve(onTimeout))),
-      );
+      if (!decided) this.#undecided.set(what, () => {});
+      const expire = () =>
+        giveUp(() => (onTimeout instanceof Error ? reject(onTimeout) : resolve(onTimeout)));
+      cancelTimer = Deadline.after(timeout).onExpiry(() => {
+        if (!this.#undecided.has(what)) return expire();
+        const timer = setTimeout(expire, GRACE);
+        cancelTimer = () => clearTimeout(timer);
+        this.#undecided.set(what, expire);
+      });
     });
+  }
+
+  /** An answer came, and it was not yes: `what`, or everybody, has indeed to wait, as far as time allows. */
+  decide(what?: W): void {
+    const decided = what === undefined ? [...this.#undecided] : [[what, this.#undecided.get(what)] as const];
+    for (const [one, then] of decided) {
+      this.#undecided.delete(one);
+      then?.();
+    }
   }
 
   /** Takes the first off the line. */
   shift(): Waiter<T, W> | undefined {
     const [first] = this.#line.values();
-    if (first !== undefined) this.#line.delete(first.what);
+    if (first === undefined) return undefined;
+    this.#line.delete(first.what);
+    this.#undecided.delete(first.what);
     return first;
   }
 
