@@ -9,6 +9,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'BrokenBarrierError',
     'BrokenExecutorError',
     'CancelledError',
+    'Condition',
     'ConfigMismatchError',
     'DeadlockError',
     'Event',

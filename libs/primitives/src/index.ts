@@ -1,6 +1,8 @@
 /** The contracts, the errors and every local primitive. Imports nothing but Node itself. */
 export { Barrier } from './barrier/barrier.local.ts';
 export type { AnyBarrier, BarrierOptions } from './barrier/barrier.ts';
+export { Condition } from './condition/condition.local.ts';
+export type { AnyCondition } from './condition/condition.ts';
 export {
   AbandonedError,
   BrokenBarrierError,

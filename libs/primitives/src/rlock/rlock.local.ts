@@ -9,7 +9,7 @@
 import { NotHeldError } from '../errors.ts';
 import { currentLogicalThread } from '../identity.ts';
 import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
-import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
+import { LOCK_WORDS, Lock, type SuspendedHold } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
 import { checkLockOptions, type LockOptions } from '../lock/lock-options.ts';
 import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
@@ -113,6 +113,35 @@ export class RLock implements AnyRLock {
     return callSync(this.#label, fn, () => this.release());
   }
 
+  /** @internal Whether the calling logical thread owns it. */
+  isMine(): boolean {
+    return this.#holdOf(currentLogicalThread().ident) !== undefined;
+  }
+
+  /** @internal Gives the lock back at whatever depth it is held, for as long as a condition waits. */
+  suspend(): SuspendedHold {
+    const me = currentLogicalThread().ident;
+    const hold = this.#holdOf(me) as Hold;
+    holds.delete(this.#label);
+    storeWide(this.#wide, OWNER, 0n);
+    const inner = this.#lock.suspend();
+    return {
+      resume: async () => {
+        await inner.resume();
+        this.#own(me, hold);
+      },
+      resumeSync: () => {
+        inner.resumeSync();
+        this.#own(me, hold);
+      },
+    };
+  }
+
+  #own(me: number, hold: Hold): void {
+    holds.set(this.#label, hold);
+    storeWide(this.#wide, OWNER, BigInt(me));
+  }
+
   #holdOf(me: number): Hold | undefined {
     return loadWide(this.#wide, OWNER) === BigInt(me) ? holds.get(this.#label) : undefined;
   }
@@ -123,8 +152,7 @@ export class RLock implements AnyRLock {
       storeWide(this.#wide, OWNER, 0n);
       void lease.release();
     });
-    holds.set(this.#label, hold);
-    storeWide(this.#wide, OWNER, BigInt(me));
+    this.#own(me, hold);
     return hold;
   }
 }
@@ -157,6 +185,10 @@ class Hold {
     if (this.#levels.length === 0) this.#end();
   }
 
+  get token(): number {
+    return this.#lease.token;
+  }
+
   has(level: Level): boolean {
     return this.#lease.valid && this.#levels.includes(level);
   }
@@ -168,6 +200,10 @@ class Level implements LeaseSource {
 
   constructor(hold: Hold) {
     this.#hold = hold;
+  }
+
+  tokenOf(): number {
+    return this.#hold.token;
   }
 
   isHeld(): boolean {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { NotHeldError } from '../errors.ts';
 import { runAs } from '../identity.ts';
 import { attach, share } from '../sharing/share.ts';
+import { until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { rlockConformance } from './rlock.conformance.ts';
 import { RLock } from './rlock.local.ts';
@@ -39,7 +40,7 @@ describe('RLock, local', () => {
   it('keeps other threads out', async () => {
     const lock = new RLock();
     lock.acquireSync();
-    const target = (theirs: RLock) => {
+    const target = (theirs: RLock, cells: Int32Array) => {
       const refused = theirs.acquireSync({ timeout: 10 });
       let error = '';
       try {
@@ -47,14 +48,17 @@ describe('RLock, local', () => {
       } catch (thrown) {
         error = (thrown as Error).name;
       }
+      cells[0] = 1;
       const got = theirs.acquireSync() && theirs.acquireSync();
       theirs.release();
       theirs.release();
       return { refused, error, got };
     };
-    const thread = new Thread({ target, args: [lock] });
+    const cells = new Int32Array(new SharedArrayBuffer(4));
+    const thread = new Thread({ target, args: [lock, cells] });
     thread.start();
-    expect(await thread.join({ timeout: 300 })).toBe(false);
+    await until(() => cells[0] === 1, 'the thread was refused');
+    expect(thread.isAlive()).toBe(true);
     lock.release();
     expect(await thread.result).toEqual({ refused: false, error: 'NotHeldError', got: true });
   });

@@ -50,6 +50,9 @@ export const FIRST_OWN_TRAIT = 1 << 8;
 /** Where a primitive keeps its memory, for `share`. */
 export const MEMORY: unique symbol = Symbol('heddle.memory');
 
+/** Where a primitive that stands on another one given to it keeps that, for `share`. */
+export const INNER: unique symbol = Symbol('heddle.inner');
+
 const OURS = 0x4ed1e0 << 8;
 let made = 0;
 

@@ -1,5 +1,6 @@
 /** How `attach` makes each kind of primitive out of its memory. */
 import { Barrier } from '../barrier/barrier.local.ts';
+import { Condition } from '../condition/condition.local.ts';
 import { Event } from '../event/event.local.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
@@ -11,11 +12,13 @@ export interface AttachOptions {
   readonly action?: (() => unknown) | null | undefined;
 }
 
-type Maker = (memory: Memory, options: AttachOptions) => object;
+type Maker = (memory: Memory, options: AttachOptions, inner: unknown) => object;
 
 export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
   Lock: (memory) => new Lock(memory),
   RLock: (memory) => new RLock(memory),
+  // The condition's own check refuses an inner primitive of another kind.
+  Condition: (memory, _, inner) => new Condition(inner as Lock, memory),
   Semaphore: (memory) => new Semaphore(memory),
   BoundedSemaphore: (memory) => new BoundedSemaphore(memory),
   Event: (memory) => new Event(memory),

@@ -4,7 +4,7 @@
  */
 import { show, typeError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import { type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { type AttachOptions, makers } from './makers.ts';
 
 declare const of: unique symbol;
@@ -14,6 +14,8 @@ export interface Handle<T = unknown> {
   /** The class of the primitive. */
   readonly heddle: Kind;
   readonly memory: SharedArrayBuffer;
+  /** Of a condition: its lock. */
+  readonly inner?: Handle;
   /** For the compiler alone: what `attach` makes of it. */
   readonly [of]?: T;
 }
@@ -53,7 +55,8 @@ export function share<T extends Shareable>(primitive: T): Handle<T> {
   const memory = primitive[MEMORY];
   const { kind, buffer } = memory;
   memory.shared = true;
-  return { heddle: kind, memory: buffer };
+  const inner: unknown = Reflect.get(primitive, INNER);
+  return { heddle: kind, memory: buffer, ...(isShareable(inner) ? { inner: share(inner) } : {}) };
 }
 
 /**
@@ -69,5 +72,6 @@ export function attach(handle: unknown, options?: AttachOptions): unknown {
     throw typeError(`attach: needs a handle that share() gave, not ${show(handle)}`);
   }
   const memory = Memory.adopt(handle.heddle, handle.memory);
-  return make(memory, checkOptions(options, 'attach'));
+  const inner = handle.inner === undefined ? undefined : attach(handle.inner as unknown);
+  return make(memory, checkOptions(options, 'attach'), inner);
 }

@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { NotHeldError } from '../errors.ts';
+import { Lock } from '../lock/lock.local.ts';
+import { RLock } from '../rlock/rlock.local.ts';
+import { attach, share } from '../sharing/share.ts';
+import { Thread } from '../thread/thread.local.ts';
+import { conditionConformance } from './condition.conformance.ts';
+import { Condition } from './condition.local.ts';
+
+const another = async (condition: Condition) => attach(structuredClone(share(condition)));
+
+conditionConformance('local', {
+  make: async () => new Condition(),
+  another: (condition) => another(condition as Condition),
+});
+
+/** Takes `count` items out of `cells[0]`, blocking for each; gives how many it got. */
+const consume = (condition: Condition, cells: Int32Array, count: number) => {
+  let got = 0;
+  for (; got < count; got += 1) {
+    const filled = condition.withSync(() => {
+      const ready = condition.waitForSync(() => (cells[0] as number) > 0, { timeout: 10_000 });
+      if (ready) {
+        cells[0] = (cells[0] as number) - 1;
+        condition.notifyAll();
+      }
+      return ready;
+    });
+    if (!filled) break;
+  }
+  return got;
+};
+
+describe('Condition, local', () => {
+  it.each([
+    ['an RLock of its own', () => new Condition()],
+    ['a Lock', () => new Condition(new Lock())],
+  ])('carries items between a waiting producer and blocked consumers, on %s', async (_, make) => {
+    const condition = make();
+    const cells = new Int32Array(new SharedArrayBuffer(4));
+    const threads = [1, 2].map(() => new Thread({ target: consume, args: [condition, cells, 200] }));
+    for (const thread of threads) thread.start();
+    for (let n = 0; n < 400; n += 1) {
+      await condition.with(async () => {
+        expect(await condition.waitFor(() => (cells[0] as number) < 3, { timeout: 10_000 })).toBe(true);
+        cells[0] = (cells[0] as number) + 1;
+        condition.notifyAll();
+      });
+    }
+    expect(await Promise.all(threads.map((thread) => thread.result))).toEqual([200, 200]);
+    expect([cells[0], condition.locked()]).toEqual([0, false]);
+  });
+
+  it('blocks with a time-out, and holds its lock again', () => {
+    const condition = new Condition();
+    condition.acquireSync();
+    condition.acquireSync();
+    expect(condition.waitSync({ timeout: 10 })).toBe(false);
+    expect(condition.waitForSync(() => false, { timeout: 10 })).toBe(false);
+    condition.release();
+    expect(condition.locked()).toBe(true);
+    condition.release();
+    expect(() => condition.waitSync()).toThrow(NotHeldError);
+    expect(() => condition.release()).toThrow(NotHeldError);
+  });
+
+  it('waits under the very lock it was given, also over there', async () => {
+    const lock = new RLock();
+    const condition = new Condition(lock);
+    const lease = await lock.acquire();
+    expect(await condition.wait({ timeout: 1 })).toBe(false);
+    const over = await another(condition);
+    expect(over.acquireSync({ timeout: 0 })).toBe(true);
+    over.release();
+    await lease.release();
+    expect(lock.locked()).toBe(false);
+  });
+
+  it('ends its hold by the lease or by release, after waits renewed the token', async () => {
+    const lock = new Lock();
+    const condition = new Condition(lock);
+    for (const end of ['lease', 'lock']) {
+      const lease = await condition.acquire();
+      const first = lease.token;
+      await condition.wait({ timeout: 1 });
+      await condition.wait({ timeout: 1 });
+      expect(lease.token).toBeGreaterThan(first);
+      expect(lease.valid).toBe(true);
+      if (end === 'lock') lock.release();
+      await lease.release();
+      expect([lease.valid, lock.locked()]).toEqual([false, false]);
+      const next = await lock.acquire();
+      await lease.release();
+      expect(next.valid).toBe(true);
+      await next.release();
+    }
+  });
+
+  it.each([null, {}, 5])('refuses %s as its lock', (lock) => {
+    expect(() => new Condition(lock as never)).toThrow(TypeError);
+  });
+});
