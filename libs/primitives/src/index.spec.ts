@@ -11,6 +11,8 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'CancelledError',
     'Condition',
     'ConfigMismatchError',
+    'CountDownLatch',
+    'Counter',
     'DeadlockError',
     'Event',
     'HeddleError',

@@ -3,6 +3,8 @@ export { Barrier } from './barrier/barrier.local.ts';
 export type { AnyBarrier, BarrierOptions } from './barrier/barrier.ts';
 export { Condition } from './condition/condition.local.ts';
 export type { AnyCondition } from './condition/condition.ts';
+export { Counter } from './counter/counter.local.ts';
+export type { AnyCounter } from './counter/counter.ts';
 export {
   AbandonedError,
   BrokenBarrierError,
@@ -31,6 +33,8 @@ export {
 export { Event } from './event/event.local.ts';
 export type { AnyEvent } from './event/event.ts';
 export { type LogicalThread, runAs } from './identity.ts';
+export { CountDownLatch } from './latch/latch.local.ts';
+export type { AnyCountDownLatch } from './latch/latch.ts';
 export { Lock } from './lock/lock.local.ts';
 export type { AnyLock, Lease } from './lock/lock.ts';
 export type { LockOptions } from './lock/lock-options.ts';

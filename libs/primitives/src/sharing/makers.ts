@@ -1,7 +1,9 @@
 /** How `attach` makes each kind of primitive out of its memory. */
 import { Barrier } from '../barrier/barrier.local.ts';
 import { Condition } from '../condition/condition.local.ts';
+import { Counter } from '../counter/counter.local.ts';
 import { Event } from '../event/event.local.ts';
+import { CountDownLatch } from '../latch/latch.local.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
 import { BoundedSemaphore, Semaphore } from '../semaphore/semaphore.local.ts';
@@ -21,6 +23,8 @@ export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
   Condition: (memory, _, inner) => new Condition(inner as Lock, memory),
   Semaphore: (memory) => new Semaphore(memory),
   BoundedSemaphore: (memory) => new BoundedSemaphore(memory),
+  CountDownLatch: (memory) => new CountDownLatch(memory),
+  Counter: (memory) => new Counter(memory),
   Event: (memory) => new Event(memory),
   Barrier: (memory, options) => new Barrier(memory, options),
 };
