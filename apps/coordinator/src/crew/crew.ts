@@ -47,6 +47,7 @@ export class Crew {
   readonly #members = new Set<Member>();
   readonly #fail: (error: Error) => void;
   readonly #killAll = () => this.kill();
+  readonly #complete = Promise.withResolvers<void>();
   #hired = 0;
   #failures = 0;
   #ending = false;
@@ -65,10 +66,10 @@ export class Crew {
     return [...this.#members].flatMap(({ child }) => child.pid ?? []);
   }
 
-  /** Starts all; resolves once each is ready for jobs. Rejects as `failed` does. */
+  /** Starts all; resolves once as many as asked for are ready for jobs, replacements included. Rejects as `failed` does. */
   async start(): Promise<void> {
-    const ready = Array.from({ length: this.#options.workers }, () => this.#add().ready);
-    await Promise.race([Promise.all(ready), this.failed]);
+    for (let i = 0; i < this.#options.workers; i += 1) this.#add();
+    if (this.#options.workers > 0) await Promise.race([this.#complete.promise, this.failed]);
   }
 
   /** Ends all: SIGTERM, and SIGKILL for who does not end in time. Resolves once none is left. */
@@ -92,15 +93,15 @@ export class Crew {
     for (const { child } of this.#members) child.kill('SIGKILL');
   }
 
-  #add(): Member {
+  #add(): void {
     this.#hired += 1;
     const member = new Member(this.#options, this.#hired);
     this.#members.add(member);
     void member.ready.then(() => {
       this.#failures = 0;
+      if ([...this.#members].every(({ isReady }) => isReady)) this.#complete.resolve();
     });
     void member.ended.then((end) => this.#ended(member, end));
-    return member;
   }
 
   #ended(member: Member, { code, how }: End): void {
