@@ -1,7 +1,8 @@
 import { asCompleted, ContextVar, Future, wait } from '@heddle/pool';
 import { CancelledError, setExceptHook, TimeoutError } from '@heddle/primitives';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeFuture, settling } from '../src/future/future.ts';
+import { until } from './until.ts';
 
 const settle = settling();
 
@@ -119,7 +120,7 @@ describe('asCompleted', () => {
     const iterating = (async () => {
       for await (const done of asCompleted([a, b, c, a])) order.push(done);
     })();
-    await vi.waitFor(() => expect(order.length).toBe(1));
+    await until(() => expect(order.length).toBe(1));
     settle.error(c, new Error('no'));
     settle.result(a, 1);
     await iterating;

@@ -99,7 +99,7 @@ describe('map', () => {
   });
 
   it('is over after its time', async () => {
-    const results = pool.map('nap', [1, 1500], { timeout: 300 });
+    const results = pool.map('nap', [1, 2500], { timeout: 1000 });
     expect((await results.next()).done).toBe(false);
     await expect(results.next()).rejects.toThrow(TimeoutError);
   }, 10_000);

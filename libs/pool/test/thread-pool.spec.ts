@@ -11,9 +11,10 @@ import {
   type ThreadPoolOptions,
 } from '@heddle/pool';
 import { Lock, NotCloneableError, setExceptHook, TimeoutError, UnknownTaskError } from '@heddle/primitives';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { requestId, secret } from './context.ts';
 import type * as tasks from './tasks.ts';
+import { until } from './until.ts';
 
 const TASKS = new URL('./tasks.ts', import.meta.url);
 const open: Executor<typeof tasks>[] = [];
@@ -30,7 +31,7 @@ function words(count = 8): Int32Array {
 
 /** Resolves when a thread has set the word. */
 async function marked(memory: Int32Array, at: number, value = 1): Promise<void> {
-  await vi.waitFor(() => expect(Atomics.load(memory, at)).toBe(value), { timeout: 10_000, interval: 2 });
+  await until(() => expect(Atomics.load(memory, at)).toBe(value));
 }
 
 function openGate(memory: Int32Array, at: number): void {
@@ -212,7 +213,7 @@ describe('a ThreadPoolExecutor', () => {
     const executor = pool();
     const memory = words();
     const schedule = await executor.schedule('markRun', [memory, 0], { every: 5 });
-    await vi.waitFor(() => expect(Atomics.load(memory, 0)).toBeGreaterThan(2));
+    await until(() => expect(Atomics.load(memory, 0)).toBeGreaterThan(2));
     expect(await schedule.cancel()).toBe(true);
     expect(await schedule.cancel()).toBe(false);
     await expect(executor.schedule('noop', [], { cron: '* * * * *' })).rejects.toThrow(/DistributedExecutor/);
@@ -243,7 +244,7 @@ describe('cancelling', () => {
   it('aborts a running task through its signal; the Future ends at once, with the reason', async () => {
     const executor = pool();
     const future = executor.submit('untilAborted');
-    await vi.waitFor(() => expect(future.running()).toBe(true));
+    await until(() => expect(future.running()).toBe(true));
     expect(await future.abort(new Error('enough'))).toBe(true);
     expect(future.cancelled()).toBe(true);
     await expect(future).rejects.toMatchObject({ name: 'CancelledError', cause: { message: 'enough' } });
@@ -253,7 +254,7 @@ describe('cancelling', () => {
   it('ends the thread of an aborted task that goes on, and no other task is hurt', async () => {
     const executor = pool({ maxWorkers: 1 });
     const future = executor.submit('spinForever');
-    await vi.waitFor(() => expect(future.running()).toBe(true));
+    await until(() => expect(future.running()).toBe(true));
     const behind = executor.submit('add', 1, 1);
     await Promise.resolve();
     await future.abort();
@@ -264,7 +265,7 @@ describe('cancelling', () => {
     const executor = pool();
     const controller = new AbortController();
     const future = executor.with({ signal: controller.signal }).submit('untilAborted');
-    await vi.waitFor(() => expect(future.running()).toBe(true));
+    await until(() => expect(future.running()).toBe(true));
     controller.abort('stop');
     await expect(future).rejects.toMatchObject({ cause: 'stop' });
     const late = executor.with({ signal: controller.signal }).submit('noop');
@@ -321,7 +322,7 @@ describe('bad work hurts itself only', () => {
     try {
       const executor = pool({ maxWorkers: 1 });
       expect(await executor.submit('throwLater')).toBe('returned');
-      await vi.waitFor(() => expect(told.sort()).toEqual(['rejected after return', 'thrown after return']));
+      await until(() => expect(told.sort()).toEqual(['rejected after return', 'thrown after return']));
       expect(await executor.submit('count')).toBe(1);
     } finally {
       setExceptHook(before);
@@ -409,7 +410,7 @@ describe('shutdown', () => {
     await marked(memory, 0);
     const waiting = [1, 2, 3].map(() => executor.submit('noop'));
     await executor.shutdown({ wait: false, cancelFutures: true });
-    await vi.waitFor(() => expect(waiting.every((future) => future.cancelled())).toBe(true));
+    await until(() => expect(waiting.every((future) => future.cancelled())).toBe(true));
     openGate(memory, 1);
     expect(await running).toBeGreaterThan(0);
     await executor.shutdown();
@@ -419,7 +420,7 @@ describe('shutdown', () => {
     const executor = pool({ maxWorkers: 1, idleTimeout: 5 });
     const first = await executor.submit('thread');
     await sleep(5);
-    await vi.waitFor(async () => expect(await executor.submit('thread')).not.toBe(first), { interval: 50 });
+    await until(async () => expect(await executor.submit('thread')).not.toBe(first), 50);
   });
 });
 
