@@ -5,4 +5,4 @@ export type { DistributedLock, DistributedLockOptions } from './lock/lock.distri
 export type { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 export { type InspectedLock, inspectLocks, type LockParty } from './session/inspect.distributed.ts';
 export type { ConnectOptions, Logger } from './session/options.ts';
-export { connect, type Member, type Session, type SessionEvents } from './session.distributed.ts';
+export { connect, type Member, Session, type SessionEvents } from './session.distributed.ts';
