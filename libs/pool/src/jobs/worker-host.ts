@@ -96,7 +96,8 @@ let hosts = 0;
  * await using session = await connect();
  * const host = new WorkerHost('images', { session, tasks: new URL('./tasks.ts', import.meta.url), threads: 4 });
  * await host.start();
- * process.once('SIGTERM', () => host.close({ gracePeriod: 10_000 }));
+ * await once(process, 'SIGTERM');
+ * await host.close({ gracePeriod: 10_000 });
  * ```
  */
 export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
