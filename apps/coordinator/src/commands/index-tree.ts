@@ -4,9 +4,10 @@ import { hostname } from 'node:os';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { removeQueue } from '@heddle/pool';
-import { connect, type Session } from '@heddle/primitives/distributed';
+import { connect, type Member, type Session } from '@heddle/primitives/distributed';
 import { addFlags, exitCode, exitCodeOfSignal, readSettings, watchSignals } from '@heddle/worker/command';
 import { Command } from 'commander';
+import { watchConnection } from '../connection-watch.ts';
 import { Crew } from '../crew/crew.ts';
 import { standingThreads } from '../crew/standing-fleet.ts';
 import { findRedis } from '../find-redis.ts';
@@ -23,6 +24,7 @@ import { summarise, wasRead } from '../indexer/summary.ts';
 import { tasksModule } from '../indexer/tasks-module.ts';
 import { version } from '../version.ts';
 import { printable } from '../views.ts';
+import { within } from '../within.ts';
 import { type IndexSettings, indexSettings } from './index-settings.ts';
 import { findPlaces, type Places } from './places.ts';
 
@@ -94,6 +96,7 @@ async function runFleet(
   const { namespace, queue = settings.workers === 0 ? 'index' : `index-${run}` } = settings;
   const logger = { warn: progress.say, error: progress.say };
   await using session = await connect(redis.url, { namespace, name: `index ${run}`, logger });
+  using connection = watchConnection(session, () => progress.say('Redis is out of reach; trying again'));
   stop.throwIfAborted();
   const threads =
     settings.workers > 0
@@ -111,28 +114,25 @@ async function runFleet(
     openFiles: settings.openFiles,
     threads,
     crewReady: crew.start(),
-    crewFailed: crew.failed,
+    failed: Promise.race([crew.failed, connection.gaveUp]),
   });
   try {
     return { outcome: await indexing.run(), replaced: crew.replaced };
   } finally {
-    await threadsLeft(session, new Set(crew.pids));
+    // But not for long: a thread may be at something that it does not leave, or Redis be gone.
+    await within(4 * idleTime, threadsLeft(session, new Set(crew.pids)));
     await crew.end();
     // A queue of the run's own has nobody left who would want it.
-    if (settings.workers > 0 && settings.queue === undefined)
-      await removeQueue(session, queue).catch(() => {});
+    if (settings.workers > 0 && settings.queue === undefined) {
+      await within(2_000, removeQueue(session, queue));
+    }
   }
 }
 
-/** Waits, but not for long, until the crew's threads have closed their sessions, so that they leave nothing in Redis. */
+/** Until the crew's threads have closed their sessions, so that they leave nothing in Redis. */
 async function threadsLeft(session: Session, pids: ReadonlySet<number>): Promise<void> {
-  const patience = performance.now() + 4 * idleTime;
-  while (performance.now() < patience) {
-    const members = await session.members().catch(() => []);
-    if (!members.some(({ host, pid, name }) => host === hostname() && pids.has(pid) && name === seatName))
-      return;
-    await delay(idleTime / 5);
-  }
+  const isOurs = ({ host, pid, name }: Member) => host === hostname() && pids.has(pid) && name === seatName;
+  while ((await session.members()).some(isOurs)) await delay(idleTime / 5);
 }
 
 type CrewSettings = IndexSettings & { readonly queue: string; readonly redis: string };

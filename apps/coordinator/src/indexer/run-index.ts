@@ -2,6 +2,7 @@
 import { DistributedExecutor } from '@heddle/pool';
 import type { Session } from '@heddle/primitives/distributed';
 import { Redis } from 'ioredis';
+import { within } from '../within.ts';
 import { type Batch, type BatchLimits, inBatches, joinPaths } from './batch.ts';
 import { fromColumns } from './batch-result.ts';
 import type { Entry } from './entry.ts';
@@ -34,8 +35,8 @@ export interface RunOptions {
   readonly threads: number;
   /** Resolves when the crew is there; rejects when there will be none. */
   readonly crewReady: Promise<void>;
-  /** Rejects when the crew is gone for good. */
-  readonly crewFailed: Promise<never>;
+  /** Rejects when the crew, or Redis, is gone for good. */
+  readonly failed: Promise<never>;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
@@ -69,7 +70,7 @@ export class IndexRun {
     const { session, redisUrl, namespace, run, queue, threads, progress } = options;
     this.#options = options;
     this.#redis = new Redis(redisUrl);
-    this.#redis.on('error', (error) => progress.say(`Redis: ${error.message}`));
+    this.#redis.on('error', () => {}); // the session, on the same Redis, tells what is the matter
     this.#store = new RunStore(this.#redis, namespace, run);
     this.#executor = new DistributedExecutor<Tasks>(queue, {
       session,
@@ -88,18 +89,19 @@ export class IndexRun {
 
   /** Does it all. Leaves nothing in Redis, however it ends. */
   async run(): Promise<RunOutcome> {
-    const { session, run, crewFailed, signal } = this.#options;
+    const { session, run, failed, signal } = this.#options;
     const aborted = rejectOn(signal);
     try {
-      return await Promise.race([this.#phases(), crewFailed, aborted.promise]);
+      return await Promise.race([this.#phases(), failed, aborted.promise]);
     } finally {
       aborted.stop();
-      // Each on its own: where Redis is what failed, that is the error to tell.
-      await Promise.allSettled([
+      // Each on its own, and none for long: where Redis is what failed, that is the error to tell.
+      const farewells = [
         this.#executor.shutdown({ wait: false, cancelFutures: true }),
         session.event(startName(run)).clear(),
         this.#store.clear(this.#partitions),
-      ]);
+      ];
+      await within(2_000, Promise.allSettled(farewells));
       this.#redis.disconnect();
     }
   }
@@ -131,7 +133,7 @@ export class IndexRun {
   async #map(): Promise<void> {
     const { session, run, crewReady, threads } = this.#options;
     const start = crewReady.then(() => session.event(startName(run)).set());
-    start.catch(() => {}); // awaited below; a crew that fails before ends the run by `crewFailed`
+    start.catch(() => {}); // awaited below; a crew that fails before ends the run by `failed`
     // Each thread one batch at work and two to come, and the walk no further ahead than that.
     const results = this.#executor.map('countBatch', this.#inputs(), {
       buffersize: 3 * threads,
