@@ -4,6 +4,7 @@
  * with a `code` too; see `typeError` and `rangeError`.
  */
 
+/** What every error of the family can be given beside its message. */
 export interface HeddleErrorOptions extends ErrorOptions {
   /** The name of the primitive concerned, where it has one. */
   readonly primitive?: string | undefined;

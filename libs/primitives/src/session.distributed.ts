@@ -91,11 +91,13 @@ export class Session implements AsyncDisposable {
     return this;
   }
 
+  /** Calls `listener` on the next such event, and then no more. */
   once<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
     this.#core.once(event, listener as (...args: unknown[]) => void);
     return this;
   }
 
+  /** Takes back what `on` or `once` did. */
   off<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
     this.#core.off(event, listener as (...args: unknown[]) => void);
     return this;

@@ -16,6 +16,7 @@ type Snapshot = ReadonlyMap<string, Held>;
 const current = new AsyncLocalStorage<Snapshot>();
 const propagating = new WeakMap<Snapshot, Readonly<Record<string, unknown>> | null>();
 
+/** What a `ContextVar` is made with, beside its name. */
 export interface ContextVarOptions<T> {
   /** What `get` gives where nothing is set. */
   readonly default?: T | undefined;

@@ -28,6 +28,7 @@ import type {
 } from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
 
+/** What a `DistributedExecutor` takes; what a submission can say is the default for all of its. */
 export interface DistributedOptions
   extends Pick<SubmitOptions, 'retries' | 'backoff' | 'priority' | 'timeout' | 'ttl' | 'dedupe'> {
   /** The session to submit through. It stays open when the executor is shut down. */

@@ -46,6 +46,7 @@ export interface SubmitOptions {
   readonly holding?: unknown;
 }
 
+/** What `map` takes. */
 export interface MapOptions {
   /** Milliseconds from the call of `map` until all results must be there; then `next` rejects with TimeoutError. */
   readonly timeout?: number | undefined;
@@ -60,6 +61,7 @@ export interface MapOptions {
   readonly ordered?: boolean | undefined;
 }
 
+/** When a scheduled task runs: `delay`, `at` and `cron` exclude each other. */
 export interface ScheduleOptions {
   /** Milliseconds until the first run. */
   readonly delay?: number | undefined;
@@ -78,6 +80,7 @@ export interface ScheduledTask {
   cancel(): Promise<boolean>;
 }
 
+/** What `shutdown` takes. */
 export interface ShutdownOptions {
   /** Resolve only when all accepted tasks are done and everything is closed (default: true). */
   readonly wait?: boolean | undefined;
@@ -85,6 +88,7 @@ export interface ShutdownOptions {
   readonly cancelFutures?: boolean | undefined;
 }
 
+/** Runs tasks by name, on whatever threads. Both executors are one, so that only a constructor's line tells them apart. */
 export interface Executor<T = AnyTasks> extends AsyncDisposable {
   /**
    * Runs one of the module's tasks. Arguments are copied at the call, and so is the context: each propagating

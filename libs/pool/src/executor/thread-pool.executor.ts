@@ -31,6 +31,7 @@ export interface TaskLog {
   readonly context: Readonly<Record<string, unknown>>;
 }
 
+/** What a `ThreadPoolExecutor` takes. Anything else is a `TypeError`. */
 export interface ThreadPoolOptions {
   /** The most threads (default: `os.availableParallelism()`). They start as there are tasks for them. */
   readonly maxWorkers?: number | undefined;

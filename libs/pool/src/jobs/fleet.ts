@@ -40,6 +40,7 @@ export interface QueueStatus {
   readonly paused: boolean;
 }
 
+/** What `fleet` gives: the hosts that live, and the queues there are. */
 export interface Fleet {
   readonly hosts: readonly HostStatus[];
   readonly queues: readonly QueueStatus[];

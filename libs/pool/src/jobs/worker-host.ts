@@ -35,6 +35,7 @@ import { type AbortReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 
+/** What a `WorkerHost` takes. Anything else is a `TypeError`. */
 export interface WorkerHostOptions {
   /** The session the host goes by. It stays open when the host is closed; close the host first. */
   readonly session: Session;

@@ -1,6 +1,7 @@
 /** The contract of a cyclic barrier, in both scopes. */
 import type { MaybePromise, WaitOptions } from '../options.ts';
 
+/** What a barrier is made with, beside its parties. */
 export interface BarrierOptions {
   /** Run by the last to arrive, once a round, before anyone is let go. If it throws, the barrier is broken. */
   readonly action?: (() => unknown) | null | undefined;

@@ -2,6 +2,7 @@
 import { InvalidStateError, show, typeError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 
+/** What `new Lock` and `new RLock` take. */
 export interface LockOptions {
   /**
    * Passes on from a holder whose thread ended while it held: the next to acquire gets a lease with `abandoned` set

@@ -7,6 +7,7 @@ import type { AnyLock, Lease } from './lock.ts';
 import { LockSeat } from './lock-seat.distributed.ts';
 import { useLease } from './use-lease.ts';
 
+/** What `session.lock` takes beside the name. */
 export interface DistributedLockOptions {
   /** Ms after which a hold is ended against its holder's will; left out: it may last as long as the session. */
   readonly maxHold?: number | undefined;

@@ -2,11 +2,13 @@
 import type { Lease } from '../lock/lock.ts';
 import type { AcquireOptions, ForeverOptions, MaybePromise } from '../options.ts';
 
+/** `acquire`'s options of a semaphore. */
 export interface SemaphoreAcquireOptions extends AcquireOptions {
   /** How many permits at once, all or none; 1 unless given. */
   readonly permits?: number | undefined;
 }
 
+/** The same without a time-out: such an `acquire` always ends with a lease (or an exception). */
 export interface SemaphoreForeverOptions extends ForeverOptions {
   readonly permits?: number | undefined;
 }

@@ -10,6 +10,7 @@ export interface Logger {
   error?(message: string): void;
 }
 
+/** What `connect` takes. Anything else is a `TypeError`. */
 export interface ConnectOptions {
   /** What all names live in; 1 to 512 bytes, no braces. Default `heddle`. */
   readonly namespace?: string | undefined;

@@ -9,6 +9,7 @@ import { RLock } from '../rlock/rlock.local.ts';
 import { BoundedSemaphore, Semaphore } from '../semaphore/semaphore.local.ts';
 import type { Kind, Memory } from '../shared-memory/memory.ts';
 
+/** What `attach` takes beside the handle. */
 export interface AttachOptions {
   /** A barrier's action on this side; `null`: none. */
   readonly action?: (() => unknown) | null | undefined;

@@ -9,6 +9,7 @@ export interface UncaughtInThread {
   readonly thread: AnyThread | null;
 }
 
+/** Told of what nobody caught: `threading.excepthook`. */
 export type ExceptHook = (uncaught: UncaughtInThread) => void;
 
 let hook: ExceptHook | null = null;
