@@ -1,4 +1,10 @@
-/** One thread, nobody else: what taking and giving back a free lock costs. */
+/**
+ * One thread, nobody else: what taking and giving back a free lock costs.
+ *
+ * The floor of the asynchronous ones: awaiting a promise that is resolved already takes 26 ns here; a fresh promise of a
+ * number 33, of a fresh object 35 where V8's compiler knows its class, and 46 where it has to look whether the object
+ * has a `then`. async-sema's (41) is one of a string.
+ */
 import { spawnSync } from 'node:child_process';
 import { Event, Lock, Semaphore } from '@heddle/primitives';
 import { Mutex } from 'async-mutex';

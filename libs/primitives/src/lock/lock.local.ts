@@ -33,7 +33,7 @@ import {
   checkWait,
   type ForeverOptions,
 } from '../options.ts';
-import { change, compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
+import { change, compareExchange, load, peek, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
 import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
 import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
@@ -100,7 +100,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   acquire(options?: AcquireOptions): Promise<Lease | null> {
     if (options === undefined && (this.#list === undefined || this.#list.empty)) {
       const taken = this.#take(0);
-      if (taken !== 0) return Promise.resolve(this.#lease(taken));
+      if (taken !== 0) return this.#granted(taken);
     }
     return this.#acquireChecked(options);
   }
@@ -123,7 +123,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   release(): void {
-    const seen = load(this.#words, STATE);
+    const seen = peek(this.#memory.shared, this.#words, STATE);
     if ((seen & HELD) === 0 || !this.#free(seen)) {
       throw new NotHeldError(`${this[MEMORY].label} is not held; acquire it before release()`, {
         primitive: this[MEMORY].label,
@@ -186,7 +186,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** @internal */
   endHold(token: number): void {
-    const seen = load(this.#words, STATE);
+    const seen = peek(this.#memory.shared, this.#words, STATE);
     if ((seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token)) this.#free(seen);
   }
 
@@ -209,7 +209,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       const { timeout, signal } = checkWait(options, 'Lock.acquire');
       if (timeout === 0 || this.#list === undefined || this.#list.empty) {
         const taken = this.#take(0);
-        if (taken !== 0) return Promise.resolve(this.#lease(taken));
+        if (taken !== 0) return this.#granted(taken);
         if (timeout === 0) return Promise.resolve(null);
       }
       this.#list ??= new WaitList(this.#words, STATE, this);
@@ -248,11 +248,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** One try. The new state, with `ABANDONED` where that was so; 0 where it is not to be had. */
   #take(mark: number): number {
     const words = this.#words;
-    let seen = load(words, STATE);
+    const { shared } = this.#memory;
+    let seen = peek(shared, words, STATE);
     while ((seen & HELD) === 0) {
       if ((seen & RESERVED) !== 0 && load(words, HEIR) !== threadId) return 0;
       const next = ((seen + GENERATION) & ~(RESERVED | ABANDONED)) | HELD | mark;
-      const found = change(this.#memory.shared, words, STATE, seen, next);
+      const found = change(shared, words, STATE, seen, next);
       if (found === seen) {
         if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
         if (this.#robust) this.#own(next);
@@ -309,6 +310,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     return token;
   }
 
+  #granted(taken: number): Promise<LocalLease> {
+    return (taken & ABANDONED) === 0
+      ? LocalLease.granted(this, this.#token(taken), 1)
+      : Promise.resolve(this.#lease(taken));
+  }
+
   #lease(taken: number): LocalLease {
     const token = this.#token(taken);
     return (taken & ABANDONED) === 0
@@ -322,7 +329,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   #epoch(state: number): number {
-    const epoch = load(this.#words, EPOCH);
+    const epoch = peek(this.#memory.shared, this.#words, EPOCH);
     if ((epoch & 1) === state >>> 31) return epoch;
     compareExchange(this.#words, EPOCH, epoch, epoch + 1);
     return epoch + 1;

@@ -25,10 +25,11 @@ import type { Lease } from '../lock/lock.ts';
 import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
 import { type BlockingOptions, checkBlocking, checkCount, checkFunction, checkWait } from '../options.ts';
 import {
-  addWide,
   change,
   compareExchange,
+  increment,
   load,
+  peek,
   store,
   type WideWords,
   type Words,
@@ -88,7 +89,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   acquire(options: SemaphoreAcquireOptions): Promise<Lease | null>;
   acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
     if (options === undefined && (this.#list === undefined || this.#list.empty) && this.#take(1, 0)) {
-      return Promise.resolve(this.#lease(1));
+      return this.#granted(1);
     }
     return this.#acquireChecked(options);
   }
@@ -107,17 +108,8 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   }
 
   release(n = 1): void {
-    checkCount(n, `${this[MEMORY].kind}.release(n): n`, { max: MOST });
-    for (;;) {
-      const seen = load(this.#words, STATE);
-      const permits = (seen >>> SHIFT) + n;
-      this.#raiseLimit(permits);
-      const next = (permits << SHIFT) | (seen & RESERVED);
-      if (change(this.#memory.shared, this.#words, STATE, seen, next) !== seen) continue;
-      this.#wake(seen, n);
-      this.#list?.kick();
-      return;
-    }
+    if (n !== 1) checkCount(n, `${this[MEMORY].kind}.release(n): n`, { max: MOST });
+    this.#give(n);
   }
 
   value(): number {
@@ -148,7 +140,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
 
   /** @internal */
   endHold(_token: number, permits: number): void {
-    this.release(permits);
+    this.#give(permits);
   }
 
   /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
@@ -170,7 +162,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
       const { timeout, signal } = checkWait(options, `${this[MEMORY].kind}.acquire`);
       const permits = this.#checkPermits(options?.permits, 'acquire');
       if (timeout === 0 || this.#list === undefined || this.#list.empty) {
-        if (this.#take(permits, 0)) return Promise.resolve(this.#lease(permits));
+        if (this.#take(permits, 0)) return this.#granted(permits);
         if (timeout === 0) return Promise.resolve(null);
       }
       this.#list ??= new WaitList(this.#words, STATE, this);
@@ -206,11 +198,12 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   }
 
   #take(permits: number, mark: number): boolean {
-    let seen = load(this.#words, STATE);
+    const { shared } = this.#memory;
+    let seen = peek(shared, this.#words, STATE);
     while (seen >>> SHIFT >= permits) {
       if ((seen & RESERVED) !== 0 && load(this.#words, HEIR) !== threadId) return false;
       const next = ((seen - (permits << SHIFT)) & ~RESERVED) | mark;
-      const found = change(this.#memory.shared, this.#words, STATE, seen, next);
+      const found = change(shared, this.#words, STATE, seen, next);
       if (found === seen) {
         if (mark !== 0 || (seen & RESERVED) !== 0) this.#wakeNext();
         return true;
@@ -218,6 +211,19 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
       seen = found;
     }
     return false;
+  }
+
+  #give(n: number): void {
+    const { shared } = this.#memory;
+    for (;;) {
+      const seen = peek(shared, this.#words, STATE);
+      const permits = (seen >>> SHIFT) + n;
+      if (permits > peek(shared, this.#words, LIMIT)) this.#raiseLimit(permits);
+      if (change(shared, this.#words, STATE, seen, (permits << SHIFT) | (seen & RESERVED)) !== seen) continue;
+      if ((seen & FLAGS) !== 0) this.#wake(seen, n);
+      if (this.#list !== undefined) this.#list.kick();
+      return;
+    }
   }
 
   /** Permits are left and others may sleep: wakes them, as a release would. */
@@ -277,8 +283,16 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
     }
   }
 
+  #granted(permits: number): Promise<LocalLease> {
+    return LocalLease.granted(this, this.#nextToken(), permits);
+  }
+
   #lease(permits: number): LocalLease {
-    return new LocalLease(this, Number(addWide(this.#wide, GRANTS, 1n)) + 1, permits);
+    return new LocalLease(this, this.#nextToken(), permits);
+  }
+
+  #nextToken(): number {
+    return increment(this.#memory.shared, this.#words, this.#wide, GRANTS);
   }
 }
 

@@ -12,6 +12,11 @@ export function load(words: Words, index: number): number {
   return Atomics.load(words, index);
 }
 
+/** `load`, save where no other thread can see the memory: a plain read does the same then. See `change`. */
+export function peek(shared: boolean, words: Words, index: number): number {
+  return shared ? Atomics.load(words, index) : (words[index] as number);
+}
+
 export function store(words: Words, index: number, value: number): void {
   Atomics.store(words, index, value);
 }
@@ -38,6 +43,23 @@ export function exchange(words: Words, index: number, value: number): number {
 /** Gives what stood there before. */
 export function add(words: Words, index: number, value: number): number {
   return Atomics.add(words, index, value);
+}
+
+/** Which half of a 64-bit word counts its units. */
+const LOW = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 0 : 1;
+
+/**
+ * Adds 1 to the 64-bit word at `wide[index]`; gives what is there then, as a number. Where no other thread can see the
+ * memory both halves are counted by hand: numbers of 64 bits are objects to V8, and cost more than all the rest.
+ */
+export function increment(shared: boolean, words: Words, wide: WideWords, index: number): number {
+  if (shared) return Number(Atomics.add(wide, index, 1n)) + 1;
+  const low = 2 * index + LOW;
+  const high = 2 * index + 1 - LOW;
+  const units = ((words[low] as number) + 1) >>> 0;
+  words[low] = units;
+  if (units === 0) words[high] = (words[high] as number) + 1;
+  return (words[high] as number) * 2 ** 32 + units;
 }
 
 export function loadWide(words: WideWords, index: number): bigint {
