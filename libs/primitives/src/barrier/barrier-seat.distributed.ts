@@ -61,13 +61,12 @@ export class BarrierSeat implements Seat {
     };
     this.#parties.set(party.id, party);
     const index = this.#line.add(party, {
-      timeout: party.impatient ? undefined : timeout,
+      timeout: party.impatient ? this.#core.connectTimeout : timeout,
       signal,
-      onTimeout: this.#tooLate(timeout),
+      onTimeout: party.impatient ? this.#core.unreachable(`barrier ${this.#name}`) : this.#tooLate(timeout),
       gaveUp: () => this.#gaveUp(party),
     });
-    if (this.#partition.guarded) this.#ask(party);
-    else void this.#partition.guard().then(() => this.#ask(party));
+    this.#ask(party);
     try {
       return await index;
     } finally {
@@ -77,8 +76,13 @@ export class BarrierSeat implements Seat {
   }
 
   told(life: Incarnation, [id = '', outcome = '']: readonly string[]): void {
+    if (!/^(act|broken|\d{1,16})$/.test(outcome)) throw new TypeError('no message of ours');
     const party = this.#parties.get(id);
     if (party !== undefined && party.life === life) this.#settle(party, outcome);
+  }
+
+  get waited(): boolean {
+    return this.#line.size > 0;
   }
 
   askAgain(): void {
@@ -163,7 +167,10 @@ export class BarrierSeat implements Seat {
       if (is === 'more') await this.#advance(life);
       if (well === 0) this.#settle(party, 'broken');
     })()
-      .catch(() => undefined) // The life ended: that breaks the barrier, and this party hears of it.
+      .catch((error: unknown) => {
+        // Where the life ended that breaks the barrier, and this party hears of it.
+        if (!(error instanceof CallEnded)) this.#line.get(party)?.reject(error);
+      })
       .finally(() => {
         this.#busy -= 1;
         this.#tidy();
@@ -171,29 +178,37 @@ export class BarrierSeat implements Seat {
   }
 
   #leaveAtOnce(party: Party): void {
-    const reject = () => this.#line.get(party)?.reject(this.#tooLate(0));
-    void (this.#gaveUp(party) ?? Promise.resolve()).then(reject, reject);
+    const settle = (index?: number) => {
+      const waiter = this.#line.get(party);
+      if (index === undefined) waiter?.reject(this.#tooLate(0));
+      else waiter?.resolve(index);
+    };
+    void (this.#gaveUp(party) ?? Promise.resolve(undefined)).then(settle, () => settle());
   }
 
   #tooLate(timeout: number | undefined): Error {
     return brokenBarrier(this.#name, `a party waited longer than its time-out of ${timeout} ms`);
   }
 
-  /** A time-out or an abort breaks the barrier, unless the round ended just then. */
-  #gaveUp(party: Party): Promise<void> | undefined {
+  /** A time-out or an abort breaks the barrier, unless the round ended just then: that gives its index. */
+  #gaveUp(party: Party): Promise<number | undefined> | undefined {
     if (party.life?.ended !== undefined) return undefined;
     this.#busy += 1;
     const args = [this.#name, party.id, party.action ? 1 : 0];
     return (async () => {
       // It gave up before it arrived: that breaks the barrier too, since it will not come.
-      if (party.life === undefined) return await this.#breakFor(party);
-      const { life } = party;
-      for (;;) {
-        const [is] = await life.call('barrier.leave', [...this.#keys, this.#holds(life)], args);
-        if (is !== 'more') break;
+      if (party.life === undefined) {
+        await this.#breakFor(party);
+        return undefined;
       }
+      const { life } = party;
+      let is: string | undefined;
+      do {
+        [is] = await life.call('barrier.leave', [...this.#keys, this.#holds(life)], args);
+      } while (is === 'more');
       this.#forget(party);
       await this.#advance(life);
+      return /^\d+$/.test(is ?? '') ? Number(is) : undefined;
     })()
       .catch(() => undefined)
       .finally(() => {
@@ -231,7 +246,7 @@ export class BarrierSeat implements Seat {
 
   async #livingUnder(): Promise<Incarnation> {
     if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.incarnation();
+    const life = await this.#partition.guardedLife();
     if (this.#life === life) return life;
     this.#forgetLife();
     this.#life = life;

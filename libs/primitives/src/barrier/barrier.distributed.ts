@@ -61,21 +61,26 @@ export class DistributedBarrier implements AnyBarrier {
 
   async #look(): Promise<Answer> {
     const keys = this.#core.keyspace.of('barrier', this.name, ['state', 'arrivals']);
-    return this.#refused(await this.#command('barrier.look', keys, [this.parties]));
+    return this.#refused(await this.#command('barrier.look', keys, [this.parties], true));
   }
 
   async #break(stays: 0 | 1): Promise<void> {
     const keys = this.#core.keyspace.of('barrier', this.name, barrierParts);
     for (;;) {
       const [is] = this.#refused(
-        await this.#command('barrier.break', keys, [this.name, this.parties, stays]),
+        await this.#command('barrier.break', keys, [this.name, this.parties, stays], false),
       );
       if (is !== 'more') return;
     }
   }
 
-  #command(operation: string, keys: readonly string[], args: readonly (string | number)[]): Promise<Answer> {
-    return this.#core.command(`barrier ${this.name}`, this.name, operation, keys, args, { repeatable: true });
+  #command(
+    operation: string,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+    repeatable: boolean,
+  ): Promise<Answer> {
+    return this.#core.command(`barrier ${this.name}`, this.name, operation, keys, args, { repeatable });
   }
 
   #refused(answer: Answer): Answer {

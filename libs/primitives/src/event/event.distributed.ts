@@ -26,35 +26,45 @@ export class DistributedEvent implements AnyEvent {
   }
 
   async isSet(): Promise<boolean> {
-    const [answer] = await this.#command('event.is-set', [], true);
-    return answer === 'yes';
+    return this.#look(undefined);
   }
 
   async set(): Promise<void> {
-    let [answer] = await this.#command('event.set', [this.name, 1], true);
-    while (answer === 'more') [answer] = await this.#command('event.set', [this.name, 0], true);
+    let [answer] = await this.#command('event.set', [this.name, 1]);
+    while (answer === 'more')
+      [answer] = await this.#command('event.set', [this.name, 0], { repeatable: true });
   }
 
   async clear(): Promise<void> {
-    await this.#command('event.clear', [], true);
+    await this.#command('event.clear', []);
   }
 
   async wait(options?: WaitOptions): Promise<boolean> {
     const { timeout, signal } = checkWait(options, 'event.wait');
     this.#core.assertOpen(`event ${this.name}`);
-    if (timeout === 0) return this.isSet();
+    if (timeout === 0) return this.#look(signal);
     return this.#core
       .seat('event', this.name, () => new EventSeat(this.#core, this.name))
       .wait(timeout, signal);
   }
 
-  #command(operation: string, args: readonly (string | number)[], repeatable: boolean) {
+  async #look(signal: AbortSignal | undefined): Promise<boolean> {
+    const [answer] = await this.#command('event.is-set', [], { repeatable: true, signal });
+    return answer === 'yes';
+  }
+
+  /** What changes the flag is not repeated under another life: by then others may have changed it again. */
+  #command(
+    operation: string,
+    args: readonly (string | number)[],
+    how: { repeatable?: boolean; signal?: AbortSignal | undefined } = {},
+  ) {
     const keys = this.#core.keyspace.of(
       'event',
       this.name,
       operation === 'event.set' ? eventParts : ['state'],
     );
-    return this.#core.command(`event ${this.name}`, this.name, operation, keys, args, { repeatable });
+    return this.#core.command(`event ${this.name}`, this.name, operation, keys, args, how);
   }
 }
 
@@ -87,19 +97,23 @@ class EventSeat implements Seat {
   async wait(timeout: number | undefined, signal: AbortSignal | undefined): Promise<boolean> {
     const wait: EventWait = { since: '', asking: false, doubt: false };
     const done = this.#line.add(wait, { timeout, signal, onTimeout: false, gaveUp: () => this.#leave() });
-    if (this.#partition.guarded) this.#ask(wait);
-    else void this.#partition.guard().then(() => this.#ask(wait));
+    this.#ask(wait);
     return done;
   }
 
   /** The flag went up to `version`: all who saw an older one go, the others look again. */
   told(_life: Incarnation, [version = '']: readonly string[]): void {
+    if (!/^\d{1,16}$/.test(version)) throw new TypeError('no message of ours');
     for (const waiter of [...this.#line]) {
       const { since } = waiter.what;
       if (since !== '' && Number(version) > Number(since)) waiter.resolve(true);
       else this.#ask(waiter.what);
     }
     this.#tidyRecord();
+  }
+
+  get waited(): boolean {
+    return this.#line.size > 0;
   }
 
   askAgain(): void {
@@ -136,6 +150,7 @@ class EventSeat implements Seat {
           wait.asking = false;
           if (error instanceof CallEnded) this.#ask(wait);
           else this.#line.get(wait)?.reject(error);
+          if (this.#line.size === 0) void this.#leave();
         },
       );
   }
@@ -170,7 +185,7 @@ class EventSeat implements Seat {
 
   async #livingUnder(): Promise<Incarnation> {
     if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.incarnation();
+    const life = await this.#partition.guardedLife();
     if (this.#life === life) return life;
     this.#forgetLife();
     this.#life = life;

@@ -4,6 +4,7 @@
 -- ARGV: name since
 -- RETURNS: {'set', version} | {'waiting', version}
 local fields = redis.call('HMGET', KEYS[1], 'flag', 'version')
+arm(KEYS[1])
 local version = fields[2] or '0'
 if fields[1] == '1' or (ARGV[2] ~= '' and tonumber(version) > tonumber(ARGV[2])) then return { 'set', version } end
 if redis.call('ZADD', KEYS[2], 'NX', now, caller) == 1 then arm(KEYS[2]) end

@@ -82,17 +82,16 @@ export class LockSeat implements Seat {
     maxHold: number | undefined,
   ): Promise<Lease | null> {
     if (timeout === 0) {
-      const lease = await this.#core.patiently(this.#what, this.#try(maxHold));
-      if (lease === null || !signal?.aborted) return lease;
-      await lease.release();
-      throw signal.reason;
+      return this.#core.patiently(this.#what, this.#try(maxHold), {
+        signal,
+        unwanted: (lease) => void lease?.release().catch((error: Error) => this.#core.failed(error)),
+      });
     }
     const lease = this.#waiters.add(
       { maxHold },
       { timeout, signal, onTimeout: null, decided: this.#inLine, gaveUp: () => this.#gaveUp() },
     );
-    if (this.#partition.guarded) this.#askIfIdle();
-    else void this.#partition.guard().then(() => this.#askIfIdle());
+    this.#askIfIdle();
     return lease;
   }
 
@@ -108,6 +107,10 @@ export class LockSeat implements Seat {
     if (block === undefined || life !== this.#life) return;
     if (this.#state === 'queued' && block.first > this.#past) this.#granted(block);
     else this.#early = block;
+  }
+
+  get waited(): boolean {
+    return this.#waiters.size > 0;
   }
 
   askAgain(): void {
@@ -132,14 +135,13 @@ export class LockSeat implements Seat {
 
   /** Without waiting: never in line, and never in front of those who wait here. */
   async #try(maxHold: number | undefined): Promise<Lease | null> {
-    if (!this.#partition.guarded) await this.#partition.guard();
     if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
     this.#become('asking');
     try {
       for (;;) {
         const reply = await this.#acquire(0);
         if (reply?.is === 'more') continue;
-        if (reply?.is === 'granted') return this.#take(reply.block, maxHold);
+        if (reply?.is === 'granted' && this.#life?.lives) return this.#take(reply.block, maxHold);
         this.#idle();
         return null;
       }
@@ -184,9 +186,10 @@ export class LockSeat implements Seat {
     else if (this.#doubt) this.#ask();
   }
 
-  /** The lock is here. */
+  /** The lock is here, unless the life under which it came ended in between: then it went with it. */
   #granted(block: TokenBlock): void {
     this.#early = undefined;
+    if (!this.#life?.lives) return this.#idle();
     this.#block = block;
     this.#nextToken = block.first;
     this.#serve();
@@ -196,9 +199,12 @@ export class LockSeat implements Seat {
   #serve(): void {
     const next = this.#waiters.shift();
     if (next !== undefined) return next.resolve(this.#hold(next.what.maxHold));
-    this.#return().catch((error: unknown) =>
-      this.#core.warn(`${this.#what} could not be given back: ${String(error)}`),
-    );
+    this.#giveBack();
+  }
+
+  /** For one whose fate nobody waits for. */
+  #giveBack(): void {
+    this.#return().catch((error: Error) => this.#core.failed(error));
   }
 
   #take(block: TokenBlock, maxHold: number | undefined): HeldLease {
@@ -300,7 +306,7 @@ export class LockSeat implements Seat {
         if (this.#lease !== lease) return;
         lease.lose(`it was held for longer than its maxHold of ${maxHold} ms`);
         this.#cancelMaxHold();
-        this.#serveAfterLoss();
+        this.#giveBack();
       },
       { unref: true },
     );
@@ -316,16 +322,10 @@ export class LockSeat implements Seat {
     };
   }
 
-  #serveAfterLoss(): void {
-    this.#return().catch((error: unknown) =>
-      this.#core.warn(`${this.#what} could not be given back: ${String(error)}`),
-    );
-  }
-
   /** A life to ask under: the one we have, or the next. */
   async #livingUnder(): Promise<void> {
     if (this.#life !== undefined && this.#life.ended === undefined) return;
-    const life = await this.#partition.incarnation();
+    const life = await this.#partition.guardedLife();
     if (this.#life === life) return;
     this.#forgetLife();
     this.#life = life;

@@ -5,7 +5,11 @@
 local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
 local name, rejoin, block = ARGV[1], ARGV[3] == '1', ARGV[4]
 local held = redis.call('HMGET', state, 'holder', 'first')
-if held[1] ~= caller or held[2] ~= ARGV[2] then return { 'gone' } end
+if held[1] ~= caller or held[2] ~= ARGV[2] then
+  -- Ended from outside: nothing of it is to be listed any more, unless another hold or place of ours is.
+  if held[1] ~= caller and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, 'lock\n\n' .. name) end
+  return { 'gone' }
+end
 redis.call('HDEL', state, 'holder', 'first')
 if rejoin then
   join_tail(queue, caller)

@@ -78,10 +78,10 @@ export class SemaphoreSeat implements Seat {
   ): Promise<Lease | null> {
     const wait: Wait = { id: this.#core.nextWait(), shape, permits, asking: false, doubt: false };
     if (timeout === 0) {
-      const lease = await this.#core.patiently(this.#what, this.#try(wait));
-      if (lease === null || !signal?.aborted) return lease;
-      await lease.release();
-      throw signal.reason;
+      return this.#core.patiently(this.#what, this.#try(wait), {
+        signal,
+        unwanted: (lease) => void lease?.release().catch((error: Error) => this.#core.failed(error)),
+      });
     }
     this.#waits.set(wait.id, wait);
     const lease = this.#line.add(wait, {
@@ -90,13 +90,16 @@ export class SemaphoreSeat implements Seat {
       onTimeout: null,
       gaveUp: () => this.#gaveUp(wait),
     });
-    if (this.#partition.guarded) this.#ask(wait);
-    else void this.#partition.guard().then(() => this.#ask(wait));
+    this.#ask(wait);
     return lease.finally(() => this.#waits.delete(wait.id));
   }
 
   /** Gives back the oldest `n` permits of the session; what is beyond them raises the limit, or is refused. */
   async release(shape: SemaphoreShape, n: number): Promise<void> {
+    // What is held is of the shape that the name has: another is refused before any hold is touched.
+    for (const hold of this.#holds.values()) {
+      if (shapeText(hold.shape) !== shapeText(shape)) throw this.#mismatch(hold.shape, shape);
+    }
     const held = [...this.#holds.values()].reduce((sum, { permits }) => sum + permits, 0);
     if (shape.bounded && n > held) {
       this.#tidy();
@@ -120,23 +123,29 @@ export class SemaphoreSeat implements Seat {
   }
 
   async value(shape: SemaphoreShape): Promise<number> {
-    const answer = await this.#core.command(
-      this.#what,
-      this.#name,
-      'semaphore.value',
-      this.#keys.slice(0, 1),
-      [shapeText(shape), shape.permits],
-      { repeatable: true },
-    );
-    this.#refuse(answer, shape, 0);
-    this.#tidy();
-    return Number(answer[1]);
+    const args = [shapeText(shape), shape.permits];
+    const state = this.#keys.slice(0, 1);
+    this.#busy += 1;
+    try {
+      const answer = await this.#core.command(this.#what, this.#name, 'semaphore.value', state, args, {
+        repeatable: true,
+      });
+      this.#refuse(answer, shape, 0);
+      return Number(answer[1]);
+    } finally {
+      this.#free();
+    }
   }
 
   told(life: Incarnation, [id, token]: readonly string[]): void {
     const waiter = this.#waiterOf(id);
-    if (waiter === undefined || waiter.what.life !== life || !Number.isSafeInteger(Number(token))) return;
-    this.#grant(waiter, life, Number(token));
+    const number = Number(token);
+    if (!Number.isSafeInteger(number) || number <= 0) throw new TypeError('no message of ours');
+    if (waiter !== undefined && waiter.what.life === life) this.#grant(waiter, life, number);
+  }
+
+  get waited(): boolean {
+    return this.#line.size > 0;
   }
 
   askAgain(): void {
@@ -152,15 +161,18 @@ export class SemaphoreSeat implements Seat {
   }
 
   async #try(wait: Wait): Promise<Lease | null> {
-    if (!this.#partition.guarded) await this.#partition.guard();
-    const life = await this.#livingUnder();
-    for (;;) {
-      const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
-      if (answer?.[0] === 'granted') return this.#hold(wait, life, Number(answer[1]));
-      if (answer?.[0] === 'more') continue;
-      if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
-      this.#tidy();
-      return null;
+    this.#busy += 1;
+    try {
+      const life = await this.#livingUnder();
+      for (;;) {
+        const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
+        if (answer?.[0] === 'granted' && life.lives) return this.#hold(wait, life, Number(answer[1]));
+        if (answer?.[0] === 'more') continue;
+        if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
+        return null;
+      }
+    } finally {
+      this.#free();
     }
   }
 
@@ -171,7 +183,10 @@ export class SemaphoreSeat implements Seat {
     wait.doubt = false;
     this.#livingUnder()
       .then(async (life) => {
-        if (this.#waiterOf(wait.id) === undefined) return;
+        if (this.#waiterOf(wait.id) === undefined) {
+          wait.asking = false;
+          return this.#tidy();
+        }
         wait.life = life;
         const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 1)).catch(unlessEnded);
         wait.asking = false;
@@ -195,7 +210,9 @@ export class SemaphoreSeat implements Seat {
   }
 
   #grant(waiter: SemaphoreWaiter, life: Incarnation, token: number): void {
-    waiter.resolve(this.#hold(waiter.what, life, token));
+    // A life that ended in between took the permits along.
+    if (life.lives) waiter.resolve(this.#hold(waiter.what, life, token));
+    else this.#ask(waiter.what);
   }
 
   #hold({ id, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
@@ -231,7 +248,7 @@ export class SemaphoreSeat implements Seat {
     try {
       for (let given = pairs; ; given = []) {
         const life =
-          pairs.length > 0 && this.#life
+          given.length > 0 && this.#life
             ? this.#life
             : await this.#core.patiently(this.#what, this.#livingUnder());
         const args = [this.#name, shapeText(shape), shape.permits, raise, ...given];
@@ -248,15 +265,17 @@ export class SemaphoreSeat implements Seat {
         }
       }
     } finally {
-      this.#busy -= 1;
-      this.#tidy();
+      this.#free();
     }
   }
 
   /** Leaves the line in Redis, and gives back what was granted meanwhile. */
   #gaveUp(wait: Wait): Promise<void> | undefined {
     const { life } = wait;
-    if (life === undefined || life.ended !== undefined) return undefined;
+    if (life === undefined || life.ended !== undefined) {
+      this.#tidy();
+      return undefined;
+    }
     this.#busy += 1;
     return this.#call(life, 'semaphore.cancel', [this.#name, wait.id])
       .then(async ([was]) => {
@@ -264,10 +283,7 @@ export class SemaphoreSeat implements Seat {
         if (was === 'more') await this.#advance(life);
       })
       .catch(() => undefined) // The life ended, and its place with it.
-      .finally(() => {
-        this.#busy -= 1;
-        this.#tidy();
-      });
+      .finally(() => this.#free());
   }
 
   async #advance(life: Incarnation): Promise<void> {
@@ -279,13 +295,17 @@ export class SemaphoreSeat implements Seat {
 
   async #livingUnder(): Promise<Incarnation> {
     if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.incarnation();
+    const life = await this.#partition.guardedLife();
     if (this.#life === life) return life;
     this.#forgetLife();
     this.#life = life;
     this.#forgetLife = life.onEnd(() => {
       this.#holds.clear();
-      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
+      if (this.#core.closed) return;
+      queueMicrotask(() => {
+        this.askAgain();
+        this.#tidy();
+      });
     });
     return life;
   }
@@ -309,11 +329,20 @@ export class SemaphoreSeat implements Seat {
     if (tag !== 'mismatch') return;
     const [permitsText = '', bounded] = (value ?? '').split(' ');
     const existing: SemaphoreShape = { permits: Number(permitsText), bounded: bounded === 'bounded' };
-    throw new ConfigMismatchError(
-      `${this.#what} exists with ${value} permits; ${shapeText(shape)} were named: use one shape for one name`,
-      { existing, requested: shape },
+    throw this.#mismatch(existing, shape);
+  }
+
+  #mismatch(existing: SemaphoreShape, requested: SemaphoreShape): ConfigMismatchError {
+    return new ConfigMismatchError(
+      `${this.#what} exists with ${shapeText(existing)} permits; ${shapeText(requested)} were named: use one shape for one name`,
+      { existing, requested },
       { primitive: this.#name },
     );
+  }
+
+  #free(): void {
+    this.#busy -= 1;
+    this.#tidy();
   }
 
   /** Nothing is kept here for a name that nobody uses. */

@@ -2,8 +2,9 @@
  * The calls of one incarnation to one partition: what one turn of the event loop asks goes as one script call, calls go
  * in order, and one whose answer was cut off is sent again under its old number, so that it takes effect once.
  */
-import { type HeddleError, RedisRefusedError } from '../errors.ts';
+import { RedisRefusedError } from '../errors.ts';
 import type { Reply } from './lua.ts';
+import { nameIn, refused, saidForGood } from './refused.ts';
 import { type Answer, type Envelope, type Invocation, isAnswer } from './run-operations.ts';
 
 /** The incarnation ended before the call was answered. */
@@ -21,10 +22,9 @@ export class CallEnded extends Error {
 const LARGEST_BATCH = 64;
 /** Ms before a call that met a passing fault of the server is sent again. */
 const RETRY_AFTER = 50;
-/** What a server says while it cannot serve, and soon may again. */
-const PASSING = /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|MOVED|ASK)\b/;
 
-interface Call extends Invocation {
+interface Call {
+  readonly invocation: Invocation;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
 }
@@ -32,7 +32,9 @@ interface Call extends Invocation {
 interface Batch {
   readonly seq: number;
   readonly calls: readonly Call[];
+  /** On its way, as far as we know. */
   sent: boolean;
+  attempts: number;
 }
 
 /** How a batch is put on the wire. */
@@ -71,7 +73,7 @@ export class Calls {
   call(invocation: Invocation): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(new CallEnded(false));
-      this.#waiting.push({ ...invocation, resolve, reject });
+      this.#waiting.push({ invocation, resolve, reject });
       this.#flushSoon();
     });
   }
@@ -79,7 +81,14 @@ export class Calls {
   /** Sends an operation that nobody waits for along with the next one that somebody does. */
   later(invocation: Invocation): void {
     if (this.#ended) return;
-    this.#waiting.push({ ...invocation, resolve: () => {}, reject: () => {} });
+    this.#waiting.push({ invocation, resolve: () => {}, reject: () => {} });
+  }
+
+  /** Takes back what was not sent yet: true where it never will be. Its promise stays unsettled. */
+  withdraw(invocation: Invocation): boolean {
+    const at = this.#waiting.findIndex((call) => call.invocation === invocation);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    return at >= 0;
   }
 
   /** Is anything on its way, or waiting to be? */
@@ -114,13 +123,15 @@ export class Calls {
     });
   }
 
+  /** What waits goes out, unless something before it has to be sent again first: order is part of what calls mean. */
   #flush(): void {
+    if (this.#unanswered.some(({ sent }) => !sent)) return;
     while (this.#waiting.length > 0 && this.#wire.up && !this.#ended) {
       this.#lastSeq += 1;
       const calls =
         this.#waiting.length <= LARGEST_BATCH ? this.#waiting : this.#waiting.slice(0, LARGEST_BATCH);
       this.#waiting = calls === this.#waiting ? [] : this.#waiting.slice(LARGEST_BATCH);
-      const batch: Batch = { seq: this.#lastSeq, calls, sent: false };
+      const batch: Batch = { seq: this.#lastSeq, calls, sent: false, attempts: 0 };
       this.#unanswered.push(batch);
       this.#transmit(batch);
     }
@@ -128,9 +139,13 @@ export class Calls {
 
   #transmit(batch: Batch): void {
     batch.sent = true;
+    batch.attempts += 1;
     const epoch = this.#epoch;
     const oldest = this.#unanswered[0]?.seq ?? batch.seq;
-    this.#send(batch.calls, { caller: this.#caller, epoch, seq: batch.seq, oldest }).then(
+    // Where the one before is refused or repeated for a while, this one must not overtake it.
+    const previous = this.#unanswered[this.#unanswered.indexOf(batch) - 1]?.seq ?? 0;
+    const invocations = batch.calls.map(({ invocation }) => invocation);
+    this.#send(invocations, { caller: this.#caller, epoch, seq: batch.seq, oldest, previous }).then(
       (reply) => this.#answered(batch, reply),
       (error: unknown) => this.#failed(batch, epoch, error),
     );
@@ -138,7 +153,11 @@ export class Calls {
 
   #answered(batch: Batch, reply: Reply): void {
     if (this.#ended || !this.#lives()) return;
-    if (Array.isArray(reply) && reply[0] === 'no session') return this.#gone();
+    if (Array.isArray(reply) && reply[0] === 'no session') {
+      // Sent once, and refused: it took no effect, and may be asked for again under the next life.
+      if (batch.attempts === 1) this.#reject(batch, new CallEnded(false));
+      return this.#gone();
+    }
     if (Array.isArray(reply) && reply[0] === 'stale') return this.#again(batch, this.#epoch);
     this.#forget(batch);
     const answers = Array.isArray(reply) && reply[0] === 'ok' ? reply.slice(1) : [];
@@ -146,10 +165,14 @@ export class Calls {
       const answer = answers[at];
       if (!isAnswer(answer)) {
         call.reject(
-          new RedisRefusedError(`Redis answered ${call.operation} out of form: ${JSON.stringify(answer)}`),
+          new RedisRefusedError(
+            `Redis answered ${call.invocation.operation} out of form: ${JSON.stringify(answer)}; is it Redis?`,
+            { primitive: nameIn(call.invocation.keys) },
+          ),
         );
       } else if (answer[0] === 'error') {
-        call.reject(new RedisRefusedError(`Redis refused ${call.operation}: ${answer[1]}`));
+        const { operation, keys } = call.invocation;
+        call.reject(refused(operation, String(answer[1]), { primitive: nameIn(keys) }));
       } else {
         call.resolve(answer);
       }
@@ -158,11 +181,14 @@ export class Calls {
 
   #failed(batch: Batch, epoch: number, error: unknown): void {
     if (this.#ended) return;
-    const said = error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
-    if (said === undefined || PASSING.test(said)) return this.#again(batch, epoch);
+    const said = saidForGood(error);
+    if (said === undefined) return this.#again(batch, epoch);
+    this.#reject(batch, refused('a call', said, { cause: error }));
+  }
+
+  #reject(batch: Batch, error: Error): void {
     this.#forget(batch);
-    const refused = new RedisRefusedError(`Redis refused a call: ${said}`, { cause: error });
-    for (const call of batch.calls) call.reject(refused satisfies HeddleError);
+    for (const call of batch.calls) call.reject(error);
   }
 
   /** Unanswered: under a new epoch from here on, so that a late copy of the old one is refused. */

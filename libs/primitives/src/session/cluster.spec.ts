@@ -1,7 +1,7 @@
 import { type RedisCluster, startCluster } from '@heddle/embedded-redis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type Session } from '../session.distributed.ts';
-import { stillPending } from '../testing/waiting.ts';
+import { stillPending, until } from '../testing/waiting.ts';
 import { inspectLocks } from './inspect.distributed.ts';
 
 describe('on a Cluster', () => {
@@ -28,6 +28,10 @@ describe('on a Cluster', () => {
     const leases = await Promise.all(names.map((name) => a.lock(name).acquire()));
     const waits = names.map((name) => b.lock(name).acquire());
     expect(await stillPending(Promise.race(waits), 100)).toBe(true);
+    await until(
+      async () => (await inspectLocks(b)).every(({ waiters }) => waiters.length === 1),
+      'all stand in line',
+    );
     const seen = await inspectLocks(b);
     expect(seen.map(({ name }) => name).sort()).toEqual([...names].sort());
     expect(

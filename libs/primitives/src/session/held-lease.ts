@@ -11,7 +11,7 @@ export class HeldLease implements Lease {
   readonly #what: string;
   readonly #until: number;
   readonly #end: (lease: HeldLease) => Promise<void>;
-  readonly #forget: () => void;
+  readonly #forget: () => void = () => {};
   #controller: AbortController | undefined;
   #lost: LeaseLostError | undefined;
   #over = false;
@@ -36,6 +36,8 @@ export class HeldLease implements Lease {
   }
 
   get signal(): AbortSignal {
+    // An end that the event loop slept through is told before anybody looks.
+    if (!this.#over && !this.incarnation.lives) this.lose(this.incarnation.ended ?? 'its session ended');
     this.#controller ??= new AbortController();
     if (this.#lost !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#lost);
     return this.#controller.signal;

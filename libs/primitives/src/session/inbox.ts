@@ -10,6 +10,8 @@ export type InboxHandler = (message: string) => void;
 
 /** Characters that a message may have, unless its handler takes more: those of our scripts carry a name and numbers. */
 const LONGEST_MESSAGE = 4096;
+/** Ms between the suspicion that the connection is dead and the verdict. */
+const SECOND_LOOK = 20;
 
 export class Inbox {
   readonly #client: Client;
@@ -18,6 +20,7 @@ export class Inbox {
   readonly #handlers = new Map<string, { readonly handle: InboxHandler; readonly longest: number }>();
   readonly #reconnected = new Set<() => void>();
   #dropped = 0;
+  #probe: NodeJS.Timeout | undefined;
 
   constructor(client: Client, channels: readonly string[], sharded: boolean) {
     this.#client = client;
@@ -64,6 +67,21 @@ export class Inbox {
       return; // The connection went again; the next `ready` comes back here.
     }
     for (const fn of [...this.#reconnected]) fn();
+  }
+
+  /** Sends a word along the subscriber: one that is cut off without knowing it finds out, and connects anew. */
+  probe(silence: number): void {
+    if (this.#sharded || this.#probe !== undefined || this.#client.status !== 'ready') return;
+    // Where this loop itself stood still, the timer would come before what has arrived: it looks twice.
+    const again = () => this.#client.disconnect(true);
+    this.#probe = setTimeout(() => {
+      this.#probe = setTimeout(again, SECOND_LOOK).unref();
+    }, silence).unref();
+    const heard = () => {
+      clearTimeout(this.#probe);
+      this.#probe = undefined;
+    };
+    (this.#client as Redis).ping().then(heard, heard);
   }
 
   #receive(message: string): void {

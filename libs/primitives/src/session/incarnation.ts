@@ -39,8 +39,13 @@ export class Incarnation {
 
   /** Sends an operation. Rejects with `CallEnded` where this life ends before the answer. */
   call(operation: string, keys: readonly string[], args: readonly (string | number)[]): Promise<Answer> {
+    return this.run({ operation, keys, args });
+  }
+
+  /** The same for an operation that may be withdrawn (`calls.withdraw`). */
+  run(invocation: Invocation): Promise<Answer> {
     if (!this.lives) return Promise.reject(new CallEnded(false));
-    return this.calls.call({ operation, keys, args });
+    return this.calls.call(invocation);
   }
 
   /** Sends an operation along with the next call: tidying that nobody waits for. */
@@ -48,8 +53,12 @@ export class Incarnation {
     this.calls.later(invocation);
   }
 
-  /** Calls `fn` at the end of this life; gives back what forgets that. */
+  /** Calls `fn` at the end of this life, at once where that has come; gives back what forgets that. */
   onEnd(fn: (reason: Loss) => void): () => void {
+    if (this.#ended !== undefined) {
+      fn(this.#ended);
+      return () => {};
+    }
     this.#dependents.add(fn);
     return () => this.#dependents.delete(fn);
   }

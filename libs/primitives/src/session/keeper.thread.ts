@@ -2,11 +2,15 @@
 import { parentPort } from 'node:worker_threads';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import type { FromKeeper, ToKeeper } from './keeper.ts';
+import { Line } from './line.ts';
 import { Pulse } from './pulse.ts';
 import { type Client, openClient } from './server.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('keeper.thread is the entry of a worker thread, not a module to import');
+
+/** Ms: below that a slow machine looks like a dead connection. */
+const SHORTEST_SILENCE = 500;
 
 const kept = new Map<number, { readonly client: Client; readonly pulse: Pulse }>();
 const tell = (message: FromKeeper) => port.postMessage(message);
@@ -40,7 +44,9 @@ async function start({
 }: Extract<ToKeeper, { start: number }>): Promise<void> {
   const client = openClient(target, 'keeper');
   client.on('error', () => {}); // The pulse tries again; the main loop tells of lost connections.
-  const pulse = new Pulse(client, config, new LeaseWords(words), {
+  // A dead connection is to be replaced while there is still time for another sign of life.
+  const line = new Line(client, Math.max(SHORTEST_SILENCE, config.ttl / 3));
+  const pulse = new Pulse(line, config, new LeaseWords(words), {
     lost: (reason) => tell({ lost: key, reason }),
     warn: (text) => tell({ warn: key, message: text }),
   });

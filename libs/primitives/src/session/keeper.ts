@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import { workerArgv } from '../thread/worker-argv.ts';
 import type { Loss } from './losses.ts';
 import type { PulseConfig, PulseEvents } from './pulse.ts';
 import type { Invocation } from './run-operations.ts';
@@ -67,7 +68,7 @@ class Keeper {
       import.meta.url.endsWith('.ts') ? './keeper.thread.ts' : './keeper.thread.js',
       import.meta.url,
     );
-    this.#worker = new Worker(entry, { name: 'heddle-keeper' });
+    this.#worker = new Worker(entry, { ...workerArgv(), name: 'heddle-keeper' });
     this.#worker.unref();
     this.#worker.on('message', (message: FromKeeper) => this.#told(message));
     this.#worker.on('error', (error) => this.#ended(error));

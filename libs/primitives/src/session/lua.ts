@@ -4,7 +4,6 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Cluster, Redis } from 'ioredis';
 
 /** An operation's typed door: what its file's header says, so that a test can hold the two together. */
 export interface Operation {
@@ -17,7 +16,10 @@ export interface Operation {
 }
 
 /** What scripts are run on. */
-export type ScriptClient = Pick<Redis | Cluster, 'evalsha' | 'eval'>;
+export interface ScriptClient {
+  evalsha(sha: string, keys: number, ...rest: (string | number)[]): Promise<unknown>;
+  eval(source: string, keys: number, ...rest: (string | number)[]): Promise<unknown>;
+}
 
 /** A script's replies: text and lists of text, however deep. */
 export type Reply = string | number | null | Reply[];

@@ -6,17 +6,20 @@ import { Calls } from './calls.ts';
 import { Incarnation } from './incarnation.ts';
 import { type Kept, keepInThread } from './keeper.ts';
 import type { Keyspace } from './keys.ts';
+import type { Line } from './line.ts';
 import { type Loss, lossOf } from './losses.ts';
 import type { Script } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
+import { asRefused, refused, saidForGood } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
-import type { Client, Target } from './server.ts';
+import type { Target } from './server.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
 
 /** What a partition needs of its session. */
 export interface PartitionHost {
   readonly id: string;
-  readonly client: Client;
+  /** The command connection, for scripts. */
+  readonly line: Line;
   readonly target: Target;
   readonly keyspace: Keyspace;
   readonly operations: Script;
@@ -32,12 +35,15 @@ export interface PartitionHost {
   lost(partition: Partition, reason: string): void;
   /** Waiters of a life that was lost are to ask again under the new one. */
   opened(partition: Partition): void;
+  /** Redis can be reached, and says no to an opening. */
+  refused(error: Error): void;
   warn(message: string): void;
 }
 
 const DAY = 86_400_000;
-/** Ms before another attempt to open an incarnation, where Redis answers but refuses. */
+/** Ms before another attempt to open an incarnation: where Redis is away, and at most, where it answers but refuses. */
 const REOPEN_AFTER = 250;
+const REOPEN_LATEST = 5000;
 
 /** Ms by which a lease ends here before it ends in Redis: clocks drift, and a read takes its time. */
 function marginOf(ttl: number): number {
@@ -85,10 +91,23 @@ export class Partition {
   incarnation(): Promise<Incarnation> {
     const current = this.current;
     if (current !== undefined) return Promise.resolve(current);
+    if (this.#closed) return new Promise(() => {});
     this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
     });
     return this.#opening;
+  }
+
+  /**
+   * The current life or the next, with the keeper's watch over it: what every hold and every place is asked under, so
+   * that a busy event loop loses none, also of those that were asked for again under a new life.
+   */
+  async guardedLife(): Promise<Incarnation> {
+    for (;;) {
+      const life = await this.incarnation();
+      if (!this.#guarded) await this.guard();
+      if (life.lives) return life;
+    }
   }
 
   /** The connection is there (again). */
@@ -111,7 +130,7 @@ export class Partition {
 
   /** A session before us in the ring has opened: it is ours to watch from now on. */
   watch(id: string, remaining: number): void {
-    if (this.#kept) this.#kept.watch(id, remaining);
+    if (this.#kept && this.#guarded) this.#kept.watch(id, remaining);
     else this.#pulse?.watch(id, remaining);
   }
 
@@ -150,13 +169,11 @@ export class Partition {
   }
 
   async #clearPast(): Promise<void> {
-    const { client, operations, kinds } = this.#host;
+    const { line, operations, kinds } = this.#host;
     for (const id of this.#past) {
       try {
-        await runAsNobody(client, operations, this.site, [
-          { operation: 'session.end', keys: [], args: [id] },
-        ]);
-        await sweep(client, operations, this.site, kinds, id, (record, why) =>
+        await runAsNobody(line, operations, this.site, [{ operation: 'session.end', keys: [], args: [id] }]);
+        await sweep(line, operations, this.site, kinds, id, (record, why) =>
           this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),
         );
         this.#past.delete(id);
@@ -167,39 +184,46 @@ export class Partition {
   }
 
   async #open(): Promise<Incarnation> {
-    for (;;) {
+    let told = '';
+    for (let wait = REOPEN_AFTER; ; ) {
       try {
         return await this.#enter();
       } catch (error) {
         if (this.#closed) return new Promise(() => {});
-        if (this.#host.client.status === 'ready') this.#host.warn(`could not enter: ${String(error)}`);
-        await new Promise((resolve) => setTimeout(resolve, REOPEN_AFTER).unref());
+        const said = saidForGood(error);
+        if (said !== undefined) {
+          if (said !== told) this.#host.refused(asRefused(error, said));
+          told = said;
+          wait = Math.min(2 * wait, REOPEN_LATEST);
+        }
+        await new Promise((resolve) => setTimeout(resolve, wait).unref());
       }
     }
   }
 
   async #enter(): Promise<Incarnation> {
-    const { client, operations, keyspace, ttl, target } = this.#host;
+    const { line, operations, keyspace, ttl, target } = this.#host;
     const id = this.#host.nextLife();
     // An opening whose answer is cut off has taken place, for all we know.
     this.#past.add(id);
     const { ring, members, epoch } = keyspace.shared(this.index);
     const { calls, holds } = keyspace.ofSession(this.index, id);
     const sent = now();
-    const [reply] = await runAsNobody(client, operations, this.site, [
+    const [reply] = await runAsNobody(line, operations, this.site, [
       {
         operation: 'session.open',
         keys: [calls, ring, members, holds, epoch],
         args: [id, ttl, this.#host.about, randomBytes(12).toString('hex')],
       },
     ]);
+    const [tag, said, runId = '', namespaceEpoch = ''] = reply ?? [];
+    if (tag !== 'open') throw refused('to open a session', String(said));
+    await this.#stopSigns();
+    // From here on nothing is waited for: a session that closes meanwhile must not find a pulse begun behind its back.
     if (this.#closed) throw new Error('closed meanwhile');
-    const [tag, , runId = '', namespaceEpoch = ''] = reply ?? [];
-    if (tag !== 'open') throw new Error(`session.open answered ${String(tag)}: ${String(reply?.[1])}`);
 
     this.#past.delete(id);
     void this.#clearPast();
-    await this.#stopSigns();
     const words = new LeaseWords();
     words.extendTo(sent + ttl - marginOf(ttl));
     const life = this.#beginLife(id, words);
@@ -218,7 +242,7 @@ export class Partition {
       runId,
       epoch: namespaceEpoch,
     };
-    this.#pulse = new Pulse(client, this.#config, words, this.#pulseEvents(life));
+    this.#pulse = new Pulse(line, this.#config, words, this.#pulseEvents(life));
     void this.#pulse.start();
     this.#watchDeadline(life);
     this.#host.opened(this);
@@ -226,15 +250,15 @@ export class Partition {
   }
 
   #beginLife(id: string, words: LeaseWords): Incarnation {
-    const { client, operations } = this.#host;
+    const { line, operations } = this.#host;
     const wire = {
       get up() {
-        return client.status === 'ready';
+        return line.status === 'ready';
       },
     };
     const calls = new Calls(
       id,
-      (invocations, envelope) => runOperations(client, operations, this.site, invocations, envelope),
+      (invocations, envelope) => runOperations(line, operations, this.site, invocations, envelope),
       wire,
       () => life.lives,
       () => this.#lose(life, 'Redis no longer knows it: it expired, or the data was lost'),
@@ -265,6 +289,7 @@ export class Partition {
   async #startKeeper(config: PulseConfig): Promise<void> {
     const life = this.#current;
     if (life === undefined) return;
+    let begun: Kept | undefined;
     try {
       const kept = keepInThread(this.#host.target, { ...config, maxStall: this.#host.maxStall }, life.words, {
         ...this.#pulseEvents(life),
@@ -274,15 +299,18 @@ export class Partition {
             `the keeper thread ended (${String(error)}); this loop gives the sign of life from here on`,
           );
           this.#guarded = false;
+          this.#kept = undefined;
           this.#resumePulse(life, config);
         },
       });
-      this.#kept = kept;
+      this.#kept = begun = kept;
       await kept.started;
       this.#pulse?.stop();
       this.#guarded = life.ended === undefined;
     } catch (error) {
       if (life.ended === undefined) {
+        this.#kept = undefined;
+        void begun?.stop();
         this.#host.warn(
           `no keeper thread (${String(error)}): a busy event loop can lose this session's leases`,
         );
@@ -292,7 +320,8 @@ export class Partition {
 
   #resumePulse(life: Incarnation, config: PulseConfig): void {
     if (life.ended !== undefined || this.#closed) return;
-    this.#pulse = new Pulse(this.#host.client, config, life.words, this.#pulseEvents(life));
+    this.#pulse?.stop();
+    this.#pulse = new Pulse(this.#host.line, config, life.words, this.#pulseEvents(life));
     void this.#pulse.start();
   }
 

@@ -1,7 +1,7 @@
 -- The envelope: who calls, under which connection, which number; then the operations, in order; the reply is kept
 -- until the caller has shown that it read it. A number seen before is answered with what was answered then.
 local function run()
-  local replies, at = { 'ok' }, 9
+  local replies, at = { 'ok' }, 10
   local key = 3
   for i = 1, tonumber(ARGV[8]) do
     local name, keys, args = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -23,6 +23,8 @@ local shown = -tonumber(redis.call('ZSCORE', CALLS, 'epoch') or '0')
 if epoch < shown then return { 'stale' } end
 local answered = redis.call('ZRANGEBYSCORE', CALLS, seq, seq)[1]
 if answered then return cmsgpack.unpack(string.sub(answered, #ARGV[3] + 2)) end
+-- Nothing overtakes what was sent before it and has not taken effect yet.
+if ARGV[9] ~= '0' and redis.call('ZCOUNT', CALLS, ARGV[9], ARGV[9]) == 0 then return { 'stale' } end
 redis.call('ZREMRANGEBYSCORE', CALLS, 1, '(' .. ARGV[4])
 if epoch > shown then redis.call('ZADD', CALLS, -epoch, 'epoch') end
 local replies = run()

@@ -1,6 +1,6 @@
 -- What every operation stands on: Redis's time, who lives, how to tell a session something, tokens, the envelope's fields.
 -- KEYS: sessions calls, then the operations' own
--- ARGV: caller epoch seq oldest ttl inbox publish count, then per operation: name keys args, and its arguments
+-- ARGV: caller epoch seq oldest ttl inbox publish count previous, then per operation: name keys args, and its arguments
 -- RETURNS: {'ok', reply, …} | {'no session'} | {'stale'}
 local SESSIONS, CALLS = KEYS[1], KEYS[2]
 local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
@@ -46,12 +46,13 @@ end
 -- The free lock goes to the first in line who lives and can be told. `asker` needs no message: it has the reply.
 -- One that no message reaches keeps its place and is passed over: it may just be reconnecting, and asks again then.
 local function lock_grant(state, queue, name, block, asker)
-  local at = 0
+  local at, more = 0, nil
   for _ = 1, BOUND do
     local waiter = redis.call('ZRANGE', queue, at, at)[1]
     if not waiter then return nil end
     if not alive(waiter) then
       redis.call('ZREM', queue, waiter)
+      more = 'more' -- Only where something was done: those whom nobody reaches must not be gone over for ever.
     else
       local first, last = next_tokens(redis.call('HGET', state, 'end'), block)
       if waiter == asker or tell(waiter, 'granted', waiter, 'lock', name, first, last) then
@@ -63,7 +64,7 @@ local function lock_grant(state, queue, name, block, asker)
       at = at + 1
     end
   end
-  return nil, 'more'
+  return nil, more
 end
 
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
@@ -71,13 +72,14 @@ local function semaphore_grant(keys, name, asker)
   local state, queue, wants, holders = unpack(keys)
   local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
   local free, used = tonumber(counts[1]) - tonumber(counts[2]), tonumber(counts[2])
-  local last, at, granted, more = counts[3], 0, nil, 'more'
+  local last, at, granted, more = counts[3], 0, nil, nil
   for _ = 1, BOUND do
     local waiter = redis.call('ZRANGE', queue, at, at)[1]
     if not waiter then more = nil break end
     if not alive(string.match(waiter, '^[^#]+')) then
       redis.call('ZREM', queue, waiter)
       redis.call('HDEL', wants, waiter)
+      more = 'more'
     else
       local want = tonumber(redis.call('HGET', wants, waiter))
       if want > free then more = nil break end
@@ -89,6 +91,7 @@ local function semaphore_grant(keys, name, asker)
         redis.call('HSET', holders, waiter, want .. ' ' .. token)
         free, used, last = free - want, used + want, token
         if waiter == asker then granted = token end
+        more = 'more'
       else
         at = at + 1
       end

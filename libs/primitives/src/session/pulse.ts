@@ -8,6 +8,7 @@ import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Keyspace, parseRecord } from './keys.ts';
 import { type Loss, lossNumber } from './losses.ts';
 import { type Reply, Script, type ScriptClient } from './lua.ts';
+import { saidForGood } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 import { keysOfRecord, type RecordKinds, sweep } from './sweep.ts';
 
@@ -40,6 +41,8 @@ export interface PulseEvents {
 /** Seconds by which a clock that counts suspend may part from one that does not. */
 const SUSPEND_TOLERANCE = 0.5;
 const SHORTEST_RETRY = 20;
+/** What a timer takes, ms. */
+const LONGEST = 2 ** 31 - 2;
 
 export class Pulse {
   readonly #client: ScriptClient & { readonly status: string };
@@ -115,9 +118,10 @@ export class Pulse {
     this.#jobs.delete(job);
   }
 
-  async #beat(): Promise<void> {
+  /** @param after whom the one to watch follows in the ring; left out: this session */
+  async #beat(after = this.#config.id): Promise<void> {
     const { ttl } = this.#config;
-    const again = await this.#renew().then(
+    const again = await this.#renew(after).then(
       (alive) => {
         this.#failing = false;
         return alive ? ttl / 3 : undefined;
@@ -133,11 +137,15 @@ export class Pulse {
   }
 
   /** One command. False where the session has ended. */
-  async #renew(): Promise<boolean> {
+  async #renew(after: string): Promise<boolean> {
     const { id, ttl, keep, margin } = this.#config;
     if (this.#stalled()) return false;
     const sent = now();
-    const reply = await this.#renewal.run(this.#client, [...this.#keys, ...this.#overdue], [id, ttl, keep]);
+    const reply = await this.#renewal.run(
+      this.#client,
+      [...this.#keys, ...this.#overdue],
+      [id, ttl, keep, after],
+    );
     const received = now();
     if (this.#stopped) return false;
     const [state, time, runId, epoch, neighbour, remaining, ...overdue] = texts(reply);
@@ -217,7 +225,7 @@ export class Pulse {
     clearTimeout(this.#watch?.timer);
     this.#watch = undefined;
     if (id === this.#config.id || this.#stopped) return;
-    const timer = setTimeout(() => void this.#sweep(id), remaining + 1);
+    const timer = setTimeout(() => void this.#sweep(id), Math.min(remaining + 1, LONGEST));
     this.#watch = { id, timer };
   }
 
@@ -230,12 +238,16 @@ export class Pulse {
       id,
       (record, why) =>
         this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
-    ).catch(() => undefined);
+    ).catch((error: unknown) => {
+      if (saidForGood(error) === undefined) return undefined; // Redis is away: the next tick comes back to it.
+      this.#events.warn(`could not sweep the dead session ${id}: ${String(error)}`);
+      return { state: 'kept' } as const;
+    });
     if (this.#stopped || swept === undefined) return;
     if (swept.state === 'alive') return this.watch(id, swept.remaining);
-    // Whoever follows may be dead too: look at once, out of turn.
+    // Whoever follows may be dead too: look at once, out of turn; and past one that can't be swept, until the next tick.
     clearTimeout(this.#timer);
-    await this.#beat();
+    await this.#beat(swept.state === 'kept' ? id : undefined);
   }
 }
 

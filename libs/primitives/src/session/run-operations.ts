@@ -1,4 +1,5 @@
 /** How operations and their replies are laid out for the one script; the postlude is the other end of this. */
+import { RedisRefusedError } from '../errors.ts';
 import type { Keyspace } from './keys.ts';
 import type { Operation, Reply, Script, ScriptClient } from './lua.ts';
 
@@ -16,6 +17,8 @@ export interface Envelope {
   readonly seq: number;
   /** The oldest number whose reply has not been read yet. */
   readonly oldest: number;
+  /** The number before this one among the unanswered, which must have taken effect first; 0: none. */
+  readonly previous: number;
 }
 
 /** What all calls to one partition have in common. */
@@ -28,7 +31,7 @@ export interface CallSite {
   readonly sharded: boolean;
 }
 
-const NOBODY: Envelope = { caller: '', epoch: 0, seq: 0, oldest: 0 };
+const NOBODY: Envelope = { caller: '', epoch: 0, seq: 0, oldest: 0, previous: 0 };
 
 /** The script's reply, checked for its form: text or lists of text. */
 export type Answer = readonly string[];
@@ -58,6 +61,7 @@ export function runOperations(
     keyspace.inbox(partition),
     site.sharded ? 'SPUBLISH' : 'PUBLISH',
     invocations.length,
+    envelope.previous,
   ];
   for (const { operation, keys: own, args: given } of invocations) {
     keys.push(...own);
@@ -75,10 +79,10 @@ export async function runAsNobody(
 ): Promise<Answer[]> {
   const reply = await runOperations(client, script, site, invocations);
   if (!Array.isArray(reply) || reply[0] !== 'ok')
-    throw new Error(`a script answered out of turn: ${JSON.stringify(reply)}`);
+    throw new RedisRefusedError(`Redis answered out of form: ${JSON.stringify(reply)}; is it Redis?`);
   const answers = reply.slice(1).filter(isAnswer);
   if (answers.length !== invocations.length) {
-    throw new Error(`a script answered out of form: ${JSON.stringify(reply)}`);
+    throw new RedisRefusedError(`Redis answered out of form: ${JSON.stringify(reply)}; is it Redis?`);
   }
   return answers;
 }

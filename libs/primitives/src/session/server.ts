@@ -1,5 +1,6 @@
 /** Where Redis is, how its clients are made, and whether it will do. */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { Deadline } from '../deadline.ts';
 import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
 
 /** What a connection is made of; clonable wherever the user's options are. */
@@ -119,6 +120,7 @@ const OURS: Options = {
   enableOfflineQueue: false,
   autoResubscribe: false,
   maxRetriesPerRequest: 0,
+  disconnectTimeout: 200,
   enableAutoPipelining: false,
   retryStrategy,
   reconnectOnError,
@@ -179,7 +181,7 @@ function refuseUnfit({ version, policy }: ServerFacts, where: string): void {
 }
 
 /** What a failure to connect was, in our terms. */
-function connectionError(error: unknown, where: string): HeddleError {
+export function connectionError(error: unknown, where: string): HeddleError {
   if (error instanceof HeddleError) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (/WRONGPASS|NOAUTH|invalid password|ERR AUTH|without any password/i.test(message)) {
@@ -200,14 +202,15 @@ function connectionError(error: unknown, where: string): HeddleError {
   );
 }
 
-async function within<T>(ms: number, where: string, work: Promise<T>): Promise<T> {
+export async function within<T>(deadline: Deadline, where: string, work: Promise<T>): Promise<T> {
+  const ms = deadline.remaining();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () =>
         reject(
           new RedisUnreachableError(
-            `Redis at ${where} gave no answer within ${ms} ms; check that it runs and the address is right`,
+            `Redis at ${where} gave no answer in time (connectTimeout); check that it runs and the address is right`,
           ),
         ),
       ms,
@@ -225,7 +228,7 @@ async function within<T>(ms: number, where: string, work: Promise<T>): Promise<T
  * Connects a client, telling the cause where it can't be: refused, unreachable, or no answer in `connectTimeout` ms.
  * The first failure decides; nothing is left behind.
  */
-async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
+async function connectOrExplain(target: Target, use: ClientUse, deadline: Deadline): Promise<Client> {
   const where = describe(target);
   const client = openClient(target, use);
   let first: unknown;
@@ -238,7 +241,7 @@ async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: 
   failed.catch(() => {});
   client.on('error', () => {});
   try {
-    await within(connectTimeout, where, Promise.race([client.connect(), failed]));
+    await within(deadline, where, Promise.race([client.connect(), failed]));
     return client;
   } catch (error) {
     client.disconnect();
@@ -247,20 +250,17 @@ async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: 
 }
 
 /** Connects, looks at the server, and follows it to its Cluster where it is a node of one. */
-export async function reach(
-  target: Target,
-  connectTimeout: number,
-): Promise<{ client: Client; target: Target }> {
+export async function reach(target: Target, deadline: Deadline): Promise<{ client: Client; target: Target }> {
   const where = describe(target);
-  const client = await connectOrExplain(target, 'command', connectTimeout);
+  const client = await connectOrExplain(target, 'command', deadline);
   try {
-    const facts = factsOf(await within(connectTimeout, where, client.info()));
+    const facts = factsOf(await within(deadline, where, client.info()));
     refuseUnfit(facts, where);
     if (!facts.clustered || target.mode === 'cluster') return { client, target };
     const { host = '127.0.0.1', port = 6379, ...redisOptions } = target.options;
     const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options: { redisOptions } };
     client.disconnect();
-    return { client: await connectOrExplain(cluster, 'command', connectTimeout), target: cluster };
+    return { client: await connectOrExplain(cluster, 'command', deadline), target: cluster };
   } catch (error) {
     client.disconnect();
     throw connectionError(error, where);
@@ -268,6 +268,6 @@ export async function reach(
 }
 
 /** Connects one more client of a session that has been reached before. */
-export function connectClient(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
-  return connectOrExplain(target, use, connectTimeout);
+export function connectClient(target: Target, use: ClientUse, deadline: Deadline): Promise<Client> {
+  return connectOrExplain(target, use, deadline);
 }

@@ -11,6 +11,11 @@ export const sessionOperations = [
     args: ['id', 'ttl', 'about', 'epoch'],
   },
   { name: 'session.end', file: file('end'), keys: [], args: ['id'] },
-  { name: 'session.sweep', file: file('sweep'), keys: ['calls', 'ring', 'members', 'holds'], args: ['dead'] },
+  {
+    name: 'session.sweep',
+    file: file('sweep'),
+    keys: ['calls', 'ring', 'members', 'holds'],
+    args: ['dead', 'spoiled…'],
+  },
   { name: 'session.members', file: file('members'), keys: ['members'], args: [] },
 ] as const satisfies readonly Operation[];

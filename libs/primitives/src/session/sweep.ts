@@ -1,6 +1,7 @@
 /** Clears away what a dead session left: its records one by one, each by the operation of its kind, then itself. */
 import { type HeldRecord, type Keyspace, parseRecord } from './keys.ts';
 import type { Script, ScriptClient } from './lua.ts';
+import { refused } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 
 /** How records of one kind are dropped: the operation, and the parts of the keys that come before the session's list. */
@@ -11,21 +12,28 @@ export interface RecordKind {
 
 export type RecordKinds = Readonly<Record<string, RecordKind>>;
 
-export type Swept = { readonly state: 'swept' } | { readonly state: 'alive'; readonly remaining: number };
+/** `kept`: nothing is left but records of kinds unknown here, for one that knows them to drop. */
+export type Swept =
+  | { readonly state: 'swept' | 'kept' }
+  | { readonly state: 'alive'; readonly remaining: number };
 
 /** Tokens a hand-over grants at once; the releaser's choice, so it is one constant for all. */
 export const TOKEN_BLOCK = 64;
 
 /** The keys of a record's primitive: those its operations work on, and those kept from expiring. */
 export function keysOfRecord(keyspace: Keyspace, kinds: RecordKinds, record: HeldRecord): string[] {
-  const kind = kinds[record.kind];
+  const kind = kindOf(kinds, record);
   return kind === undefined ? [] : keyspace.of(record.kind, record.name, kind.parts);
+}
+
+function kindOf(kinds: RecordKinds, record: HeldRecord | undefined): RecordKind | undefined {
+  return record !== undefined && Object.hasOwn(kinds, record.kind) ? kinds[record.kind] : undefined;
 }
 
 /**
  * Sweeps `dead`, in bounded steps; does nothing to one that lives. Several may sweep the same one at once: each step
- * does its work once. Records that nothing drops (of a kind unknown here, or spoiled by foreign hands) are given to
- * `unswept` and left for their TTL.
+ * does its work once. Records that can't be dropped (spoiled by foreign hands, or of a primitive that was) are given to
+ * `unswept`, and left for their TTL.
  */
 export async function sweep(
   client: ScriptClient,
@@ -38,38 +46,40 @@ export async function sweep(
   const { keyspace, partition } = site;
   const { ring, members } = keyspace.shared(partition);
   const { calls, holds } = keyspace.ofSession(partition, dead);
+  let spoiled: string[] = [];
   for (;;) {
     const [listed] = await runAsNobody(client, script, site, [
-      { operation: 'session.sweep', keys: [calls, ring, members, holds], args: [dead] },
+      { operation: 'session.sweep', keys: [calls, ring, members, holds], args: [dead, ...spoiled] },
     ]);
     if (listed === undefined || listed[0] === 'swept') return { state: 'swept' };
     if (listed[0] === 'alive') return { state: 'alive', remaining: Number(listed[1]) };
+    if (listed[0] !== 'left') throw refused('to sweep a dead session', String(listed[1]));
 
-    const drops: Invocation[] = [];
+    spoiled = [];
     const texts: string[] = [];
+    const drops: Invocation[] = [];
     for (const text of listed.slice(1)) {
       const record = parseRecord(text);
-      const kind = record && kinds[record.kind];
-      if (record === undefined || kind === undefined) {
-        unswept(text, 'of an unknown kind');
-        continue;
+      const kind = kindOf(kinds, record);
+      if (record === undefined) {
+        spoiled.push(text);
+        unswept(text, 'of no known form');
+      } else if (kind !== undefined) {
+        texts.push(text);
+        const keys = [...keysOfRecord(keyspace, kinds, record), holds];
+        drops.push({ operation: kind.drop, keys, args: [record.name, record.id, dead, TOKEN_BLOCK] });
       }
-      texts.push(text);
-      drops.push({
-        operation: kind.drop,
-        keys: [...keysOfRecord(keyspace, kinds, record), holds],
-        args: [record.name, record.id, dead, TOKEN_BLOCK],
-      });
     }
     // Few at a time: each may wake 256 of its own.
-    let progress = false;
     for (let at = 0; at < drops.length; at += 16) {
       const answers = await runAsNobody(client, script, site, drops.slice(at, at + 16));
       answers.forEach(([tag, why], i) => {
-        if (tag === 'error') unswept(texts[at + i] ?? '', why ?? '');
-        else progress = true;
+        if (tag !== 'error') return;
+        const text = texts[at + i] ?? '';
+        spoiled.push(text);
+        unswept(text, why ?? '');
       });
     }
-    if (!progress) return { state: 'swept' };
+    if (drops.length === 0 && spoiled.length === 0) return { state: 'kept' };
   }
 }

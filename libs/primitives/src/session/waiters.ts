@@ -9,8 +9,11 @@ export interface WaitTerms<T> {
   readonly onTimeout: T | Error;
   /** Whether it is known already that there is something to wait for; left out, `decide` will tell. */
   readonly decided?: boolean;
-  /** Called when this waiter gave up, off the list already; what it gives back is waited for, within reason. */
-  gaveUp(): Promise<void> | undefined;
+  /**
+   * Called when this waiter gave up, off the list already; what it gives back is waited for, within reason. A value
+   * there was served just before: one whose time is up gets it, one that was aborted does not.
+   */
+  gaveUp(): Promise<T | undefined> | Promise<void> | undefined;
 }
 
 export interface Waiter<T, W> {
@@ -49,11 +52,11 @@ export class Waiters<T, W extends object> {
         this.#line.delete(what);
         this.#undecided.delete(what);
       };
-      const giveUp = (settle: () => void) => {
+      const giveUp = (settle: (served?: T) => void) => {
         stop();
         const leaving = gaveUp();
         if (leaving === undefined) settle();
-        else withGrace(leaving, settle);
+        else withGrace<T>(leaving, settle);
       };
       const onAbort = () => giveUp(() => reject(signal?.reason));
       const waiter: Waiter<T, W> = {
@@ -71,7 +74,11 @@ export class Waiters<T, W extends object> {
       signal?.addEventListener('abort', onAbort, { once: true });
       if (!decided) this.#undecided.set(what, () => {});
       const expire = () =>
-        giveUp(() => (onTimeout instanceof Error ? reject(onTimeout) : resolve(onTimeout)));
+        giveUp((served) => {
+          if (served !== undefined) resolve(served);
+          else if (onTimeout instanceof Error) reject(onTimeout);
+          else resolve(onTimeout);
+        });
       cancelTimer = Deadline.after(timeout).onExpiry(() => {
         if (!this.#undecided.has(what)) return expire();
         const timer = setTimeout(expire, GRACE);
@@ -113,11 +120,11 @@ export class Waiters<T, W extends object> {
   }
 }
 
-function withGrace(leaving: Promise<void>, settle: () => void): void {
+function withGrace<T>(leaving: Promise<T | undefined> | Promise<void>, settle: (served?: T) => void): void {
   const timer = setTimeout(settle, GRACE);
-  const done = () => {
+  const done = (served?: T) => {
     clearTimeout(timer);
-    settle();
+    settle(served);
   };
-  leaving.then(done, done);
+  (leaving as Promise<T | undefined>).then(done, () => done());
 }

@@ -1,0 +1,59 @@
+/** Bounds what must not hang where Redis is away: by time, by an abort, by the end of the session. */
+
+/** How one who has no patience for ever is told. */
+export interface Terms<T> {
+  /** The error once the time is up. */
+  late(): Error;
+  /** The error where the session closes; left out: its work is let end by itself. */
+  readonly closed?: (() => Error) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Gets what came after its caller had been sent away. */
+  readonly unwanted?: (value: T) => void;
+}
+
+export class Patience {
+  readonly #ms: number;
+  readonly #closers = new Set<() => void>();
+
+  /** @param ms how long everybody waits at most */
+  constructor(ms: number) {
+    this.#ms = ms;
+  }
+
+  /** Settles as `work` does, unless the time, the signal or the session ends first. */
+  wait<T>(work: Promise<T>, { late, closed, signal, unwanted }: Terms<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let over = false;
+      const end = () => {
+        over = true;
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        this.#closers.delete(onClose);
+      };
+      const giveUp = (reason: unknown) => {
+        end();
+        reject(reason);
+      };
+      const onAbort = () => giveUp(signal?.reason);
+      const onClose = () => giveUp(closed?.());
+      const timer = setTimeout(() => giveUp(late()), this.#ms);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (closed !== undefined) this.#closers.add(onClose);
+      work.then(
+        (value) => {
+          if (over) return unwanted?.(value);
+          end();
+          resolve(value);
+        },
+        (error: unknown) => {
+          if (!over) giveUp(error);
+        },
+      );
+    });
+  }
+
+  /** The session closes: those who said what to be told then are told. */
+  close(): void {
+    for (const onClose of [...this.#closers]) onClose();
+  }
+}

@@ -1,0 +1,44 @@
+/** What Redis says no with, and what is to be done about it. */
+import { RedisRefusedError } from '../errors.ts';
+
+/** What a server says while it cannot serve, and soon may again. */
+const PASSING = /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|MOVED|ASK)\b/;
+
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /WRONGTYPE/,
+    'a key of another type stands under this name: remove it, or choose another name or namespace',
+  ],
+  [/NOPERM|No permissions/i, 'allow this user the command, its keys and its channel'],
+  [/OOM/, 'Redis is out of memory: free some, or raise maxmemory'],
+];
+
+function remedyFor(said: string): string {
+  return (
+    REMEDIES.find(([pattern]) => pattern.test(said))?.[1] ?? 'look into the log and the state of the server'
+  );
+}
+
+/** The name in the first key of a primitive: `{namespace:0}:kind:name:part`. */
+export function nameIn(keys: readonly string[]): string | undefined {
+  return /^\{[^}]*\}:(?!session:)[a-z]+:(.*):[a-z]+$/s.exec(keys[0] ?? '')?.[1];
+}
+
+export function refused(
+  what: string,
+  said: string,
+  { primitive, cause }: { primitive?: string | undefined; cause?: unknown } = {},
+): RedisRefusedError {
+  return new RedisRefusedError(`Redis refused ${what}: ${said}; ${remedyFor(said)}`, { primitive, cause });
+}
+
+export function asRefused(error: unknown, said: string): RedisRefusedError {
+  return error instanceof RedisRefusedError ? error : refused('to open a session', said, { cause: error });
+}
+
+/** What a server said for good; `undefined` where it could not be asked, or may answer soon. */
+export function saidForGood(error: unknown): string | undefined {
+  if (error instanceof RedisRefusedError) return error.message;
+  const said = error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
+  return said === undefined || PASSING.test(said) ? undefined : said;
+}

@@ -1,0 +1,90 @@
+/** A TCP proxy between a session and its Redis, for specs: cuts, holds back and swallows what passes. */
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export interface Proxy {
+  /** The server's own URL, by way of the proxy. */
+  readonly url: string;
+  /** Connections that pass at this moment, in the order in which they were made. */
+  readonly open: number;
+  /** Breaks every connection; new ones are served. */
+  cut(): void;
+  /** From here on nothing passes in either direction on the connections there are, and none of them breaks. */
+  swallow(which?: (at: number) => boolean): void;
+  /** What Redis answers to the next piece that matches is thrown away, and the connection cut. */
+  loseReplyTo(sent: RegExp): void;
+  /** Keeps every reply for so long. */
+  delayReplies(ms: number): void;
+}
+
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+  swallowed: boolean;
+  /** The reply that comes next is lost, and the connection with it. */
+  doomed: boolean;
+}
+
+/** Starts a proxy to the Redis at `url`; it ends with the test. */
+export async function startProxy(url: string): Promise<Proxy> {
+  const target = new URL(url);
+  const pairs = new Set<Pair>();
+  let losing: RegExp | undefined;
+  let delay = 0;
+  const end = (pair: Pair) => {
+    pairs.delete(pair);
+    pair.client.destroy();
+    pair.server.destroy();
+  };
+  const listener = createServer((client) => {
+    const server = createConnection({ host: target.hostname, port: Number(target.port) });
+    const pair: Pair = { client, server, swallowed: false, doomed: false };
+    pairs.add(pair);
+    client.on('data', (piece) => {
+      if (pair.swallowed) return;
+      if (losing?.test(piece.toString('latin1'))) {
+        losing = undefined;
+        pair.doomed = true;
+      }
+      server.write(piece);
+    });
+    server.on('data', (piece) => {
+      if (pair.doomed) return end(pair);
+      if (pair.swallowed) return;
+      if (delay === 0) client.write(piece);
+      else setTimeout(() => client.write(piece), delay);
+    });
+    for (const socket of [client, server]) {
+      socket.on('error', () => end(pair));
+      socket.on('close', () => end(pair));
+    }
+  });
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => {
+    listener.close();
+    for (const pair of pairs) end(pair);
+  });
+  const through = new URL(url);
+  through.port = String((listener.address() as AddressInfo).port);
+  return {
+    url: through.href,
+    get open() {
+      return pairs.size;
+    },
+    cut() {
+      for (const pair of pairs) end(pair);
+    },
+    swallow(which = () => true) {
+      [...pairs].forEach((pair, at) => {
+        pair.swallowed ||= which(at);
+      });
+    },
+    loseReplyTo(sent) {
+      losing = sent;
+    },
+    delayReplies(ms) {
+      delay = ms;
+    },
+  };
+}
