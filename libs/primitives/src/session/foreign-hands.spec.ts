@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import type { Session } from '../session.distributed.ts';
+import { redisBench } from '../testing/redis.ts';
+import { stillPending, until } from '../testing/waiting.ts';
+
+const bench = redisBench();
+
+/** Every place where a key of ours stands, spoiled by a key of another type. */
+const spoil = async (key: string) => {
+  const { admin } = bench;
+  await admin.del(key);
+  if ((await admin.call('TYPE', key)) === 'none') await admin.rpush(key, 'not ours');
+};
+
+describe('keys of another type under our names', () => {
+  const kinds: [string, string[], (session: Session, name: string) => (() => Promise<unknown>)[]][] = [
+    [
+      'lock',
+      ['state', 'queue'],
+      (s, n) => [() => s.lock(n).acquire(), () => s.lock(n).acquire({ timeout: 0 })],
+    ],
+    [
+      'semaphore',
+      ['state', 'queue', 'wants', 'holders'],
+      (s, n) => [() => s.semaphore(n, 1).acquire(), () => s.semaphore(n, 1).acquire({ timeout: 0 })],
+    ],
+    ['event', ['state', 'waiters'], (s, n) => [() => s.event(n).wait()]],
+    ['barrier', ['state', 'arrivals', 'outcomes'], (s, n) => [() => s.barrier(n, 2).wait()]],
+  ];
+  const cases = kinds.flatMap(([kind, parts, ask]) => parts.map((part) => [kind, part, ask] as const));
+
+  it.each(cases)('are a clear error for a %s, at its %s, and nothing is granted', async (kind, part, ask) => {
+    const session = await bench.session();
+    const name = bench.name();
+    const key = `{heddle:0}:${kind}:${name}:${part}`;
+    await spoil(key);
+    for (const begin of ask(session, name)) {
+      const attempt = begin();
+      attempt.catch(() => {});
+      expect(await stillPending(attempt, 3000)).toBe(false);
+      await expect(attempt).rejects.toMatchObject({
+        code: 'ERR_HEDDLE_REDIS_REFUSED',
+        primitive: name,
+        message: expect.stringMatching(/WRONGTYPE.*another type.*remove it/),
+      });
+    }
+    expect(await bench.admin.lrange(key, 0, -1)).toEqual(['not ours']);
+    await bench.admin.del(key);
+    await session.close();
+  });
+
+  it('do not send the sweep of a dead session in circles, nor keep it from the rest', async () => {
+    const namespace = 'spoiled';
+    const dead = await bench.session({ ttl: 300, namespace });
+    const other = await bench.session({ ttl: 300, namespace, logger: {} });
+    await dead.lock('a').acquire();
+    await dead.lock('b').acquire();
+    await other.lock('c').acquire();
+    const next = other.lock('b').acquire();
+    expect(await stillPending(next)).toBe(true);
+    await spoil('{spoiled:0}:lock:a:state');
+    await bench.admin.zadd(`{spoiled:0}:session:${dead.id}-1:holds`, 0, 'no record', 0, 'unheard of\n1\nx');
+    const before = await calls('evalsha');
+    // As if it had died: nothing renews it, and its own end is not told.
+    await bench.admin.zadd('{spoiled:0}:sessions', 'XX', '0', `${dead.id}-1`);
+    await (await next).release();
+    await until(async () => {
+      const holds = await bench.admin.zrange(`{spoiled:0}:session:${dead.id}-1:holds`, '0', '-1');
+      return holds.filter((record) => record !== '').join() === 'unheard of\n1\nx';
+    }, 'all but what is for others to drop is dropped');
+    const start = performance.now();
+    await until(() => performance.now() - start > 700, 'some ticks have passed');
+    expect((await calls('evalsha')) - before).toBeLessThan(300);
+    await bench.admin.del('{spoiled:0}:lock:a:state');
+    await bench.admin.zrem(`{spoiled:0}:session:${dead.id}-1:holds`, 'unheard of\n1\nx');
+    await until(
+      async () => (await bench.admin.keys('*')).every((key) => !key.includes(`${dead.id}-1`)),
+      'the last of it is swept, once it may be',
+    );
+    await Promise.all([dead.close(), other.close()]);
+  });
+});
+
+async function calls(command: string): Promise<number> {
+  const stats = await bench.admin.info('commandstats');
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+}
+
+describe('messages that are not of our scripts', () => {
+  it('change nothing and grant nothing', async () => {
+    const holder = await bench.session();
+    const session = await bench.session();
+    const [name, met] = [bench.name(), bench.name()];
+    const lease = await holder.lock(name).acquire();
+    const permit = await holder.semaphore(name, 1).acquire();
+    const waits = [
+      session.lock(name).acquire(),
+      session.semaphore(name, 1).acquire(),
+      session.event(name).wait(),
+      session.barrier(met, 2).wait(),
+    ];
+    expect(await stillPending(Promise.race(waits), 50)).toBe(true);
+    const life = `${session.id}-1`;
+    const stranger = `${randomBytes(12).toString('hex')}-1`;
+    const messages = [
+      '',
+      '\n\n\n',
+      'x'.repeat(100_000),
+      'granted',
+      `granted\n${stranger}\nlock\n${name}\n1\n9`,
+      `granted\n${life}\nlock\n${name}`,
+      `granted\n${life}\nlock\n${name}\nNaN\n5`,
+      `granted\n${life}\nlock\n${name}\n9\n1`,
+      `granted\n${life}\nlock\n${name}\n1\n2`,
+      `granted\n${life}\nlock\nno such name\n1\n2`,
+      `granted\n${life}\nconstructor\n${name}\n1\n2`,
+      `granted\n${life}\nevent\n${name}\n9007199254740991`,
+      `granted\n${life}\nbarrier\n${met}\n1\n0`,
+      `granted\n${life}\nsemaphore\n${name}\n\n`,
+      `granted\n${life}\nsemaphore\n${name}\n1\n`,
+      `granted\n${life}\nsemaphore\n${name}\n2\n-5`,
+      `set\n${life}\n${name}\nInfinity`,
+      `set\n${life}\n${name}\n`,
+      `barrier\n${life}\n${met}\n__proto__\n0`,
+      `barrier\n${life}\n${met}\n3\nwell`,
+      `barrier\n${life}\n${met}\n4\n`,
+      `watch\n${life}\nsomebody\n0`,
+      `watch\n${life}\n${stranger}\n-1`,
+      `watch\n${life}\n${stranger}\nNaN`,
+      `watch\n${life}\n${stranger}\n1e300`,
+      `watch\n${life}\n${life}\n0`,
+      `__proto__\n${life}`,
+    ];
+    for (const message of messages) await bench.admin.publish(`{heddle:0}:inbox:${session.id}`, message);
+    expect(await stillPending(Promise.race(waits), 100)).toBe(true);
+    expect([lease.valid, permit.valid]).toEqual([true, true]);
+    await Promise.all([
+      lease.release(),
+      permit.release(),
+      holder.event(name).set(),
+      holder.barrier(met, 2).wait(),
+    ]);
+    await Promise.all(waits);
+    await Promise.all([holder.close(), session.close()]);
+  });
+});
+
+describe('many who hear nothing', () => {
+  it('send nobody in circles, and do not keep the lock from one who asks', { timeout: 40_000 }, async () => {
+    const name = bench.name();
+    const queue = `{heddle:0}:lock:${name}:queue`;
+    const holder = await bench.session();
+    const lease = await holder.lock(name).acquire();
+    // 300 that live, as far as Redis knows, and that no message reaches.
+    const mute = Array.from({ length: 300 }, () => `${randomBytes(12).toString('hex')}-1`);
+    const ends = String(Date.now() + 2000);
+    await bench.admin.zadd('{heddle:0}:sessions', ...mute.flatMap((id) => [ends, id]));
+    await bench.admin.zadd('{heddle:0}:ring', ...mute.flatMap((id) => ['0', id]));
+    await bench.admin.zadd(queue, ...mute.flatMap((id, n) => [String(n + 1), id]));
+    const before = await calls('evalsha');
+    await lease.release();
+    const second = await bench.session({ ttl: 500 });
+    const waiting = second.lock(name).acquire();
+    expect(await stillPending(waiting, 300)).toBe(true);
+    expect((await calls('evalsha')) - before).toBeLessThan(100);
+    await (await waiting).release();
+    await until(
+      async () => (await bench.admin.zmscore('{heddle:0}:sessions', ...mute)).every((end) => end === null),
+      'the mute are swept',
+    );
+    await bench.admin.del(queue);
+    await Promise.all([holder.close(), second.close()]);
+  });
+});
