@@ -34,6 +34,14 @@ export function checkOptions<T extends object>(options: T | undefined, where: st
   return options;
 }
 
+/** Refuses options that nobody here reads: a misspelt one, or one that promises what is not built, must not pass in silence. */
+export function checkKnown(options: object, known: readonly string[], where: string): void {
+  const unknown = Object.keys(options).filter((key) => !known.includes(key));
+  if (unknown.length === 0) return;
+  const names = unknown.map((key) => show(key)).join(', ');
+  throw typeError(`${where}: unknown option ${names}; known are ${known.join(', ')}`);
+}
+
 /** Checks a time-out in milliseconds; `Infinity` and `undefined` both come back as `undefined`: for ever. */
 export function checkTimeout(timeout: unknown, where: string): number | undefined {
   if (timeout === undefined) return undefined;

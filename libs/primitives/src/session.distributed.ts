@@ -3,6 +3,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { DistributedBarrier } from './barrier/barrier.distributed.ts';
 import { barrierOperations, barrierRecord } from './barrier/barrier.scripts.ts';
 import type { BarrierOptions } from './barrier/barrier.ts';
+import { InvalidStateError } from './errors.ts';
 import { DistributedEvent } from './event/event.distributed.ts';
 import { eventOperations, eventRecord } from './event/event.scripts.ts';
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
@@ -184,4 +185,28 @@ export async function connect(
 
 function isPlain(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** Of the local vocabulary, what sessions do not have: whoever asks for one is told so, in more than "not a function". */
+const LOCAL_ONLY = [
+  'rlock',
+  'condition',
+  'countDownLatch',
+  'readWriteLock',
+  'counter',
+  'queue',
+  'lifoQueue',
+  'priorityQueue',
+  'simpleQueue',
+  'acquireAll',
+] as const;
+
+for (const name of LOCAL_ONLY) {
+  Object.defineProperty(Session.prototype, name, {
+    value() {
+      throw new InvalidStateError(
+        `session.${name}() is not in this version of Heddle; a session has lock, semaphore, boundedSemaphore, event and barrier`,
+      );
+    },
+  });
 }

@@ -5,6 +5,7 @@
 import {
   checkCount,
   checkFunction,
+  checkKnown,
   checkOptions,
   checkTimeout,
   checkWait,
@@ -29,7 +30,9 @@ export class DistributedBarrier implements AnyBarrier {
   constructor(core: SessionCore, name: string, parties: number, options?: BarrierOptions) {
     this.name = checkName(name, 'barrier: name');
     this.parties = checkCount(parties, 'barrier: parties');
-    const { action, timeout } = checkOptions(options, 'barrier');
+    const given = checkOptions(options, 'barrier');
+    checkKnown(given, ['action', 'timeout'], 'barrier');
+    const { action, timeout } = given;
     if (action !== undefined && action !== null) checkFunction(action, 'barrier: action');
     this.#action = action ?? undefined;
     this.#timeout = checkTimeout(timeout, 'barrier');

@@ -1,6 +1,13 @@
 /** The lock's handle in the distributed scope; the algorithm is its session's seat (`lock-seat.distributed.ts`) and the scripts. */
 import { NotHeldError } from '../errors.ts';
-import { type AcquireOptions, checkCount, checkOptions, checkWait, type ForeverOptions } from '../options.ts';
+import {
+  type AcquireOptions,
+  checkCount,
+  checkKnown,
+  checkOptions,
+  checkWait,
+  type ForeverOptions,
+} from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnyLock, Lease } from './lock.ts';
@@ -21,7 +28,9 @@ export class DistributedLock implements AnyLock {
 
   constructor(core: SessionCore, name: string, options?: DistributedLockOptions) {
     this.name = checkName(name, 'lock: name');
-    const { maxHold } = checkOptions(options, 'lock');
+    const given = checkOptions(options, 'lock');
+    checkKnown(given, ['maxHold'], 'lock');
+    const { maxHold } = given;
     this.#maxHold =
       maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
     this.#core = core;
