@@ -10,6 +10,7 @@ import { DistributedLock, type DistributedLockOptions } from './lock/lock.distri
 import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
 import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 import { semaphoreOperations, semaphoreRecord } from './semaphore/semaphore.scripts.ts';
+import { parseAbout } from './session/about.ts';
 import { SessionCore } from './session/core.ts';
 import type { Operation } from './session/lua.ts';
 import { type ConnectOptions, resolveOptions } from './session/options.ts';
@@ -141,12 +142,7 @@ export class Session implements AsyncDisposable {
   /** Every living session of the namespace, this one included. */
   async members(): Promise<Member[]> {
     return (await this.#core.members()).map(({ id, about }) => {
-      const { name, host, pid, since } = JSON.parse(about) as {
-        name: string;
-        host: string;
-        pid: number;
-        since: number;
-      };
+      const { name, host, pid, since } = parseAbout(about);
       return { id, name, host, pid, since: new Date(since) };
     });
   }

@@ -1,7 +1,9 @@
 /** A look at what stands in Redis: for people and their tools, not for programs to act on. */
 import type { Redis } from 'ioredis';
 import { coreOf, type Session } from '../session.distributed.ts';
+import { parseAbout } from './about.ts';
 import type { SessionCore } from './core.ts';
+import type { Client } from './server.ts';
 
 /** One who holds, or waits in line. */
 export interface LockParty {
@@ -46,7 +48,8 @@ export async function inspectLocks(session: Session): Promise<InspectedLock[]> {
 }
 
 async function lockNames(core: SessionCore, partition: number): Promise<Set<string>> {
-  const prefix = `${core.keyspace.tag(partition)}:lock:`;
+  // ioredis puts its key prefix before keys, not before SCAN's patterns.
+  const prefix = `${prefixOf(core.client)}${core.keyspace.tag(partition)}:lock:`;
   const names = new Set<string>();
   const nodes = core.target.mode === 'cluster' ? clusterMasters(core) : [core.client as Redis];
   for (const node of nodes) {
@@ -69,6 +72,10 @@ function clusterMasters(core: SessionCore): Redis[] {
   return 'nodes' in core.client ? core.client.nodes('master') : [];
 }
 
+function prefixOf(client: Client): string {
+  return ('nodes' in client ? client.options.redisOptions?.keyPrefix : client.options.keyPrefix) ?? '';
+}
+
 function escapeGlob(text: string): string {
   return text.replaceAll(/[*?[\]\\]/g, '\\$&');
 }
@@ -86,14 +93,12 @@ async function partiesOf(core: SessionCore, partition: number): Promise<Parties>
   const endOf = new Map<string, number>();
   for (let at = 0; at + 1 < ends.length; at += 2) endOf.set(ends[at] as string, Number(ends[at + 1]));
   return (incarnation) => {
-    const about = JSON.parse(abouts[incarnation] ?? '{}') as Partial<
-      Record<'name' | 'host' | 'pid', unknown>
-    >;
+    const { name, host, pid } = parseAbout(abouts[incarnation] ?? '');
     return {
       session: incarnation.replace(/-\d+$/, ''),
-      host: String(about.host ?? ''),
-      pid: Number(about.pid ?? 0),
-      name: String(about.name ?? ''),
+      host,
+      pid,
+      name,
       remaining: Math.max(0, Math.round((endOf.get(incarnation) ?? 0) - now)),
     };
   };
