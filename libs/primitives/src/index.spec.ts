@@ -27,6 +27,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'QueueFullError',
     'QueueShutDownError',
     'RLock',
+    'ReadWriteLock',
     'RedisRefusedError',
     'RedisUnreachableError',
     'Semaphore',

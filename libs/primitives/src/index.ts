@@ -45,6 +45,8 @@ export type {
   MaybePromise,
   WaitOptions,
 } from './options.ts';
+export { type LockSide, ReadWriteLock } from './read-write-lock/read-write-lock.local.ts';
+export type { AnyReadWriteLock } from './read-write-lock/read-write-lock.ts';
 export { RLock } from './rlock/rlock.local.ts';
 export type { AnyRLock } from './rlock/rlock.ts';
 export { BoundedSemaphore, Semaphore, type SemaphoreBlockingOptions } from './semaphore/semaphore.local.ts';

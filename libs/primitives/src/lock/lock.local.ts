@@ -75,7 +75,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly #words: Words;
   readonly #robust: boolean;
   #list: WaitList | undefined;
-  #door: LockDoor | undefined;
+  #door: LockDoor<Lease> | undefined;
   /** Holds that a condition's wait gave back: the token each was granted with, and its token now, 0 meanwhile. */
   #renewals: Map<number, number> | undefined;
 
@@ -186,8 +186,30 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** @internal */
   endHold(token: number): void {
+    this.tryEndHold(token);
+  }
+
+  /** @internal Ends the hold granted with this token; false where it has ended. */
+  tryEndHold(token: number): boolean {
     const seen = peek(this.#memory.shared, this.#words, STATE);
-    if ((seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token)) this.#free(seen);
+    return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token) && this.#free(seen);
+  }
+
+  /** @internal The token of the hold there is; 0 where there is none. */
+  currentToken(): number {
+    const seen = load(this.#words, STATE);
+    return (seen & HELD) === 0 ? 0 : this.#token(seen);
+  }
+
+  /** @internal For locks made of this one: waits, and gives what `granted` does in the very step that took it. */
+  enqueue<T>(granted: () => T, deadline: Deadline, signal: AbortSignal | undefined): Promise<T | null> {
+    this.#list ??= new WaitList(this.#words, STATE, this);
+    return this.#list.enqueue(new LockWish(CROWD, this.#doorTo(granted)), deadline, signal);
+  }
+
+  /** @internal For locks made of this one: blocks until it is taken (true) or the deadline has passed (false). */
+  blockUntil(deadline: Deadline): boolean {
+    return (this.#take(0) || this.#block(deadline)) !== 0;
   }
 
   /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
@@ -236,13 +258,17 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     return 0;
   }
 
-  #wish(flag: typeof SLEEPERS | typeof CROWD): LockWish {
-    this.#door ??= {
+  #wish(flag: typeof SLEEPERS | typeof CROWD): LockWish<Lease> {
+    this.#door ??= this.#doorTo((taken) => this.#lease(taken));
+    return new LockWish(flag, this.#door);
+  }
+
+  #doorTo<T>(granted: (taken: number) => T): LockDoor<T> {
+    return {
       take: (mark) => this.#take(mark),
       announce: (wish) => this.#announce(wish),
-      lease: (taken) => this.#lease(taken),
+      granted,
     };
-    return new LockWish(flag, this.#door);
   }
 
   /** One try. The new state, with `ABANDONED` where that was so; 0 where it is not to be had. */
@@ -265,7 +291,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   /** Says in the word that somebody is about to sleep; gives the value to sleep on, 0 where the lock got free. */
-  #announce(wish: LockWish): number {
+  #announce(wish: LockWish<unknown>): number {
     for (;;) {
       const seen = load(this.#words, STATE);
       const free = (seen & HELD) === 0;
@@ -377,22 +403,22 @@ export interface SuspendedHold {
 }
 
 /** What a wish asks of its lock. */
-interface LockDoor {
+interface LockDoor<T> {
   take(mark: number): number;
-  announce(wish: LockWish): number;
-  lease(taken: number): Lease;
+  announce(wish: LockWish<unknown>): number;
+  granted(taken: number): T;
 }
 
-class LockWish extends Wish<Lease | null> {
+class LockWish<T> extends Wish<T | null> {
   readonly flag: typeof SLEEPERS | typeof CROWD;
-  readonly #door: LockDoor;
+  readonly #door: LockDoor<T>;
   /** The state it took. */
   taken = 0;
   /** The value it slept on last. */
   seen = 0;
   #slept = false;
 
-  constructor(flag: typeof SLEEPERS | typeof CROWD, door: LockDoor) {
+  constructor(flag: typeof SLEEPERS | typeof CROWD, door: LockDoor<T>) {
     super();
     this.flag = flag;
     this.#door = door;
@@ -414,8 +440,8 @@ class LockWish extends Wish<Lease | null> {
     }
   }
 
-  granted(): Lease {
-    return this.#door.lease(this.taken);
+  granted(): T {
+    return this.#door.granted(this.taken);
   }
 
   expired(): null {

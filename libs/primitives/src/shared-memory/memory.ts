@@ -53,6 +53,9 @@ export const MEMORY: unique symbol = Symbol('heddle.memory');
 /** Where a primitive that stands on another one given to it keeps that, for `share`. */
 export const INNER: unique symbol = Symbol('heddle.inner');
 
+/** Where a part of a primitive (a side of a read-write lock) keeps the memory of the whole. */
+export const WHOLE: unique symbol = Symbol('heddle.whole');
+
 const OURS = 0x4ed1e0 << 8;
 let made = 0;
 

@@ -5,6 +5,7 @@ import { Counter } from '../counter/counter.local.ts';
 import { Event } from '../event/event.local.ts';
 import { CountDownLatch } from '../latch/latch.local.ts';
 import { Lock } from '../lock/lock.local.ts';
+import { ReadWriteLock } from '../read-write-lock/read-write-lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
 import { BoundedSemaphore, Semaphore } from '../semaphore/semaphore.local.ts';
 import type { Kind, Memory } from '../shared-memory/memory.ts';
@@ -27,5 +28,6 @@ export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
   CountDownLatch: (memory) => new CountDownLatch(memory),
   Counter: (memory) => new Counter(memory),
   Event: (memory) => new Event(memory),
+  ReadWriteLock: (memory) => new ReadWriteLock(memory),
   Barrier: (memory, options) => new Barrier(memory, options),
 };

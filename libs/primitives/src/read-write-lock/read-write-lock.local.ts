@@ -1,0 +1,403 @@
+/**
+ * The read-write lock between threads: a lock that writers hold, and a count of readers. It is the readers–writers
+ * solution with a turnstile of Allen Downey, "The Little Book of Semaphores" (2016), section 4.2.3,
+ * https://greenteapress.com/semaphores/LittleBookOfSemaphores.pdf, with a way past the turnstile while it is free.
+ *
+ * - Who writes holds the lock (the gate), and waits behind it until the readers that are in have gone.
+ * - Who reads adds itself to `READERS`, and looks whether the gate is free. If it is not, it takes itself off again,
+ *   waits for the gate like everybody else, and holds it for as long as it takes to add itself.
+ *
+ * A reader writes `READERS` and then reads the gate, a writer the other way round: one of the two sees the other.
+ *
+ * The memory is that of a lock (`lock.local.ts`), then:
+ *
+ * | word | holds | changed by |
+ * |---|---|---|
+ * | `READERS` | bit 0: the writer at the gate may sleep on this word; above it how many read | a reader coming or going; the writer before it sleeps |
+ * | `WRITER` | the lower half of the gate's token, where its holder may write; 0 while it only passes, or waits | who has taken the gate |
+ * | `GRANTS` | leases given, 64 bits wide: their tokens | who is granted one |
+ */
+import { Deadline } from '../deadline.ts';
+import { NotHeldError } from '../errors.ts';
+import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
+import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
+import type { AnyLock, Lease } from '../lock/lock.ts';
+import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
+import {
+  type AcquireOptions,
+  type BlockingOptions,
+  checkBlocking,
+  checkFunction,
+  checkWait,
+  type ForeverOptions,
+} from '../options.ts';
+import {
+  add,
+  compareExchange,
+  increment,
+  load,
+  store,
+  type WideWords,
+  type Words,
+} from '../shared-memory/cells.ts';
+import { FIRST, FIRST_WIDE, MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
+import { spin, WaitList, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import type { AnyReadWriteLock } from './read-write-lock.ts';
+
+const GRANTS = FIRST_WIDE + LOCK_WORDS / 2;
+const READERS = FIRST + LOCK_WORDS + 2;
+const WRITER = READERS + 1;
+const WORDS = LOCK_WORDS + 4;
+
+const WAITED = 1;
+const ONE = 2;
+
+/** Java's `ReadWriteLock` between the threads of one process. */
+export class ReadWriteLock implements AnyReadWriteLock {
+  /** @internal */
+  readonly [MEMORY]: Memory;
+  readonly read: LockSide;
+  readonly write: LockSide;
+
+  /** Free for both. */
+  constructor();
+  /** @internal The lock that this memory is. */
+  constructor(memory: Memory);
+  constructor(memory: Memory = Memory.make('ReadWriteLock', WORDS)) {
+    this[MEMORY] = memory;
+    const gate = new Gate(memory);
+    this.read = new ReadSide(gate);
+    this.write = new WriteSide(gate);
+  }
+}
+
+/** What both sides share: the lock that writers hold, and the readers. */
+class Gate {
+  readonly memory: Memory;
+  readonly words: Words;
+  readonly lock: Lock;
+  readonly #wide: WideWords;
+  #list: WaitList | undefined;
+
+  constructor(memory: Memory) {
+    this.memory = memory;
+    this.words = memory.words;
+    this.lock = new Lock(memory);
+    this.#wide = memory.wide();
+  }
+
+  get readers(): number {
+    return load(this.words, READERS) >>> 1;
+  }
+
+  nextToken(): number {
+    return increment(this.memory.shared, this.words, this.#wide, GRANTS);
+  }
+
+  /** One try to be a reader without passing the gate. */
+  enter(): boolean {
+    if (this.lock.locked()) return false;
+    add(this.words, READERS, ONE);
+    if (!this.lock.locked()) return true;
+    this.leave();
+    return false;
+  }
+
+  /** For who has just taken the gate in order to read. */
+  pass(): void {
+    store(this.words, WRITER, 0);
+    add(this.words, READERS, ONE);
+    this.lock.release();
+  }
+
+  /** One reader less; false where there was none. */
+  leave(): boolean {
+    for (;;) {
+      const seen = load(this.words, READERS);
+      if (seen < ONE) return false;
+      const next = seen - ONE < ONE ? 0 : seen - ONE;
+      if (compareExchange(this.words, READERS, seen, next) !== seen) continue;
+      if (next === 0 && (seen & WAITED) !== 0) wakeAll(this.words, READERS);
+      if (next === 0) this.#list?.kick();
+      return true;
+    }
+  }
+
+  /** For who has just taken the gate in order to write: whether it may at once. */
+  claim(): boolean {
+    store(this.words, WRITER, 0);
+    return this.readers === 0;
+  }
+
+  /** The readers have gone: who holds the gate may write. Gives the hold's token at the gate. */
+  admit(): number {
+    const held = this.lock.currentToken();
+    store(this.words, WRITER, held | 0 || 1);
+    return held;
+  }
+
+  /** Whether the gate is held by one who may write. */
+  get writing(): boolean {
+    const held = this.lock.currentToken();
+    return held !== 0 && load(this.words, WRITER) === (held | 0 || 1);
+  }
+
+  /** Waits until no reader is left: true; false where the deadline passed first. */
+  cleared(deadline: Deadline, signal: AbortSignal | undefined): Promise<boolean> {
+    this.#list ??= new WaitList(this.words, READERS, { relinquish: () => {} });
+    return this.#list.enqueue(new ClearedWish(this.words), deadline, signal);
+  }
+
+  clearedSync(deadline: Deadline): boolean {
+    return (
+      spin(() => this.readers === 0) || waitSync(this.words, READERS, new ClearedWish(this.words), deadline)
+    );
+  }
+}
+
+/**
+ * A local side of a read-write lock: a lock, which can also block. A blocked thread does not turn its event loop, so
+ * who blocks for either side waits for ever where an `await`ed `write.acquire` of the same thread comes first.
+ */
+export abstract class LockSide implements AnyLock {
+  /** @internal */
+  readonly [WHOLE]: Memory;
+  /** @internal */
+  protected readonly gate: Gate;
+  protected abstract readonly name: 'read' | 'write';
+
+  /** @internal */
+  constructor(gate: Gate) {
+    this[WHOLE] = gate.memory;
+    this.gate = gate;
+  }
+
+  acquire(options?: ForeverOptions): Promise<Lease>;
+  acquire(options: AcquireOptions): Promise<Lease | null>;
+  acquire(options?: AcquireOptions): Promise<Lease | null> {
+    try {
+      const { timeout, signal } = checkWait(options, `ReadWriteLock.${this.name}.acquire`);
+      const lease = this.tryAcquire() ? this.lease() : null;
+      if (lease !== null || timeout === 0) return Promise.resolve(lease);
+      return this.wait(Deadline.after(timeout), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** `acquire`, blocking the thread; `false` where `timeout` ms passed first. */
+  acquireSync(options?: BlockingOptions): boolean {
+    const timeout =
+      options === undefined ? undefined : checkBlocking(options, `ReadWriteLock.${this.name}.acquireSync`);
+    return this.tryAcquire() || (timeout !== 0 && this.waitSync(Deadline.after(timeout)));
+  }
+
+  release(): void {
+    if (this.end()) return;
+    throw new NotHeldError(`${this.label} is not held; acquire it before release()`, {
+      primitive: this.label,
+    });
+  }
+
+  abstract locked(): boolean;
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
+    return useLease(this.label, () => this.acquire(options ?? {}), fn);
+  }
+
+  /** `with` for blocking code: `fn` is synchronous. */
+  withSync<T>(fn: () => T, options?: BlockingOptions): T {
+    checkFunction(fn, `ReadWriteLock.${this.name}.withSync(fn): fn`);
+    if (!this.acquireSync(options)) throw notInTime(this.label);
+    return callSync(this.label, fn, () => this.release());
+  }
+
+  protected get label(): string {
+    return `${this.gate.memory.label}.${this.name}`;
+  }
+
+  /** One try. */
+  protected abstract tryAcquire(): boolean;
+  protected abstract wait(deadline: Deadline, signal: AbortSignal | undefined): Promise<Lease | null>;
+  protected abstract waitSync(deadline: Deadline): boolean;
+  /** The lease of a hold that has just begun. */
+  protected abstract lease(): Lease;
+  /** Ends a hold of whoever has one; false where there is none. */
+  protected abstract end(): boolean;
+}
+
+/** The leases for reading that live in this thread, by the lock's label: several handles to one lock share them. */
+const leases = new Map<string, Set<number>>();
+
+class ReadSide extends LockSide implements LeaseSource {
+  protected readonly name = 'read';
+
+  locked(): boolean {
+    return this.gate.readers > 0;
+  }
+
+  tokenOf(token: number): number {
+    return token;
+  }
+
+  isHeld(token: number): boolean {
+    return leases.get(this.label)?.has(token) === true && this.locked();
+  }
+
+  endHold(token: number): void {
+    if (this.#forget(token)) this.gate.leave();
+  }
+
+  protected tryAcquire(): boolean {
+    return this.gate.enter();
+  }
+
+  protected wait(deadline: Deadline, signal: AbortSignal | undefined): Promise<Lease | null> {
+    const granted = () => {
+      this.gate.pass();
+      return this.lease();
+    };
+    return this.gate.lock.enqueue(granted, deadline, signal);
+  }
+
+  protected waitSync(deadline: Deadline): boolean {
+    if (spin(() => this.gate.enter())) return true;
+    if (!this.gate.lock.blockUntil(deadline)) return false;
+    this.gate.pass();
+    return true;
+  }
+
+  protected lease(): Lease {
+    const token = this.gate.nextToken();
+    const mine = leases.get(this.label) ?? new Set();
+    leases.set(this.label, mine.add(token));
+    return new LocalLease(this, token, 1);
+  }
+
+  /** Ends the oldest hold that has a lease in this thread; where none has, one of those without, of any thread. */
+  protected end(): boolean {
+    const oldest = leases.get(this.label)?.values().next().value;
+    if (oldest !== undefined) this.#forget(oldest);
+    return this.gate.leave();
+  }
+
+  #forget(token: number): boolean {
+    const mine = leases.get(this.label);
+    if (mine?.delete(token) !== true) return false;
+    if (mine.size === 0) leases.delete(this.label);
+    return true;
+  }
+}
+
+class WriteSide extends LockSide {
+  protected readonly name = 'write';
+
+  locked(): boolean {
+    return this.gate.writing;
+  }
+
+  protected tryAcquire(): boolean {
+    if (this.gate.readers > 0 || !this.gate.lock.acquireSync(AT_ONCE)) return false;
+    if (this.gate.claim()) {
+      this.gate.admit();
+      return true;
+    }
+    this.gate.lock.release();
+    return false;
+  }
+
+  protected async wait(deadline: Deadline, signal: AbortSignal | undefined): Promise<Lease | null> {
+    const taken = await this.gate.lock.enqueue(
+      () => {
+        if (!this.gate.claim()) return 'readers';
+        this.gate.admit();
+        return this.lease();
+      },
+      deadline,
+      signal,
+    );
+    if (taken !== 'readers') return taken;
+    try {
+      signal?.throwIfAborted();
+      if (await this.gate.cleared(deadline, signal)) {
+        this.gate.admit();
+        return this.lease();
+      }
+    } catch (error) {
+      this.gate.lock.release();
+      throw error;
+    }
+    this.gate.lock.release();
+    return null;
+  }
+
+  protected waitSync(deadline: Deadline): boolean {
+    if (!this.gate.lock.blockUntil(deadline)) return false;
+    if (!this.gate.claim() && !this.gate.clearedSync(deadline)) {
+      this.gate.lock.release();
+      return false;
+    }
+    this.gate.admit();
+    return true;
+  }
+
+  protected lease(): Lease {
+    return new LocalLease(new WriteHold(this.gate.lock), this.gate.nextToken(), 1);
+  }
+
+  protected end(): boolean {
+    const held = this.gate.lock.currentToken();
+    return held !== 0 && this.gate.writing && this.gate.lock.tryEndHold(held);
+  }
+}
+
+const AT_ONCE = { timeout: 0 };
+
+/** The hold of one who writes: as the gate knows it, by its own token. */
+class WriteHold implements LeaseSource {
+  readonly #gate: Lock;
+  readonly #held: number;
+
+  constructor(gate: Lock) {
+    this.#gate = gate;
+    this.#held = gate.currentToken();
+  }
+
+  tokenOf(token: number): number {
+    return token;
+  }
+
+  isHeld(): boolean {
+    return this.#gate.isHeld(this.#held);
+  }
+
+  endHold(): void {
+    this.#gate.endHold(this.#held);
+  }
+}
+
+class ClearedWish extends Wish<boolean> {
+  readonly #words: Words;
+
+  constructor(words: Words) {
+    super();
+    this.#words = words;
+  }
+
+  attempt(): number | undefined {
+    for (;;) {
+      const seen = load(this.#words, READERS);
+      if (seen < ONE) return undefined;
+      const next = seen | WAITED;
+      if (next === seen || compareExchange(this.#words, READERS, seen, next) === seen) return next;
+    }
+  }
+
+  granted(): boolean {
+    return true;
+  }
+
+  expired(): boolean {
+    return false;
+  }
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { NotHeldError, TimeoutError } from '../errors.ts';
+import { lockConformance } from '../lock/lock.conformance.ts';
+import type { AnyLock } from '../lock/lock.ts';
+import { attach, share } from '../sharing/share.ts';
+import { Thread } from '../thread/thread.local.ts';
+import { readWriteLockConformance } from './read-write-lock.conformance.ts';
+import { ReadWriteLock } from './read-write-lock.local.ts';
+
+const another = async (lock: ReadWriteLock) => attach(structuredClone(share(lock)));
+
+readWriteLockConformance('local', {
+  make: async () => new ReadWriteLock(),
+  another: (lock) => another(lock as ReadWriteLock),
+});
+
+const wholes = new Map<AnyLock, ReadWriteLock>();
+const writeOf = (lock: ReadWriteLock) => {
+  wholes.set(lock.write, lock);
+  return lock.write;
+};
+lockConformance('local, the write side of a ReadWriteLock', {
+  make: async () => writeOf(new ReadWriteLock()),
+  another: async (write) => writeOf(await another(wholes.get(write) as ReadWriteLock)),
+  fifo: false,
+  separateOwners: false,
+});
+
+type Cells = Int32Array<SharedArrayBuffer>;
+
+/** Writes and reads two cells that must never differ, until `cells[0]` is set; gives how often, and how often they did. */
+const work = async (lock: ReadWriteLock, cells: Cells, place: number, blocking: boolean) => {
+  const done = [0, 0, 0];
+  for (let n = 0; Atomics.load(cells, 0) === 0; n += 1) {
+    const writing = n % 4 === 0;
+    const side = writing ? lock.write : lock.read;
+    const timeout = n % 3 === 0 ? Math.random() : undefined;
+    const lease = blocking ? side.acquireSync({ timeout }) : await side.acquire({ timeout });
+    if (!lease) continue;
+    const seen = cells[1] as number;
+    if (writing) cells[1] = seen + 1;
+    for (let pause = 0; pause < 30; pause += 1) void cells[2];
+    if (cells[1] !== (writing ? seen + 1 : seen) || cells[2] !== seen) done[2] = (done[2] as number) + 1;
+    if (writing) cells[2] = seen + 1;
+    done[writing ? 0 : 1] = (done[writing ? 0 : 1] as number) + 1;
+    Atomics.store(cells, place, Math.min(done[0] as number, done[1] as number));
+    if (lease === true) side.release();
+    else await lease.release();
+  }
+  return done;
+};
+
+describe('ReadWriteLock, local', () => {
+  it('keeps readers and writers of four threads apart, blocking and not, patient and hasty', async () => {
+    const lock = new ReadWriteLock();
+    const cells: Cells = new Int32Array(new SharedArrayBuffer(28));
+    const threads = [true, true, false, false].map(
+      (blocking, n) => new Thread({ target: work, args: [lock, cells, 3 + n, blocking] }),
+    );
+    for (const thread of threads) thread.start();
+    while (await lock.read.with(() => cells.subarray(3).some((done) => done < 20)));
+    Atomics.store(cells, 0, 1);
+    const all = await Promise.all(threads.map((thread) => thread.result as Promise<number[]>));
+    expect(all.reduce((sum, [writes = 0]) => sum + writes, 0)).toBe(cells[1]);
+    for (const [, , torn] of all) expect(torn).toBe(0);
+    expect([lock.read.locked(), lock.write.locked()]).toEqual([false, false]);
+  });
+
+  it('blocks, and lets a blocked writer in before readers who come later', async () => {
+    const lock = new ReadWriteLock();
+    const cells: Cells = new Int32Array(new SharedArrayBuffer(4));
+    expect(lock.read.acquireSync()).toBe(true);
+    const target = (theirs: ReadWriteLock, flags: Cells) => {
+      Atomics.store(flags, 0, 1);
+      theirs.write.acquireSync();
+      Atomics.store(flags, 0, 2);
+      theirs.write.release();
+    };
+    const writer = new Thread({ target, args: [lock, cells] });
+    writer.start();
+    while (lock.read.acquireSync({ timeout: 0 })) lock.read.release();
+    expect(Atomics.load(cells, 0)).toBe(1);
+    expect(lock.read.acquireSync({ timeout: 10 })).toBe(false);
+    lock.read.release();
+    expect(lock.read.acquireSync()).toBe(true);
+    expect(Atomics.load(cells, 0)).toBe(2);
+    lock.read.release();
+    await writer.join();
+  });
+
+  it('gives up when the time is up, and refuses what a blocking wait can not do', () => {
+    const lock = new ReadWriteLock();
+    lock.read.acquireSync();
+    expect(lock.write.acquireSync({ timeout: 10 })).toBe(false);
+    expect(() => lock.write.withSync(() => 1, { timeout: 0 })).toThrow(TimeoutError);
+    expect(lock.read.withSync(() => lock.read.locked())).toBe(true);
+    lock.read.release();
+    expect(lock.write.withSync(() => lock.read.acquireSync({ timeout: 1 }))).toBe(false);
+    for (const side of [lock.read, lock.write]) {
+      expect(() => side.acquireSync({ timeout: Number.NaN })).toThrow(RangeError);
+      expect(() => side.acquireSync({ signal: new AbortController().signal } as never)).toThrow(TypeError);
+      expect(() => side.release()).toThrow(NotHeldError);
+    }
+    expect([lock.read.locked(), lock.write.locked()]).toEqual([false, false]);
+  });
+});
