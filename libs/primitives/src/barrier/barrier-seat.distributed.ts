@@ -207,8 +207,9 @@ export class BarrierSeat implements Seat {
         [is] = await life.call('barrier.leave', [...this.#keys, this.#holds(life)], args);
       } while (is === 'more');
       this.#forget(party);
+      if (/^\d+$/.test(is ?? '')) return Number(is);
       await this.#advance(life);
-      return /^\d+$/.test(is ?? '') ? Number(is) : undefined;
+      return undefined;
     })()
       .catch(() => undefined)
       .finally(() => {
