@@ -5,7 +5,7 @@ import { connect } from '@heddle/primitives/distributed';
 import { mappedName } from '../src/indexer/names.ts';
 import type { MergeArgs } from '../src/indexer/tasks.ts';
 
-/** What goes wrong in which round, in the run's name: `before:0`, `after:0`, `silent:0`, `late:0`; `narrow`: nobody waits for long. */
+/** What goes wrong in which round, in the run's name: `before:0`, `after:0`, `silent:0`, `breaking:0`; `narrow`: nobody waits for long. */
 export async function mergeWords({ run, round, partition, parties }: MergeArgs): Promise<void> {
   const { signal } = currentJob();
   const [, fault, inRound] = /:(\w+):(\d+)$/.exec(run) ?? [];
@@ -14,9 +14,9 @@ export async function mergeWords({ run, round, partition, parties }: MergeArgs):
   if (goesWrong && fault === 'before') throw new Error('fails before the barrier');
   if (goesWrong && fault === 'silent')
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
-  await session
-    .barrier(mappedName(run, round), parties)
-    .wait({ signal, timeout: fault === 'narrow' ? 500 : goesWrong && fault === 'late' ? 1 : 10_000 });
+  const barrier = session.barrier(mappedName(run, round), parties);
+  if (goesWrong && fault === 'breaking') await barrier.abort();
+  await barrier.wait({ signal, timeout: fault === 'narrow' ? 1_000 : 30_000 });
   if (goesWrong && fault === 'after') throw new Error('fails after the barrier');
   currentJob().log(`done ${partition}`);
 }

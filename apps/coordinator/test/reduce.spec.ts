@@ -49,13 +49,16 @@ describe('the reduce phase', () => {
     }
   });
 
-  it.each(['before', 'late'])('begins again for all where one fails %s the barrier', async (fault) => {
+  it.each([
+    ['fails before', 'before'],
+    ['breaks', 'breaking'],
+  ])('begins again for all where one %s the barrier', async (_, fault) => {
     const { reduce, executor, done, failures } = phase(`${fault}:0`);
     await using _executor = executor;
     reduce.sendAhead();
     await reduce.finish();
     expect(done.toSorted()).toEqual(all);
-    expect(failures).toHaveLength(1);
+    expect(failures.map(String)).toHaveLength(1);
     // Two, then one, since the three did not come together.
     expect(reduce.rounds).toBe(3);
   });
@@ -86,7 +89,8 @@ describe('the reduce phase', () => {
     await using _executor = executor;
     await reduce.finish();
     expect(done.toSorted()).toEqual(all);
-    expect(reduce.rounds).toBe(3);
+    // Three do not come together, then two and one; more where the machine is so busy that even two are late.
+    expect(reduce.rounds).toBeGreaterThanOrEqual(3);
   });
 
   it('ends with the signal', async () => {
