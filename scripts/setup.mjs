@@ -75,10 +75,10 @@ export async function ensureInstalled() {
   const install = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
   const env = { ...process.env, PATH: path };
   const outcome = npm
-    ? await run(node, [npm, ...install], { env, stdout: 'stderr' })
-    : await run(windows ? 'npm.cmd' : 'npm', install, { env, stdout: 'stderr' });
+    ? await run(node, [npm, ...install], { env, quiet: true })
+    : await run(windows ? 'npm.cmd' : 'npm', install, { env, quiet: true });
   if (outcome.code !== 0)
-    endLike(outcome, 'the dependencies could not be installed; npm has said why above.');
+    await endLike(outcome, 'the dependencies could not be installed; npm has said why above.');
   if (!existsSync(pinnedNode)) {
     say(
       `npm ci did not bring the pinned Node (${pinnedNode}). Are install scripts switched off (npm config get ignore-scripts)?`,
@@ -89,10 +89,8 @@ export async function ensureInstalled() {
 
 /** Sees to it that a Redis can be had, by the rules of @heddle/embedded-redis. */
 export async function ensureRedis() {
-  const outcome = await run(pinnedNode, ['--conditions=@heddle/source', join(root, 'scripts', 'redis.ts')], {
-    stdout: 'stderr',
-  });
-  if (outcome.code !== 0) endLike(outcome);
+  const outcome = await run(pinnedNode, ['--conditions=@heddle/source', join(root, 'scripts', 'redis.ts')]);
+  if (outcome.code !== 0) await endLike(outcome);
 }
 
 /** What a child needs to find the pinned Node and the workspace's programs by name. */
@@ -103,14 +101,16 @@ export function workspaceEnv() {
 /**
  * Runs a program in the foreground and resolves to how it ended. A signal sent to us goes on to it, and we wait for it
  * to end in its own way. Ctrl-C on a terminal reaches the whole foreground group by itself; passed on as well, the
- * child would take it for a second, impatient one.
+ * child would take it for a second, impatient one. A quiet one is heard only if it fails.
  */
-export function run(program, args, { env = process.env, cwd = root, stdout = 'inherit' } = {}) {
+export function run(program, args, { env = process.env, cwd = root, quiet = false } = {}) {
   const child = spawn(program, args, {
     cwd,
     env,
-    stdio: ['inherit', stdout === 'stderr' ? 2 : 'inherit', 'inherit'],
+    stdio: ['inherit', quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
   });
+  const output = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => output.push(chunk));
   const last = new Map();
   const forward = (signal) => {
     if (signal === 'SIGINT' && process.stdin.isTTY) return;
@@ -131,7 +131,10 @@ export function run(program, args, { env = process.env, cwd = root, stdout = 'in
       say(`${program} could not be started: ${error.message}`);
       settle({ code: 127, signal: null });
     });
-    child.once('exit', (code, signal) => settle({ code, signal }));
+    child.once('close', (code, signal) => {
+      if (code !== 0) process.stderr.write(Buffer.concat(output));
+      settle({ code, signal });
+    });
   });
 }
 
