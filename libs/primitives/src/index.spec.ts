@@ -36,6 +36,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'ThreadCrashedError',
     'ThreadLocal',
     'TimeoutError',
+    'Timer',
     'UnknownTaskError',
     'activeCount',
     'attach',

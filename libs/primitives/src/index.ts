@@ -69,3 +69,4 @@ export {
   mainThread,
 } from './thread/threads.ts';
 export { ThreadLocal } from './thread-local/thread-local.ts';
+export { Timer } from './timer/timer.ts';
