@@ -38,6 +38,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'TimeoutError',
     'Timer',
     'UnknownTaskError',
+    'acquireAll',
     'activeCount',
     'attach',
     'currentThread',

@@ -35,6 +35,7 @@ export type { AnyEvent } from './event/event.ts';
 export { type LogicalThread, runAs } from './identity.ts';
 export { CountDownLatch } from './latch/latch.local.ts';
 export type { AnyCountDownLatch } from './latch/latch.ts';
+export { type Acquirable, acquireAll } from './lock/acquire-all.ts';
 export { Lock } from './lock/lock.local.ts';
 export type { AnyLock, Lease } from './lock/lock.ts';
 export type { LockOptions } from './lock/lock-options.ts';

@@ -112,6 +112,12 @@ export class Memory {
     return `${this.kind}#${maker === 0 ? '' : `${maker}.`}${this.words[SERIAL]}`;
   }
 
+  /** For a global order: below 0 where this one comes before `other`, 0 where they are one. By maker, then serial. */
+  compare(other: Memory): number {
+    const by = (index: number) => (this.words[index] ?? 0) - (other.words[index] ?? 0);
+    return by(MAKER) || by(SERIAL);
+  }
+
   wide(): WideWords {
     return new BigInt64Array(this.buffer);
   }

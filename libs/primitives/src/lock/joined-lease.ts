@@ -1,0 +1,54 @@
+/** Several holds as one lease: what `acquireAll` gives. */
+import type { Lease } from './lock.ts';
+
+const DONE: Promise<void> = Promise.resolve();
+
+export class JoinedLease implements Lease {
+  readonly #leases: readonly Lease[];
+  #signal: AbortSignal | undefined;
+  #released = false;
+
+  /** `leases` in the order they were taken in. */
+  constructor(leases: readonly Lease[]) {
+    this.#leases = leases;
+  }
+
+  /** The largest of theirs: it rises, as each of theirs does, from one grant of the same locks to the next. */
+  get token(): number {
+    return this.#leases.reduce((most, { token }) => Math.max(most, token), 0);
+  }
+
+  /** Aborts when the first of them is lost. */
+  get signal(): AbortSignal {
+    this.#signal ??= AbortSignal.any(this.#leases.map(({ signal }) => signal));
+    return this.#signal;
+  }
+
+  /** Whether all of them are. */
+  get valid(): boolean {
+    return !this.#released && this.#leases.every(({ valid }) => valid);
+  }
+
+  /** Whether any of them is. */
+  get abandoned(): boolean {
+    return this.#leases.some(({ abandoned }) => abandoned);
+  }
+
+  /** Releases all of them, the last taken first. Rejects, once all are released, with what the first failure was. */
+  release(): Promise<void> {
+    if (this.#released) return DONE;
+    this.#released = true;
+    return releaseAll(this.#leases);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}
+
+/** All at once, not one after the other: each release is under way before the first has settled. */
+export async function releaseAll(leases: readonly Lease[]): Promise<void> {
+  const ends = await Promise.allSettled([...leases].reverse().map((lease) => lease.release()));
+  const failure = ends.find((end) => end.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+}
