@@ -119,12 +119,12 @@ async function runFleet(
   try {
     return { outcome: await indexing.run(), replaced: crew.replaced };
   } finally {
-    // But not for long: a thread may be at something that it does not leave, or Redis be gone.
-    await within(4 * idleTime, threadsLeft(session, new Set(crew.pids)));
+    // But not for ever: a thread may be at something that it does not leave, or Redis be gone.
+    await within(stop.aborted ? 1_000 : 10_000, threadsLeft(session, new Set(crew.pids)));
     await crew.end();
     // A queue of the run's own has nobody left who would want it.
     if (settings.workers > 0 && settings.queue === undefined) {
-      await within(2_000, removeQueue(session, queue));
+      await within(10_000, removeQueue(session, queue));
     }
   }
 }
