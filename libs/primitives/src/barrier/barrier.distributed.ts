@@ -43,7 +43,9 @@ export class DistributedBarrier implements AnyBarrier {
     const { timeout, signal } = checkWait(options, 'barrier.wait');
     this.#core.assertOpen(`barrier ${this.name}`);
     const seat = this.#core.seat('barrier', this.name, () => new BarrierSeat(this.#core, this.name));
-    return seat.wait(this.parties, this.#action, timeout ?? this.#timeout, signal);
+    // An explicit `Infinity` waits for ever, whatever the barrier's own time-out.
+    const patience = options?.timeout === undefined ? this.#timeout : timeout;
+    return seat.wait(this.parties, this.#action, patience, signal);
   }
 
   async reset(): Promise<void> {

@@ -99,6 +99,7 @@ export class LockSeat implements Seat {
   tidy(): void {
     if (this.#state !== 'idle' || this.#waiters.size > 0) return;
     this.#forgetLife();
+    this.#life = undefined;
     this.#core.leave('lock', this.#name, this);
   }
 
@@ -189,7 +190,11 @@ export class LockSeat implements Seat {
   /** The lock is here, unless the life under which it came ended in between: then it went with it. */
   #granted(block: TokenBlock): void {
     this.#early = undefined;
-    if (!this.#life?.lives) return this.#idle();
+    const was = this.#state;
+    if (!this.#life?.lives) {
+      if (was !== 'queued') this.#idle(); // Otherwise the look itself found the end out, and the end has asked anew.
+      return;
+    }
     this.#block = block;
     this.#nextToken = block.first;
     this.#serve();

@@ -68,7 +68,7 @@ export class DistributedLock implements AnyLock {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(`lock ${this.name}`, () => this.acquire(options ?? {}), fn);
+    return useLease(`lock ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
   }
 
   #seat(): LockSeat {

@@ -12,11 +12,12 @@ export async function useLease<T>(
   what: string,
   acquire: () => Promise<Lease | null>,
   fn: (lease: Lease) => T | PromiseLike<T>,
+  primitive = what,
 ): Promise<T> {
   checkFunction(fn, `${what}: with(fn): fn`);
   const body = async (): Promise<T> => {
     const lease = await acquire();
-    if (lease === null) throw notInTime(what);
+    if (lease === null) throw notInTime(what, primitive);
     let failure: { error: unknown } | undefined;
     try {
       return await fn(lease);
@@ -36,10 +37,10 @@ export async function useLease<T>(
 }
 
 /** What `with` and `withSync` throw where the time-out passed first. */
-export function notInTime(what: string): TimeoutError {
+export function notInTime(what: string, primitive = what): TimeoutError {
   return new TimeoutError(
     `${what} was not acquired in time; allow a longer timeout, or acquire it yourself and test for failure`,
-    { primitive: what },
+    { primitive },
   );
 }
 

@@ -222,9 +222,10 @@ export class SemaphoreSeat implements Seat {
       const given = hold.permits;
       this.#takeFrom(hold, given);
       if ((await this.#giveBack(shape, [id, given], 0)) === 'gone') {
-        throw new LeaseLostError(`${this.#what} was not held any more when it was released`, {
-          primitive: this.#name,
-        });
+        throw new LeaseLostError(
+          `${this.#what} was not held any more when it was released; trust only what its token ${token} guards`,
+          { primitive: this.#name },
+        );
       }
     });
     this.#holds.set(id, { id, shape, life, lease, permits });

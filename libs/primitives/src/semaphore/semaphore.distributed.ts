@@ -45,7 +45,7 @@ export class DistributedSemaphore implements AnySemaphore {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: SemaphoreAcquireOptions): Promise<T> {
-    return useLease(`semaphore ${this.name}`, () => this.acquire(options ?? {}), fn);
+    return useLease(`semaphore ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
   }
 
   #seat(): SemaphoreSeat {

@@ -3,22 +3,17 @@
  * public `Session` puts the primitives on top.
  */
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
-import { Deadline } from '../deadline.ts';
-import { HeddleError, OutcomeUnknownError, RedisUnreachableError } from '../errors.ts';
-import { CallEnded } from './calls.ts';
+import { Commands, type CommandTerms } from './commands.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
 import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
 import { bundle, type Operation, renewal, Script } from './lua.ts';
-import type { Logger, ResolvedOptions } from './options.ts';
+import type { ResolvedOptions } from './options.ts';
 import { Partition, type PartitionHost } from './partition.ts';
-import { Patience } from './patience.ts';
-import { asRefused, refused, saidForGood } from './refused.ts';
-import { type Answer, runAsNobody } from './run-operations.ts';
+import type { Answer } from './run-operations.ts';
 import {
   type Client,
   connectClient,
@@ -31,6 +26,7 @@ import {
 } from './server.ts';
 import { sessionOperations } from './session.scripts.ts';
 import type { RecordKinds } from './sweep.ts';
+import { Voice } from './voice.ts';
 
 /** A primitive's part here that others' scripts send messages to. */
 export interface Seat {
@@ -57,8 +53,8 @@ const INCARNATION = /^[0-9a-f]{24}-\d+$/;
 /** Ms that `close` waits for a connection that is being made anew; attempts are at most so far apart. */
 const RECONNECT = 1000;
 
-export class SessionCore extends EventEmitter implements PartitionHost {
-  readonly id = randomBytes(12).toString('hex');
+export class SessionCore extends Voice implements PartitionHost {
+  readonly id: string;
   readonly client: Client;
   readonly line: Line;
   readonly target: Target;
@@ -70,7 +66,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
   readonly options: ResolvedOptions;
   readonly about: string;
   readonly #subscriber: Client;
-  readonly #patience: Patience;
+  readonly #commands: Commands;
   readonly #partitions = new Map<number, Partition>();
   readonly #seats = new Map<string, Seat>();
   readonly #ordinary: Client[] = [];
@@ -84,14 +80,14 @@ export class SessionCore extends EventEmitter implements PartitionHost {
 
   /** Connects, checks the server, enters the namespace. Rejects with what is wrong, leaving nothing behind. */
   static async open(options: ResolvedOptions, machinery: Machinery): Promise<SessionCore> {
-    const deadline = Deadline.after(options.connectTimeout);
-    const { client, target } = await reach(options.target, deadline);
+    const { connectTimeout } = options;
+    const { client, target } = await reach(options.target, connectTimeout);
     let subscriber: Client | undefined;
     let core: SessionCore | undefined;
     try {
-      subscriber = await connectClient(target, 'subscriber', deadline);
+      subscriber = await connectClient(target, 'subscriber', connectTimeout);
       core = new SessionCore(options, machinery, client, subscriber, target);
-      await core.#enter(deadline);
+      await core.#enter();
       return core;
     } catch (error) {
       if (core !== undefined) await core.#abandon();
@@ -108,13 +104,15 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     subscriber: Client,
     target: Target,
   ) {
-    super();
+    const id = randomBytes(12).toString('hex');
+    super(`session ${id}`, options.logger);
+    this.id = id;
     this.options = options;
     this.client = client;
     this.line = new Line(client, options.connectTimeout);
     this.target = target;
     this.#subscriber = subscriber;
-    this.#patience = new Patience(options.connectTimeout);
+    this.#commands = new Commands(this);
     this.keyspace = new Keyspace(options.namespace, target.mode === 'cluster' ? CLUSTER_PARTITIONS : 1);
     this.scripts = {
       operations: bundle([...sessionOperations, ...machinery.operations]),
@@ -152,6 +150,11 @@ export class SessionCore extends EventEmitter implements PartitionHost {
 
   get connectTimeout(): number {
     return this.options.connectTimeout;
+  }
+
+  /** Where Redis is, for messages. */
+  get where(): string {
+    return describe(this.target);
   }
 
   get closed(): boolean {
@@ -205,53 +208,26 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     if (this.#seats.get(key) === seat) this.#seats.delete(key);
   }
 
-  /**
-   * Runs an operation that waits for nothing and belongs to no hold, under whatever life the session has.
-   * `repeatable`: it only looks, so that an unknown outcome is simply asked for once more.
-   */
-  async command(
+  /** Runs an operation that waits for nothing and belongs to no hold. */
+  command(
     what: string,
     name: string,
     operation: string,
     keys: readonly string[],
     args: readonly (string | number)[],
-    { repeatable = false, signal }: { repeatable?: boolean; signal?: AbortSignal | undefined } = {},
+    terms?: CommandTerms,
   ): Promise<Answer> {
-    const invocation = { operation, keys, args };
-    for (;;) {
-      this.assertOpen(what);
-      const life = await this.patiently(what, this.partitionOf(name).incarnation(), { signal });
-      try {
-        return await this.#patience.wait(life.run(invocation), {
-          late: () => {
-            const unsent = life.calls.withdraw(invocation);
-            return unsent || repeatable ? this.unreachable(what) : unknownOutcome(what, 'in time');
-          },
-          closed: repeatable ? () => closedError(what) : undefined,
-          signal,
-        });
-      } catch (error) {
-        if (!(error instanceof CallEnded)) throw error;
-        if (error.sent && !repeatable) throw unknownOutcome(what, 'before the session ended', error);
-      }
-    }
+    return this.#commands.run(what, name, { operation, keys, args }, terms);
   }
 
-  /**
-   * For what must not hang where Redis is away: rejects with `RedisUnreachableError` after `connectTimeout` ms, and at
-   * once where the signal or the session ends. What is granted to one who was sent away goes to `unwanted`.
-   */
-  patiently<T>(
-    what: string,
-    work: Promise<T>,
-    { signal, unwanted }: { signal?: AbortSignal | undefined; unwanted?: (value: T) => void } = {},
-  ): Promise<T> {
-    return this.#patience.wait(work, {
-      late: () => this.unreachable(what),
-      closed: () => closedError(what),
-      signal,
-      ...(unwanted && { unwanted }),
-    });
+  /** See `Commands.patiently`. */
+  patiently<T>(...terms: Parameters<typeof Commands.prototype.patiently<T>>): Promise<T> {
+    return this.#commands.patiently(...terms);
+  }
+
+  /** What is told where Redis does not answer. */
+  unreachable(what: string): Error {
+    return this.#commands.unreachable(what);
   }
 
   /** A client of the session's own server for other uses; closed with the session. */
@@ -263,27 +239,12 @@ export class SessionCore extends EventEmitter implements PartitionHost {
   }
 
   /** Living sessions of the namespace, as they describe themselves; one a session, whatever partitions it uses. */
-  async members(): Promise<{ id: string; about: string }[]> {
-    this.assertOpen('members()');
-    const { members } = this.keyspace.shared(0);
-    const work = runAsNobody(this.line, this.operations, this.partition(0).site, [
-      { operation: 'session.members', keys: [members], args: [] },
-    ]);
-    const [reply = []] = await this.patiently('members()', work).catch((error: unknown) => {
-      if (error instanceof HeddleError) throw error;
-      const said = saidForGood(error);
-      throw said === undefined ? this.unreachable('members()') : asRefused(error, said);
-    });
-    if (reply[0] === 'error') throw refused('members()', String(reply[1]));
-    const found: { id: string; about: string }[] = [];
-    for (let at = 0; at + 1 < reply.length; at += 2) {
-      found.push({ id: (reply[at] ?? '').replace(/-\d+$/, ''), about: reply[at + 1] ?? '' });
-    }
-    return found;
+  members(): Promise<{ id: string; about: string }[]> {
+    return this.#commands.members(this.partition(0), this.keyspace.shared(0).members);
   }
 
   lost(_partition: Partition, reason: string): void {
-    this.#tell('lost', reason);
+    this.tell('lost', reason);
   }
 
   refused(error: Error): void {
@@ -291,19 +252,9 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     else this.failed(error);
   }
 
-  /** Tells of what went wrong and no call can be told of: an `error` without a listener goes to the logger. */
-  failed(error: Error): void {
-    if (this.listenerCount('error') > 0) this.#tell('error', error);
-    else this.#log('error', `session ${this.id}: ${error.message}`);
-  }
-
   opened(partition: Partition): void {
     for (const seat of [...this.#seats.values()]) seat.askAgain();
     void partition;
-  }
-
-  warn(message: string): void {
-    this.#log('warn', `session ${this.id}: ${message}`);
   }
 
   /** Releases all it holds, refuses new work, settles all its waiters, ends its connections and its keeper. */
@@ -312,20 +263,20 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     return this.#closing;
   }
 
-  async #enter(deadline: Deadline): Promise<void> {
+  async #enter(): Promise<void> {
     const refusal = new Promise<never>((_, reject) => {
       this.#refusedOpening = reject;
     });
     refusal.catch(() => {});
     const work = this.inbox.open().then(() => this.partition(0).incarnation());
-    await within(deadline, describe(this.target), Promise.race([work, refusal]));
+    await within(this.connectTimeout, this.where, Promise.race([work, refusal]));
     this.#refusedOpening = undefined;
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#slowTick);
-    this.#tell('closing');
-    this.#patience.close();
+    this.tell('closing');
+    this.#commands.close();
     for (const seat of [...this.#seats.values()]) seat.closed();
     this.#seats.clear();
     let timer: NodeJS.Timeout | undefined;
@@ -363,31 +314,8 @@ export class SessionCore extends EventEmitter implements PartitionHost {
     this.removeAllListeners();
   }
 
-  /** What is told where Redis does not answer. */
-  unreachable(what: string): Error {
-    const where = describe(this.target);
-    return new RedisUnreachableError(
-      `${what}: Redis at ${where} has not answered for ${this.options.connectTimeout} ms; check that it runs and can be reached`,
-      { primitive: what },
-    );
-  }
-
-  /** A listener's own error is told as one, and stops nothing of ours. */
-  #tell(event: string, ...what: unknown[]): void {
-    try {
-      this.emit(event, ...what);
-    } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
-      const failure = new HeddleError(`a listener of "${event}" threw: ${cause}`, undefined, {
-        cause: error,
-      });
-      if (event === 'error') this.#log('error', `session ${this.id}: ${failure.message}`);
-      else this.failed(failure);
-    }
-  }
-
   #connected(): void {
-    if (this.#down) this.#tell('ready');
+    if (this.#down) this.tell('ready');
     this.#down = false;
     for (const partition of this.#partitions.values()) partition.connected();
   }
@@ -395,7 +323,7 @@ export class SessionCore extends EventEmitter implements PartitionHost {
   #disconnected(): void {
     if (this.closed || this.#down) return;
     this.#down = true;
-    this.#tell('reconnecting');
+    this.tell('reconnecting');
   }
 
   /** Once a ttl: a message that was lost without a trace costs no more than that, nor does a dead subscriber. */
@@ -428,15 +356,4 @@ export class SessionCore extends EventEmitter implements PartitionHost {
       return this.#seats.get(`${primitive}\n${name}`)?.told(life, parts);
     }
   }
-
-  #log(level: keyof Logger, message: string): void {
-    this.options.logger?.[level]?.(message);
-  }
-}
-
-function unknownOutcome(what: string, when: string, cause?: unknown): OutcomeUnknownError {
-  return new OutcomeUnknownError(
-    `${what}: Redis did not answer ${when}; whether it took effect is not known: look, and do it again if it did not`,
-    { primitive: what, cause },
-  );
 }

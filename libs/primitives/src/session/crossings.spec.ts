@@ -86,19 +86,30 @@ describe('time-outs that cross', () => {
     await slow.close();
   });
 
+  it('a barrier’s own: Infinity waits on', async () => {
+    const [a, b] = [await bench.session(), await bench.session()];
+    const name = bench.name();
+    const patient = a.barrier(name, 2, { timeout: 40 }).wait({ timeout: Number.POSITIVE_INFINITY });
+    patient.catch(() => {});
+    await until(async () => (await b.barrier(name, 2).waiting()) === 1, 'it has arrived');
+    await later(80, undefined);
+    await b.barrier(name, 2).wait();
+    await patient;
+  });
+
   it('maxHold, in a loop that stands still: no trace of the hold stays', async () => {
     const session = await bench.session();
     const other = await bench.session();
     const name = bench.name();
-    const lock = session.lock(name, { maxHold: 30 });
+    const lock = session.lock(name, { maxHold: 300 });
     await lock.with(() => 1);
     const lease = await lock.acquire();
     const next = other.lock(name).acquire();
     await until(
-      async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
+      async () => !lease.valid || (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
       'another stands in line',
     );
-    for (const end = performance.now() + 100; performance.now() < end; );
+    for (const end = performance.now() + 350; performance.now() < end; );
     expect(lease.valid).toBe(false);
     await (await next).release();
     await until(async () => {

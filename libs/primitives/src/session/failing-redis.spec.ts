@@ -135,7 +135,7 @@ describe('a Redis that stands still', () => {
 
   it('never holds a session up that is lost and has more to give back than it held', async () => {
     const { redis } = await ownRedis();
-    const session = await connect(redis.url, { ...quiet, connectTimeout: 300, ttl: 300 });
+    const session = await connect(redis.url, { ...quiet, connectTimeout: 10_000, ttl: 300 });
     await session.semaphore('s', 2).acquire();
     await redis.pause();
     // The loop stands still past the deadline: the end of the life is found out by the call itself.

@@ -4,6 +4,7 @@ import { now } from '../deadline.ts';
 import { LeaseLostError, SessionClosedError } from '../errors.ts';
 import type { Lease } from '../lock/lock.ts';
 import type { Incarnation } from './incarnation.ts';
+import { nameOf } from './keys.ts';
 
 export class HeldLease implements Lease {
   readonly token: number;
@@ -74,7 +75,7 @@ export class HeldLease implements Lease {
     this.#lost = new LeaseLostError(
       `the lease of ${this.#what} was lost: ${reason}; stop, and trust only what its token ${this.token} guards`,
       {
-        primitive: this.#what,
+        primitive: nameOf(this.#what),
       },
     );
     this.#controller?.abort(this.#lost);
@@ -96,5 +97,7 @@ export class HeldLease implements Lease {
 
 /** The lease was given up by `session.close()`. */
 export function closedError(what: string): SessionClosedError {
-  return new SessionClosedError(`${what}: the session is closed; connect() a new one`, { primitive: what });
+  return new SessionClosedError(`${what}: the session is closed; connect() a new one`, {
+    primitive: nameOf(what),
+  });
 }

@@ -1,10 +1,10 @@
-/** The thread's side of the keeper: one connection and one pulse for each session it is given. */
+/** The thread's side of the keeper: one connection for each session, and one pulse for each partition it is given. */
 import { parentPort } from 'node:worker_threads';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import type { FromKeeper, ToKeeper } from './keeper.ts';
 import { Line } from './line.ts';
 import { Pulse } from './pulse.ts';
-import { type Client, openClient } from './server.ts';
+import { type Client, openClient, type Target } from './server.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('keeper.thread is the entry of a worker thread, not a module to import');
@@ -12,7 +12,16 @@ if (port === null) throw new Error('keeper.thread is the entry of a worker threa
 /** Ms: below that a slow machine looks like a dead connection. */
 const SHORTEST_SILENCE = 500;
 
-const kept = new Map<number, { readonly client: Client; readonly pulse: Pulse }>();
+/** The one connection of a session, for its pulses in all partitions. */
+interface Link {
+  readonly client: Client;
+  readonly line: Line;
+  readonly connected: Promise<unknown>;
+  readonly pulses: Set<Pulse>;
+}
+
+const links = new Map<string, Link>();
+const kept = new Map<number, { readonly session: string; readonly pulse: Pulse }>();
 const tell = (message: FromKeeper) => port.postMessage(message);
 
 port.on('message', (message: ToKeeper) => {
@@ -42,23 +51,43 @@ async function start({
   config,
   words,
 }: Extract<ToKeeper, { start: number }>): Promise<void> {
-  const client = openClient(target, 'keeper');
-  client.on('error', () => {}); // The pulse tries again; the main loop tells of lost connections.
-  // A dead connection is to be replaced while there is still time for another sign of life.
-  const line = new Line(client, Math.max(SHORTEST_SILENCE, config.ttl / 3));
-  const pulse = new Pulse(line, config, new LeaseWords(words), {
+  const session = config.id.replace(/-\d+$/, '');
+  const link = links.get(session) ?? connect(session, target, config.ttl);
+  const pulse = new Pulse(link.line, config, new LeaseWords(words), {
     lost: (reason) => tell({ lost: key, reason }),
     warn: (text) => tell({ warn: key, message: text }),
   });
-  kept.set(key, { client, pulse });
-  client.on('ready', () => pulse.connected());
-  await client.connect().catch(() => {}); // Not yet: ioredis goes on trying.
+  link.pulses.add(pulse);
+  kept.set(key, { session, pulse });
+  await link.connected;
   await pulse.start();
+}
+
+function connect(session: string, target: Target, ttl: number): Link {
+  const client = openClient(target, 'keeper');
+  client.on('error', () => {}); // The pulses try again; the main loop tells of lost connections.
+  const link: Link = {
+    client,
+    // A dead connection is to be replaced while there is still time for another sign of life.
+    line: new Line(client, Math.max(SHORTEST_SILENCE, ttl / 3)),
+    connected: client.connect().catch(() => {}), // Not yet: ioredis goes on trying.
+    pulses: new Set(),
+  };
+  client.on('ready', () => {
+    for (const pulse of link.pulses) pulse.connected();
+  });
+  links.set(session, link);
+  return link;
 }
 
 function stop(key: number): void {
   const stopped = kept.get(key);
+  if (stopped === undefined) return;
   kept.delete(key);
-  stopped?.pulse.stop();
-  stopped?.client.disconnect();
+  stopped.pulse.stop();
+  const link = links.get(stopped.session);
+  link?.pulses.delete(stopped.pulse);
+  if (link === undefined || link.pulses.size > 0) return;
+  links.delete(stopped.session);
+  link.client.disconnect();
 }

@@ -37,6 +37,11 @@ export function parseRecord(text: string): HeldRecord | undefined {
   return { kind, id, name };
 }
 
+/** `lock x` → `x`: messages name the kind too, an error's `primitive` does not. */
+export function nameOf(what: string): string | undefined {
+  return /^[a-z]+ (.*)$/s.exec(what)?.[1];
+}
+
 /** FNV-1a, 32 bits: spreads names over partitions; every client must agree on it. */
 function hash(name: string): number {
   let value = 0x811c9dc5;

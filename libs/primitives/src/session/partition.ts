@@ -11,7 +11,7 @@ import { type Loss, lossOf } from './losses.ts';
 import type { Script } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
 import { asRefused, refused, saidForGood } from './refused.ts';
-import { type CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
+import { type Answer, type CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
 import type { Target } from './server.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
 
@@ -126,6 +126,11 @@ export class Partition {
     const timer = setTimeout(resolve, this.#host.connectTimeout);
     await Promise.race([this.#guarding, late]);
     clearTimeout(timer);
+  }
+
+  /** Runs operations that belong to no life. */
+  asNobody(invocations: readonly Invocation[]): Promise<Answer[]> {
+    return runAsNobody(this.#host.line, this.#host.operations, this.site, invocations);
   }
 
   /** A session before us in the ring has opened: it is ours to watch from now on. */

@@ -1,6 +1,5 @@
 /** Where Redis is, how its clients are made, and whether it will do. */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
-import type { Deadline } from '../deadline.ts';
 import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
 
 /** What a connection is made of; clonable wherever the user's options are. */
@@ -202,15 +201,18 @@ export function connectionError(error: unknown, where: string): HeddleError {
   );
 }
 
-export async function within<T>(deadline: Deadline, where: string, work: Promise<T>): Promise<T> {
-  const ms = deadline.remaining();
+/**
+ * Bounds one step of a connection's making. Each has the whole time to itself: a Redis that is silent fails the first,
+ * and one that answers is not given up because this loop has much to do.
+ */
+export async function within<T>(ms: number, where: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () =>
         reject(
           new RedisUnreachableError(
-            `Redis at ${where} gave no answer in time (connectTimeout); check that it runs and the address is right`,
+            `Redis at ${where} gave no answer within ${ms} ms; check that it runs and the address is right`,
           ),
         ),
       ms,
@@ -228,7 +230,7 @@ export async function within<T>(deadline: Deadline, where: string, work: Promise
  * Connects a client, telling the cause where it can't be: refused, unreachable, or no answer in `connectTimeout` ms.
  * The first failure decides; nothing is left behind.
  */
-async function connectOrExplain(target: Target, use: ClientUse, deadline: Deadline): Promise<Client> {
+async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
   const where = describe(target);
   const client = openClient(target, use);
   let first: unknown;
@@ -241,7 +243,7 @@ async function connectOrExplain(target: Target, use: ClientUse, deadline: Deadli
   failed.catch(() => {});
   client.on('error', () => {});
   try {
-    await within(deadline, where, Promise.race([client.connect(), failed]));
+    await within(connectTimeout, where, Promise.race([client.connect(), failed]));
     return client;
   } catch (error) {
     client.disconnect();
@@ -250,17 +252,20 @@ async function connectOrExplain(target: Target, use: ClientUse, deadline: Deadli
 }
 
 /** Connects, looks at the server, and follows it to its Cluster where it is a node of one. */
-export async function reach(target: Target, deadline: Deadline): Promise<{ client: Client; target: Target }> {
+export async function reach(
+  target: Target,
+  connectTimeout: number,
+): Promise<{ client: Client; target: Target }> {
   const where = describe(target);
-  const client = await connectOrExplain(target, 'command', deadline);
+  const client = await connectOrExplain(target, 'command', connectTimeout);
   try {
-    const facts = factsOf(await within(deadline, where, client.info()));
+    const facts = factsOf(await within(connectTimeout, where, client.info()));
     refuseUnfit(facts, where);
     if (!facts.clustered || target.mode === 'cluster') return { client, target };
     const { host = '127.0.0.1', port = 6379, ...redisOptions } = target.options;
     const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options: { redisOptions } };
     client.disconnect();
-    return { client: await connectOrExplain(cluster, 'command', deadline), target: cluster };
+    return { client: await connectOrExplain(cluster, 'command', connectTimeout), target: cluster };
   } catch (error) {
     client.disconnect();
     throw connectionError(error, where);
@@ -268,6 +273,6 @@ export async function reach(target: Target, deadline: Deadline): Promise<{ clien
 }
 
 /** Connects one more client of a session that has been reached before. */
-export function connectClient(target: Target, use: ClientUse, deadline: Deadline): Promise<Client> {
-  return connectOrExplain(target, use, deadline);
+export function connectClient(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
+  return connectOrExplain(target, use, connectTimeout);
 }

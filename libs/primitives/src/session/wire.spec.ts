@@ -82,7 +82,11 @@ describe('a reply that is lost', () => {
 describe('connections that break at random', () => {
   it('count every hold once, in order of tokens, with scripts flushed in between', async () => {
     const [lock, permits] = [bench.name(), bench.name()];
-    const rigs = [await behindProxy(20_000), await behindProxy(20_000), await behindProxy(20_000)];
+    const rigs = [
+      await behindProxy(20_000, 5000),
+      await behindProxy(20_000, 5000),
+      await behindProxy(20_000, 5000),
+    ];
     const tokens: number[] = [];
     const inside = { lock: 0, permits: 0 };
     const most = { lock: 0, permits: 0 };

@@ -1,0 +1,118 @@
+/** Calls that wait for nothing and belong to no hold: each ends in time, and says how it ended. */
+import { HeddleError, OutcomeUnknownError, RedisUnreachableError } from '../errors.ts';
+import { CallEnded } from './calls.ts';
+import { closedError } from './held-lease.ts';
+import { nameOf } from './keys.ts';
+import type { Partition } from './partition.ts';
+import { Patience } from './patience.ts';
+import { asRefused, refused, saidForGood } from './refused.ts';
+import type { Answer } from './run-operations.ts';
+
+/** What commands need of their session. */
+export interface CommandHost {
+  readonly connectTimeout: number;
+  readonly closed: boolean;
+  /** Where Redis is, for messages. */
+  readonly where: string;
+  partitionOf(name: string): Partition;
+}
+
+export interface CommandTerms {
+  /** It only looks, so that an unknown outcome is simply asked for once more. */
+  readonly repeatable?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Commands {
+  readonly #host: CommandHost;
+  readonly #patience: Patience;
+
+  constructor(host: CommandHost) {
+    this.#host = host;
+    this.#patience = new Patience(host.connectTimeout);
+  }
+
+  /** Runs an operation under whatever life the session has. */
+  async run(
+    what: string,
+    name: string,
+    invocation: { operation: string; keys: readonly string[]; args: readonly (string | number)[] },
+    { repeatable = false, signal }: CommandTerms = {},
+  ): Promise<Answer> {
+    for (;;) {
+      if (this.#host.closed) throw closedError(what);
+      const life = await this.patiently(what, this.#host.partitionOf(name).incarnation(), { signal });
+      try {
+        return await this.#patience.wait(life.run(invocation), {
+          late: () => {
+            const unsent = life.calls.withdraw(invocation);
+            return unsent || repeatable ? this.unreachable(what) : unknownOutcome(what, 'in time');
+          },
+          closed: repeatable ? () => closedError(what) : undefined,
+          signal,
+        });
+      } catch (error) {
+        if (!(error instanceof CallEnded)) throw error;
+        if (error.sent && !repeatable) throw unknownOutcome(what, 'before the session ended', error);
+      }
+    }
+  }
+
+  /**
+   * For what must not hang where Redis is away: rejects with `RedisUnreachableError` after `connectTimeout` ms, and at
+   * once where the signal or the session ends. What is granted to one who was sent away goes to `unwanted`.
+   */
+  patiently<T>(
+    what: string,
+    work: Promise<T>,
+    { signal, unwanted }: { signal?: AbortSignal | undefined; unwanted?: (value: T) => void } = {},
+  ): Promise<T> {
+    return this.#patience.wait(work, {
+      late: () => this.unreachable(what),
+      closed: () => closedError(what),
+      signal,
+      ...(unwanted && { unwanted }),
+    });
+  }
+
+  /** Living sessions of the namespace, as they describe themselves: every session has a life in the first partition. */
+  async members(partition: Partition, key: string): Promise<{ id: string; about: string }[]> {
+    const what = 'members()';
+    if (this.#host.closed) throw closedError(what);
+    const [reply = []] = await this.patiently(
+      what,
+      partition.asNobody([{ operation: 'session.members', keys: [key], args: [] }]),
+    ).catch((error: unknown) => {
+      if (error instanceof HeddleError) throw error;
+      const said = saidForGood(error);
+      throw said === undefined ? this.unreachable(what) : asRefused(error, said);
+    });
+    if (reply[0] === 'error') throw refused(what, String(reply[1]));
+    const found: { id: string; about: string }[] = [];
+    for (let at = 0; at + 1 < reply.length; at += 2) {
+      found.push({ id: (reply[at] ?? '').replace(/-\d+$/, ''), about: reply[at + 1] ?? '' });
+    }
+    return found;
+  }
+
+  /** What is told where Redis does not answer. */
+  unreachable(what: string): RedisUnreachableError {
+    const { where, connectTimeout } = this.#host;
+    return new RedisUnreachableError(
+      `${what}: Redis at ${where} has not answered for ${connectTimeout} ms; check that it runs and can be reached`,
+      { primitive: nameOf(what) },
+    );
+  }
+
+  /** The session closes. */
+  close(): void {
+    this.#patience.close();
+  }
+}
+
+function unknownOutcome(what: string, when: string, cause?: unknown): OutcomeUnknownError {
+  return new OutcomeUnknownError(
+    `${what}: Redis did not answer ${when}; whether it took effect is not known: look, and do it again if it did not`,
+    { primitive: nameOf(what), cause },
+  );
+}
