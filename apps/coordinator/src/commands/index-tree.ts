@@ -122,6 +122,7 @@ async function runFleet(
     // But not for ever: a thread may be at something that it does not leave, or Redis be gone.
     await within(stop.aborted ? 1_000 : 10_000, threadsLeft(session, new Set(crew.pids)));
     await crew.end();
+    await indexing.clear();
     // A queue of the run's own has nobody left who would want it.
     if (settings.workers > 0 && settings.queue === undefined) {
       await within(10_000, removeQueue(session, queue));
@@ -133,6 +134,8 @@ async function runFleet(
 async function threadsLeft(session: Session, pids: ReadonlySet<number>): Promise<void> {
   const isOurs = ({ host, pid, name }: Member) => host === hostname() && pids.has(pid) && name === seatName;
   while ((await session.members()).some(isOurs)) await delay(idleTime / 5);
+  // Who says goodbye is no member any more, and sweeps up right after it.
+  await delay(idleTime);
 }
 
 type CrewSettings = IndexSettings & { readonly queue: string; readonly redis: string };

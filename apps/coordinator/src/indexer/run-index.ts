@@ -87,23 +87,25 @@ export class IndexRun {
     });
   }
 
-  /** Does it all. Leaves nothing in Redis, however it ends. */
+  /** Does it all. `clear` has to follow, however it ends. */
   async run(): Promise<RunOutcome> {
-    const { session, run, failed, signal } = this.#options;
+    const { failed, signal } = this.#options;
     const aborted = rejectOn(signal);
     try {
       return await Promise.race([this.#phases(), failed, aborted.promise]);
     } finally {
       aborted.stop();
-      // Each on its own, and none for long: where Redis is what failed, that is the error to tell.
-      const farewells = [
-        this.#executor.shutdown({ wait: false, cancelFutures: true }),
-        session.event(startName(run)).clear(),
-        this.#store.clear(this.#partitions),
-      ];
-      await within(2_000, Promise.allSettled(farewells));
-      this.#redis.disconnect();
+      // Where Redis is what failed, that is the error to tell, and not that it does not say goodbye.
+      await within(2_000, this.#executor.shutdown({ wait: false, cancelFutures: true }));
     }
+  }
+
+  /** Removes what the run kept in Redis. After the crew has ended: a batch at work still writes. */
+  async clear(): Promise<void> {
+    const { session, run } = this.#options;
+    const farewells = [session.event(startName(run)).clear(), this.#store.clear(this.#partitions)];
+    await within(2_000, Promise.allSettled(farewells));
+    this.#redis.disconnect();
   }
 
   /** What it had under way in the reduce phase begins anew elsewhere; batches come back by themselves. */
