@@ -150,10 +150,12 @@ export class Pulse {
     if (this.#stopped) return false;
     const [state, time, runId, epoch, neighbour, remaining, ...overdue] = texts(reply);
     if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
-    const moved =
-      this.#otherServer(runId ?? '', epoch ?? '') ?? this.#clockMoved(Number(time) / 1000, sent, received);
-    if (moved !== undefined) {
-      this.#lose(moved);
+    const loss =
+      this.#tooLate(received) ??
+      this.#otherServer(runId ?? '', epoch ?? '') ??
+      this.#clockMoved(Number(time) / 1000, sent, received);
+    if (loss !== undefined) {
+      this.#lose(loss);
       await this.#endInRedis();
       return false;
     }
@@ -189,6 +191,13 @@ export class Pulse {
       () => this.#sweep(id),
       () => undefined, // The ttl ends it.
     );
+  }
+
+  /** Redis had it still, but a lease was seen void already, and must not come back to life. */
+  #tooLate(received: number): Loss | undefined {
+    return received >= this.#words.deadline
+      ? 'no sign of life reached Redis before its ttl ended'
+      : undefined;
   }
 
   #otherServer(runId: string, epoch: string): Loss | undefined {

@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { now } from '../deadline.ts';
+import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { until } from '../testing/waiting.ts';
+import { LOSSES } from './losses.ts';
+import { Pulse, type PulseConfig } from './pulse.ts';
+
+const config: PulseConfig = {
+  id: `${'0'.repeat(24)}-1`,
+  namespace: 'unit',
+  partitions: 1,
+  partition: 0,
+  sharded: false,
+  ttl: 60_000,
+  keep: 86_400_000,
+  margin: 105,
+  maxStall: undefined,
+  scripts: { operations: 'operations', renewal: 'renewal' },
+  kinds: {},
+  runId: 'run',
+  epoch: 'epoch',
+};
+
+/** A pulse over a Redis that answers each sign of life with `answer`. */
+function beating(answer: () => Promise<unknown>, remaining: number) {
+  const words = new LeaseWords();
+  words.extendTo(now() + remaining);
+  const lost: string[] = [];
+  const client = { status: 'ready', evalsha: answer, eval: answer };
+  const pulse = new Pulse(client, config, words, { lost: (reason) => lost.push(reason), warn: () => {} });
+  onTestFinished(() => pulse.stop());
+  void pulse.start();
+  return { words, lost };
+}
+
+const alive = (): unknown => ['alive', String(Math.round(now() * 1000)), 'run', 'epoch', config.id, '60000'];
+
+describe('a sign of life', () => {
+  it('moves the deadline by the ttl, counted from before it was sent, less the margin', async () => {
+    const start = now();
+    const { words, lost } = beating(async () => alive(), 1000);
+    await until(() => words.deadline > start + 50_000, 'the deadline has moved');
+    expect(words.deadline).toBeLessThanOrEqual(now() + config.ttl - config.margin);
+    expect(lost).toEqual([]);
+  });
+
+  it('that is answered after the deadline revives nothing: somebody may have seen it void', async () => {
+    const answered = Promise.withResolvers<void>();
+    const { words, lost } = beating(async () => {
+      await sleep(60);
+      answered.resolve();
+      return alive();
+    }, 20);
+    await answered.promise;
+    await until(() => lost.length > 0, 'the loss is told');
+    expect(lost).toEqual([LOSSES[0]]);
+    expect(words.reason).toBe(0);
+  });
+
+  it.each([
+    ['gone', ['gone', '0'], LOSSES[1]],
+    ['of another epoch', ['alive', '0', 'run', 'other', 'x', '1'], LOSSES[2]],
+    ['of another run', ['alive', '0', 'other', 'epoch', 'x', '1'], LOSSES[3]],
+    ['garbage', 'garbage', LOSSES[1]],
+  ])('that is answered with %s ends the session, and says why', async (_, reply, reason) => {
+    const { words, lost } = beating(async () => reply, 1000);
+    await until(() => lost.length > 0, 'the loss is told');
+    expect(lost).toEqual([reason]);
+    expect(words.deadline).toBeLessThan(0);
+  });
+});
