@@ -25,7 +25,7 @@ describe('connect, to a Redis that refuses', () => {
       const { redis, admin } = await ownRedis();
       if (part === 'epoch') await admin.lpush('{heddle:0}:epoch', 'spoiled');
       else await admin.set(`{heddle:0}:${part}`, 'spoiled');
-      const attempt = connect(redis.url, { ...quiet, connectTimeout: 1000 });
+      const attempt = connect(redis.url, { ...quiet, connectTimeout: 10_000 });
       await expect(attempt).rejects.toMatchObject({
         code: 'ERR_HEDDLE_REDIS_REFUSED',
         message: expect.stringMatching(/WRONGTYPE/),
@@ -41,7 +41,7 @@ describe('connect, to a Redis that refuses', () => {
 describe('a Redis that stands still', () => {
   it('takes nothing later for one who was told that it is unreachable', async () => {
     const { redis } = await ownRedis();
-    const session = await connect(redis.url, { ...quiet, connectTimeout: 200, ttl: 10_000 });
+    const session = await connect(redis.url, { ...quiet, connectTimeout: 1000, ttl: 10_000 });
     const other = await connect(redis.url, { ...quiet, ttl: 10_000 });
     await session.lock('x').with(() => 1);
     await session.semaphore('s', 1).with(() => 1);
@@ -55,8 +55,8 @@ describe('a Redis that stands still', () => {
     }
     await redis.resume();
     const leases = await Promise.all([
-      other.lock('x').acquire({ timeout: 2000 }),
-      other.semaphore('s', 1).acquire({ timeout: 2000 }),
+      other.lock('x').acquire({ timeout: 10_000 }),
+      other.semaphore('s', 1).acquire({ timeout: 10_000 }),
     ]);
     expect(leases).not.toContain(null);
     await Promise.all([session.close(), other.close()]);
@@ -64,7 +64,7 @@ describe('a Redis that stands still', () => {
 
   it('ends what asks and changes within connectTimeout, saying which it was', async () => {
     const { redis } = await ownRedis();
-    const session = await connect(redis.url, { ...quiet, connectTimeout: 200, ttl: 60_000 });
+    const session = await connect(redis.url, { ...quiet, connectTimeout: 1000, ttl: 60_000 });
     await redis.pause();
     const unreachable = { code: 'ERR_HEDDLE_REDIS_UNREACHABLE' };
     const unknown = { code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' };
@@ -80,7 +80,7 @@ describe('a Redis that stands still', () => {
       expect(session.event('x').clear()).rejects.toMatchObject(unknown),
       expect(session.barrier('x', 2).abort()).rejects.toMatchObject(unknown),
     ]);
-    expect(await stillPending(all, 3000)).toBe(false);
+    expect(await stillPending(all, 6000)).toBe(false);
     await all;
     await redis.resume();
     await session.close();
@@ -106,13 +106,13 @@ describe('a Redis that stands still', () => {
       await expect(attempt).rejects.toThrow('enough');
     }
     await redis.resume();
-    expect(await session.lock('x').acquire({ timeout: 2000 })).not.toBeNull();
+    expect(await session.lock('x').acquire({ timeout: 10_000 })).not.toBeNull();
     await session.close();
   });
 
   it('settles with SessionClosedError whatever is asked when the session closes', async () => {
     const { redis } = await ownRedis();
-    const session = await connect(redis.url, { ...quiet, connectTimeout: 1500, ttl: 60_000 });
+    const session = await connect(redis.url, { ...quiet, connectTimeout: 3000, ttl: 60_000 });
     await session.lock('x').with(() => 1);
     await redis.pause();
     const asked = [
@@ -126,7 +126,7 @@ describe('a Redis that stands still', () => {
     for (const one of asked) one.catch(() => {});
     const closing = session.close();
     for (const one of asked) {
-      expect(await stillPending(one, 300)).toBe(false);
+      expect(await stillPending(one, 1500)).toBe(false);
       await expect(one).rejects.toMatchObject({ code: 'ERR_HEDDLE_SESSION_CLOSED' });
     }
     await closing;

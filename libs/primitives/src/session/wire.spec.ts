@@ -8,7 +8,7 @@ import { later, stillPending, until } from '../testing/waiting.ts';
 const bench = redisBench();
 
 /** A session behind a proxy of its own. */
-async function behindProxy(ttl: number, connectTimeout = 600) {
+async function behindProxy(ttl: number, connectTimeout = 1500) {
   const proxy = await startProxy(bench.url);
   const session = await connect(proxy.url, { ttl, connectTimeout, logger: {} });
   const losses: string[] = [];
@@ -176,7 +176,7 @@ describe('connections that die unseen', () => {
   });
 
   it('do not keep close() from its end', async () => {
-    const { proxy, session } = await behindProxy(60_000, 300);
+    const { proxy, session } = await behindProxy(60_000, 1000);
     await session.lock(bench.name()).acquire();
     proxy.swallow();
     const closing = session.close();
