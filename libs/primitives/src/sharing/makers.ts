@@ -5,6 +5,7 @@ import { Counter } from '../counter/counter.local.ts';
 import { Event } from '../event/event.local.ts';
 import { CountDownLatch } from '../latch/latch.local.ts';
 import { Lock } from '../lock/lock.local.ts';
+import { LifoQueue, PriorityQueue, Queue, SimpleQueue } from '../queue/queue.local.ts';
 import { ReadWriteLock } from '../read-write-lock/read-write-lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
 import { BoundedSemaphore, Semaphore } from '../semaphore/semaphore.local.ts';
@@ -18,7 +19,7 @@ export interface AttachOptions {
 
 type Maker = (memory: Memory, options: AttachOptions, inner: unknown) => object;
 
-export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
+export const makers: Readonly<Record<Kind, Maker>> = {
   Lock: (memory) => new Lock(memory),
   RLock: (memory) => new RLock(memory),
   // The condition's own check refuses an inner primitive of another kind.
@@ -29,5 +30,9 @@ export const makers: Readonly<Partial<Record<Kind, Maker>>> = {
   Counter: (memory) => new Counter(memory),
   Event: (memory) => new Event(memory),
   ReadWriteLock: (memory) => new ReadWriteLock(memory),
+  Queue: (memory) => new Queue(memory),
+  LifoQueue: (memory) => new LifoQueue(memory),
+  PriorityQueue: (memory) => new PriorityQueue(memory),
+  SimpleQueue: (memory) => new SimpleQueue(memory),
   Barrier: (memory, options) => new Barrier(memory, options),
 };

@@ -1,0 +1,84 @@
+/**
+ * Where those wait who find a queue empty, or full: a word to sleep on, and one that says who may sleep. All but the
+ * sleeping is done by who holds the queue's lock, as with a condition variable.
+ *
+ * | word | holds |
+ * |---|---|
+ * | `RINGS` | how often the bell was rung; who waits sleeps on it |
+ * | `ASLEEP` | bit 0: blocked threads may sleep; bit 1: threads with asynchronous waiters may |
+ *
+ * A ring wakes one blocked thread, or all where asynchronous waiters may be among them: a wake-up of one could go to a
+ * thread whose event loop is busy. One that was woken alone rings on, for those who sleep behind it.
+ */
+
+import type { Deadline } from '../deadline.ts';
+import type { Words } from '../shared-memory/cells.ts';
+import { load, store } from '../shared-memory/cells.ts';
+import { WaitList, type Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+
+export const BELL_WORDS = 2;
+
+const SLEEPERS = 1;
+const CROWD = 2;
+
+export class Bell {
+  readonly #words: Words;
+  readonly #rings: number;
+  readonly #asleep: number;
+  readonly #passOn: () => void;
+  #list: WaitList | undefined;
+
+  /** `passOn`: a wake-up came and nobody here needs it; take the lock, and `ringOn`. */
+  constructor(words: Words, index: number, passOn: () => void) {
+    this.#words = words;
+    this.#rings = index;
+    this.#asleep = index + 1;
+    this.#passOn = passOn;
+  }
+
+  /** Whether no asynchronous waiter of this handle stands in line. */
+  get clear(): boolean {
+    return this.#list === undefined || this.#list.empty;
+  }
+
+  /** With the lock: says that somebody is about to sleep; gives the value to sleep on. */
+  announce(blocking: boolean): number {
+    const seen = load(this.#words, this.#asleep);
+    store(this.#words, this.#asleep, seen | (blocking ? SLEEPERS : CROWD));
+    return load(this.#words, this.#rings);
+  }
+
+  /** With the lock: what they wait for has come. */
+  ring(): void {
+    const asleep = load(this.#words, this.#asleep);
+    if (asleep !== 0) {
+      store(this.#words, this.#asleep, 0);
+      store(this.#words, this.#rings, (load(this.#words, this.#rings) + 1) | 0);
+      if (asleep === SLEEPERS) wake(this.#words, this.#rings, 1);
+      else wakeAll(this.#words, this.#rings);
+    }
+    this.#list?.kick();
+  }
+
+  /** With the lock: one that slept has gone; others may sleep on, and go too where there is `more`. */
+  ringOn(more: boolean): void {
+    store(this.#words, this.#asleep, load(this.#words, this.#asleep) | SLEEPERS);
+    if (more) this.ring();
+  }
+
+  /** With the lock: everybody is to look. */
+  ringForAll(): void {
+    const asleep = load(this.#words, this.#asleep);
+    if (asleep !== 0) store(this.#words, this.#asleep, asleep | CROWD);
+    this.ring();
+  }
+
+  enqueue<T>(wish: Wish<T>, deadline: Deadline, signal: AbortSignal | undefined): Promise<T> {
+    this.#list ??= new WaitList(this.#words, this.#rings, { relinquish: () => this.#passOn() });
+    return this.#list.enqueue(wish, deadline, signal);
+  }
+
+  block(wish: Wish<unknown>, deadline: Deadline): boolean {
+    return waitSync(this.#words, this.#rings, wish, deadline);
+  }
+}

@@ -1,0 +1,401 @@
+/**
+ * What every queue between threads is made of: a lock, an area of items under it (`item-store.ts`), and two bells
+ * (`bell.ts`), one rung when an item has come and one when there is room: Python's `queue.Queue`, whose two conditions
+ * these are, in shared memory.
+ *
+ * The memory is that of a lock (`lock.local.ts`), then, all changed only by who holds the lock:
+ *
+ * | word | holds |
+ * |---|---|
+ * | `MAXSIZE` | how many items it takes, 0 where their number has no bound; never changed |
+ * | `UNFINISHED` | items put for which nobody has said `taskDone`; who joins sleeps on it |
+ * | `SHUT` | 1 once it takes no more items |
+ * | `FILLED`, `DRAINED` | the bells |
+ * | `STORE` | the items |
+ */
+import { Deadline } from '../deadline.ts';
+import { QueueEmptyError, QueueFullError, QueueShutDownError, rangeError } from '../errors.ts';
+import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
+import {
+  type BlockingOptions,
+  checkBlocking,
+  checkCount,
+  checkOptions,
+  checkWait,
+  type WaitOptions,
+} from '../options.ts';
+import { load, store, type Words } from '../shared-memory/cells.ts';
+import { FIRST, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { BELL_WORDS, Bell } from './bell.ts';
+import { fromBytes, toBytes } from './item-bytes.ts';
+import { HeapStore, type ItemStore, RingStore, STORE_WORDS, StackStore } from './item-store.ts';
+import { priorityKey } from './priority-key.ts';
+import type { AnySimpleQueue, ShutdownOptions } from './queue.ts';
+
+const MAXSIZE = FIRST + LOCK_WORDS;
+const UNFINISHED = MAXSIZE + 1;
+const SHUT = MAXSIZE + 2;
+const FILLED = MAXSIZE + 3;
+const DRAINED = FILLED + BELL_WORDS;
+const STORE = DRAINED + BELL_WORDS;
+const WORDS = STORE + STORE_WORDS - FIRST;
+
+const DEFAULT_BYTES = 16 * 2 ** 20;
+const NO_KEY = new Uint8Array(0);
+const DONE: Promise<void> = Promise.resolve();
+
+/** What a simple queue can be made with. */
+export interface SimpleQueueOptions {
+  /** Room for items, in bytes of their structured clone and a few for each; 64 to 2³⁰, 16 MiB unless given. */
+  readonly maxBytes?: number | undefined;
+}
+
+/** What a queue can be made with. */
+export interface QueueOptions extends SimpleQueueOptions {
+  /** How many items it takes; 0, the default: as many as there is room for. */
+  readonly maxsize?: number | undefined;
+}
+
+/** New memory for a queue. */
+export function makeQueueMemory(kind: Kind, options: QueueOptions | undefined, bounded: boolean): Memory {
+  const { maxsize = 0, maxBytes = DEFAULT_BYTES } = checkOptions(options, `new ${kind}`);
+  if (bounded) checkCount(maxsize, `new ${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
+  checkCount(maxBytes, `new ${kind}: maxBytes`, { min: 64, max: 2 ** 30 });
+  const memory = Memory.make(kind, WORDS + Math.ceil(maxBytes / 4));
+  memory.words[MAXSIZE] = bounded ? maxsize : 0;
+  return memory;
+}
+
+const STORES: Partial<Record<Kind, new (words: Words) => ItemStore>> = {
+  LifoQueue: StackStore,
+  PriorityQueue: HeapStore,
+};
+
+/** The common part of the local queues. */
+export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
+  /** @internal */
+  readonly [MEMORY]: Memory;
+  /** @internal */
+  protected readonly core: QueueCore;
+
+  /** @internal */
+  constructor(memory: Memory) {
+    this[MEMORY] = memory;
+    this.core = new QueueCore(memory);
+  }
+
+  put(item: T, options?: WaitOptions): Promise<void> {
+    try {
+      const { core } = this;
+      const { timeout, signal } = checkWait(options, `${core.kind}.put`);
+      const wish = new PutWish(core, item, false);
+      if ((timeout === 0 || core.drained.clear) && core.attempt(wish)) return DONE;
+      if (timeout === 0) return Promise.reject(core.fullError());
+      return core.drained.enqueue(wish, Deadline.after(timeout), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * `put`, blocking the thread. Without a time-out it throws `QueueFullError` at once where the queue is full and no
+   * other thread has it: nobody could make room.
+   */
+  putSync(item: T, options?: BlockingOptions): void {
+    const { core } = this;
+    const timeout = options === undefined ? undefined : checkBlocking(options, `${core.kind}.putSync`);
+    const wish = new PutWish(core, item, true);
+    if (core.attempt(wish)) return;
+    if (timeout === 0 || (timeout === undefined && !core.memory.shared)) throw core.fullError();
+    if (spin(() => !core.full && core.attempt(wish))) return;
+    if (!core.drained.block(wish, Deadline.after(timeout))) throw core.fullError();
+  }
+
+  get(options?: WaitOptions): Promise<T> {
+    try {
+      const { core } = this;
+      const { timeout, signal } = checkWait(options, `${core.kind}.get`);
+      const wish = new GetWish<T>(core, false);
+      if ((timeout === 0 || core.filled.clear) && core.attempt(wish)) return Promise.resolve(wish.granted());
+      if (timeout === 0) return Promise.reject(core.emptyError());
+      return core.filled.enqueue(wish, Deadline.after(timeout), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** `get`, blocking the thread. */
+  getSync(options?: BlockingOptions): T {
+    const { core } = this;
+    const timeout = options === undefined ? undefined : checkBlocking(options, `${core.kind}.getSync`);
+    const wish = new GetWish<T>(core, true);
+    if (core.attempt(wish)) return wish.granted();
+    if (timeout === 0) throw core.emptyError();
+    if (spin(() => core.size > 0 && core.attempt(wish))) return wish.granted();
+    if (!core.filled.block(wish, Deadline.after(timeout))) throw core.emptyError();
+    return wish.granted();
+  }
+
+  size(): number {
+    return this.core.size;
+  }
+
+  empty(): boolean {
+    return this.core.size === 0;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    for (;;) {
+      let item: T;
+      try {
+        item = await this.get();
+      } catch (error) {
+        if (error instanceof QueueShutDownError) return;
+        throw error;
+      }
+      yield item;
+    }
+  }
+}
+
+/** What a queue does under its lock. */
+export class QueueCore implements WaitListOwner {
+  readonly memory: Memory;
+  readonly kind: Kind;
+  readonly filled: Bell;
+  readonly drained: Bell;
+  readonly #words: Words;
+  readonly #lock: Lock;
+  readonly #store: ItemStore;
+  readonly #maxsize: number;
+  #joining: WaitList | undefined;
+
+  constructor(memory: Memory) {
+    this.memory = memory;
+    this.kind = memory.kind;
+    this.#words = memory.words;
+    this.#lock = new Lock(memory);
+    this.#store = new (STORES[memory.kind] ?? RingStore)(memory.words.subarray(STORE));
+    this.#maxsize = load(memory.words, MAXSIZE);
+    const passOn = (bell: Bell, wanted: () => boolean) => this.locked(() => bell.ringOn(wanted()));
+    this.filled = new Bell(memory.words, FILLED, () => passOn(this.filled, () => this.#store.count > 0));
+    this.drained = new Bell(memory.words, DRAINED, () => passOn(this.drained, () => !this.full));
+  }
+
+  /** Runs `body` holding the lock: for a moment only, so that blocking for it is no harm to an event loop. */
+  locked<R>(body: () => R): R {
+    this.#lock.blockUntil(Deadline.never);
+    try {
+      return body();
+    } finally {
+      this.#lock.release();
+    }
+  }
+
+  /** Tries once; true where the wish is fulfilled. */
+  attempt(wish: PutWish | GetWish<unknown>): boolean {
+    return this.locked(() => wish.tryHere());
+  }
+
+  get size(): number {
+    return this.#store.count;
+  }
+
+  get full(): boolean {
+    return this.#filledUp || this.#store.crowded;
+  }
+
+  get #filledUp(): boolean {
+    return this.#maxsize > 0 && this.#store.count >= this.#maxsize;
+  }
+
+  /** With the lock: false where there is no room. */
+  push(bytes: Uint8Array, key: Uint8Array): boolean {
+    if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('put');
+    if (this.#filledUp || !this.#store.fits(bytes, key)) return false;
+    this.#store.push(bytes, key);
+    if (this.kind !== 'SimpleQueue') store(this.#words, UNFINISHED, this.unfinished + 1);
+    this.filled.ring();
+    return true;
+  }
+
+  /** With the lock: `undefined` where there is none. */
+  pop(): Uint8Array | undefined {
+    if (this.#store.count === 0) {
+      if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('get');
+      return undefined;
+    }
+    const bytes = this.#store.pop();
+    // Items differ in size: room that is not enough for one that waits may be for another.
+    this.drained.ringForAll();
+    return bytes;
+  }
+
+  /** @throws RangeError for an item that could never fit. */
+  checkSize(bytes: Uint8Array, key: Uint8Array): void {
+    const size = this.#store.sizeOf(bytes, key);
+    const room = this.#store.capacity;
+    if (size <= room) return;
+    throw rangeError(
+      `${this.memory.label}: the item takes ${size} bytes, and the whole queue has ${room}: make it with a larger maxBytes, or put the item in parts`,
+      'ERR_HEDDLE_ITEM_TOO_LARGE',
+    );
+  }
+
+  get unfinished(): number {
+    return load(this.#words, UNFINISHED);
+  }
+
+  /** With the lock: that many items have been dealt with. */
+  finish(items: number): void {
+    const left = this.unfinished - items;
+    store(this.#words, UNFINISHED, left);
+    if (left > 0) return;
+    wakeAll(this.#words, UNFINISHED);
+    this.#joining?.kick();
+  }
+
+  /** Waits until every item has been dealt with. */
+  joined(deadline: Deadline, signal: AbortSignal | undefined): Promise<boolean> {
+    this.#joining ??= new WaitList(this.#words, UNFINISHED, this);
+    return this.#joining.enqueue(new JoinWish(this), deadline, signal);
+  }
+
+  joinedSync(deadline: Deadline): boolean {
+    return waitSync(this.#words, UNFINISHED, new JoinWish(this), deadline);
+  }
+
+  shutdown({ immediate }: ShutdownOptions): void {
+    this.locked(() => {
+      store(this.#words, SHUT, 1);
+      if (immediate === true && this.#store.count > 0) {
+        const dropped = this.#store.count;
+        this.#store.clear();
+        this.finish(dropped);
+      }
+      this.filled.ringForAll();
+      this.drained.ringForAll();
+    });
+  }
+
+  /** The last of all wakes everybody who joins: nothing is owed. */
+  relinquish(): void {}
+
+  fullError(): QueueFullError {
+    const primitive = this.memory.label;
+    return new QueueFullError(
+      `${primitive} was full, with ${this.size} items, for as long as put could wait; take items, or allow a longer timeout`,
+      { primitive },
+    );
+  }
+
+  emptyError(): QueueEmptyError {
+    const primitive = this.memory.label;
+    return new QueueEmptyError(
+      `${primitive} was empty for as long as get could wait; put items, or allow a longer timeout`,
+      { primitive },
+    );
+  }
+
+  #shutDownError(method: string): QueueShutDownError {
+    const primitive = this.memory.label;
+    return new QueueShutDownError(
+      `${primitive} was shut down${method === 'get' ? ' and is empty' : ''}: no ${method} any more; make a new queue`,
+      { primitive },
+    );
+  }
+}
+
+class PutWish extends Wish<void> {
+  readonly #core: QueueCore;
+  readonly #bytes: Uint8Array;
+  readonly #key: Uint8Array;
+  readonly #blocking: boolean;
+
+  constructor(core: QueueCore, item: unknown, blocking: boolean) {
+    super();
+    this.#core = core;
+    this.#key = core.kind === 'PriorityQueue' ? priorityKey(item) : NO_KEY;
+    this.#bytes = toBytes(item);
+    this.#blocking = blocking;
+    core.checkSize(this.#bytes, this.#key);
+  }
+
+  /** With the lock. */
+  tryHere(): boolean {
+    return this.#core.push(this.#bytes, this.#key);
+  }
+
+  attempt(): number | undefined {
+    return this.#core.locked(() => {
+      if (this.tryHere()) return undefined;
+      return this.#core.drained.announce(this.#blocking);
+    });
+  }
+
+  granted(): void {}
+
+  expired(): never {
+    throw this.#core.fullError();
+  }
+}
+
+class GetWish<T> extends Wish<T> {
+  readonly #core: QueueCore;
+  readonly #blocking: boolean;
+  #bytes: Uint8Array = NO_KEY;
+  #slept = false;
+
+  constructor(core: QueueCore, blocking: boolean) {
+    super();
+    this.#core = core;
+    this.#blocking = blocking;
+  }
+
+  /** With the lock. */
+  tryHere(): boolean {
+    const bytes = this.#core.pop();
+    if (bytes === undefined) return false;
+    this.#bytes = bytes;
+    if (this.#slept && this.#blocking) this.#core.filled.ringOn(this.#core.size > 0);
+    return true;
+  }
+
+  attempt(): number | undefined {
+    return this.#core.locked(() => {
+      if (this.tryHere()) return undefined;
+      this.#slept = true;
+      return this.#core.filled.announce(this.#blocking);
+    });
+  }
+
+  granted(): T {
+    return fromBytes(this.#bytes) as T;
+  }
+
+  expired(): never {
+    throw this.#core.emptyError();
+  }
+}
+
+class JoinWish extends Wish<boolean> {
+  readonly #core: QueueCore;
+
+  constructor(core: QueueCore) {
+    super();
+    this.#core = core;
+  }
+
+  attempt(): number | undefined {
+    return this.#core.unfinished || undefined;
+  }
+
+  granted(): boolean {
+    return true;
+  }
+
+  expired(): boolean {
+    return false;
+  }
+}

@@ -1,0 +1,47 @@
+/** The contract of the queues, in both scopes. */
+import type { MaybePromise, WaitOptions } from '../options.ts';
+
+/** Python's `queue.SimpleQueue`: items from whoever puts to whoever gets; unbounded but for its bytes. */
+export interface AnySimpleQueue<T = unknown> extends AsyncIterable<T> {
+  /**
+   * Puts an item: any value that travels (a copy of it, as it is now). Waits where the queue is full; with room it
+   * is in before this returns. Rejects with `QueueFullError` where `timeout` ms passed first, with
+   * `QueueShutDownError` once the queue is shut down, `NotCloneableError` for what can't travel, `RangeError` for
+   * what is larger than the whole queue, and `signal.reason` on abort: the item is not in then.
+   */
+  put(item: T, options?: WaitOptions): Promise<void>;
+  /**
+   * Takes the next item. Waits where there is none. Rejects with `QueueEmptyError` where `timeout` ms passed first,
+   * with `QueueShutDownError` where it is shut down and empty, and `signal.reason` on abort: nothing is taken then.
+   */
+  get(options?: WaitOptions): Promise<T>;
+  /** How many items there are at this moment. Always `await` it. */
+  size(): MaybePromise<number>;
+  /** Whether there are none at this moment. Always `await` it. */
+  empty(): MaybePromise<boolean>;
+  /** The items, taken one by one for ever, or until the queue is shut down and empty. Does not call `taskDone`. */
+  [Symbol.asyncIterator](): AsyncIterator<T>;
+}
+
+/** Python's `queue.Queue`, and `LifoQueue` and `PriorityQueue`, which give the last or the least item first. */
+export interface AnyQueue<T = unknown> extends AnySimpleQueue<T> {
+  /** Whether a `put` would wait at this moment. Always `await` it. */
+  full(): MaybePromise<boolean>;
+  /** Says that an item taken has been dealt with. `OverReleaseError`, nothing changed, where all have been. */
+  taskDone(): MaybePromise<void>;
+  /**
+   * Waits until every item put has been dealt with: `true`. `false` where `timeout` ms passed first. Rejects with
+   * `signal.reason` on abort.
+   */
+  join(options?: WaitOptions): Promise<boolean>;
+  /**
+   * Takes no more items: every `put`, also one that waits, ends with `QueueShutDownError`; `get` does once the rest
+   * has been taken. With `immediate` the rest is dropped, and counts as dealt with. Again: nothing more happens.
+   */
+  shutdown(options?: ShutdownOptions): MaybePromise<void>;
+}
+
+export interface ShutdownOptions {
+  /** Drops the items that are left. */
+  readonly immediate?: boolean | undefined;
+}
