@@ -457,6 +457,41 @@ describe('a host', () => {
   }, 30_000);
 });
 
+describe('a host that gave no sign of life in time', () => {
+  it('ends its own run of the job it lost; the other one counts, and nothing hangs', async () => {
+    const child = await hostProcess();
+    const gate = `${namespace}:gate`;
+    const future = executor().submit('untilGate', [server.url, gate]);
+    await until(() => expect(future.running()).toBe(true));
+    child.kill('SIGSTOP');
+    const second = await host();
+    await until(() => expect(second.status().running).toBe(1));
+    child.kill('SIGCONT');
+    await plain.set(gate, 'open');
+    expect(await future).toBeGreaterThan(1);
+    await plain.del(gate);
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+  });
+
+  it('runs the job it lost and got again once at a time', async () => {
+    const made = await host({ onError: () => {} });
+    const gate = `${namespace}:gate`;
+    const future = executor().submit('untilGate', [server.url, gate]);
+    await until(() => expect(future.running()).toBe(true));
+    await until(async () => {
+      await plain.del(`{${namespace}:queue:work}:work:${future.id}:lock`);
+      expect(await plain.hget(`{${namespace}:queue:work}:work:${future.id}`, 'ats')).not.toBe('1');
+    }, 50);
+    expect(made.status().running).toBeLessThanOrEqual(1);
+    await plain.set(gate, 'open');
+    expect(await future).toBeGreaterThan(1);
+    await plain.del(gate);
+    await until(() => expect(made.status().running).toBe(0));
+  });
+});
+
 describe('a missed message', () => {
   it('costs time, never an outcome', async () => {
     await using other = await connect(server.url, { namespace });

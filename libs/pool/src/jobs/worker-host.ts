@@ -10,6 +10,7 @@ import {
   CancelledError,
   HeddleError,
   InvalidStateError,
+  LeaseLostError,
   TimeoutError,
 } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
@@ -144,6 +145,9 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     });
     this.#worker.on('error', (error) => this.#report(error));
     this.#worker.on('completed', (job, result: string) => this.#tell(job, 'ok', result));
+    this.#worker.on('lockRenewalFailed', (ids) => {
+      for (const task of ids.map((id) => this.#tasks.get(id))) if (task !== undefined) this.#lose(task);
+    });
     this.#worker.on('failed', (job, error) => this.#tellFailure(job, error));
   }
 
@@ -246,8 +250,15 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     if (payload.until !== undefined && Date.now() > payload.until) {
       throw bullFailure(new TimeoutError(`the task ${show(job.name)} was not begun within its ttl`));
     }
-    const task = new HostTask(job, payload, this);
     const id = job.id ?? '';
+    const older = this.#tasks.get(id);
+    if (older !== undefined) {
+      // This host lost the job and got it anew; two runs of it at a time would not know of each other.
+      this.#lose(older);
+      await older.ending;
+      return this.#handBack(job);
+    }
+    const task = new HostTask(job, payload, this);
     this.#tasks.set(id, task);
     try {
       this.#pool.submit(task);
@@ -257,8 +268,22 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     } finally {
       this.#tasks.delete(id);
     }
-    await job.moveToWait(job.token);
+    return this.#handBack(job);
+  }
+
+  /** Where the job is another's by now, there is nothing to hand back. */
+  async #handBack(job: Job): Promise<never> {
+    await job.moveToWait(job.token).catch((error: Error) => this.#report(error));
     throw new WaitingError();
+  }
+
+  /** The job was given to another host, since this one gave no sign of life in time: what it does here is in vain. */
+  #lose(task: HostTask): void {
+    task.giveBack();
+    this.#pool.abort(
+      task,
+      new LeaseLostError('the job was given to another host: this one gave no sign of life in time'),
+    );
   }
 
   abort(id: string, reason: string): boolean {
