@@ -1,6 +1,7 @@
 /** The parties that one session has at a barrier: each arrives under a number, and its outcome is kept for that number. */
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
+import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
@@ -33,14 +34,16 @@ export class BarrierSeat implements Seat {
   readonly #keys: readonly string[];
   readonly #line = new Waiters<number, Party>();
   readonly #parties = new Map<string, Party>();
-  #life: Incarnation | undefined;
-  #forgetLife: () => void = () => {};
+  readonly #foothold: Foothold;
   #busy = 0;
 
   constructor(core: SessionCore, name: string) {
     this.#core = core;
     this.#name = name;
     this.#partition = core.partitionOf(name);
+    this.#foothold = new Foothold(this.#partition, () => {
+      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
+    });
     this.#keys = core.keyspace.of('barrier', name, barrierParts);
   }
 
@@ -113,7 +116,7 @@ export class BarrierSeat implements Seat {
   }
 
   async #arrive(party: Party): Promise<string> {
-    const life = await this.#livingUnder();
+    const life = await this.#foothold.under();
     if (this.#line.get(party) === undefined) return 'gone';
     // One that stood at the barrier under a life that ended has died there, as far as the others can tell.
     if (party.life !== undefined && party.life !== life) return 'broken';
@@ -219,7 +222,7 @@ export class BarrierSeat implements Seat {
   }
 
   async #breakFor(party: Party): Promise<void> {
-    const life = await this.#livingUnder();
+    const life = await this.#foothold.under();
     for (;;) {
       const [is] = await life.call('barrier.break', this.#keys, [this.#name, party.parties, 1]);
       if (is !== 'more') return;
@@ -245,26 +248,13 @@ export class BarrierSeat implements Seat {
     });
   }
 
-  async #livingUnder(): Promise<Incarnation> {
-    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.guardedLife();
-    if (this.#life === life) return life;
-    this.#forgetLife();
-    this.#life = life;
-    this.#forgetLife = life.onEnd(() => {
-      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
-    });
-    return life;
-  }
-
   #holds(life: Incarnation): string {
     return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
   }
 
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
-    this.#forgetLife();
-    this.#life = undefined;
+    this.#foothold.leave();
     this.#core.leave('barrier', this.#name, this);
   }
 }

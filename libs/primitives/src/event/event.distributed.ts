@@ -7,6 +7,7 @@
 import { checkWait, type WaitOptions } from '../options.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
+import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { checkName } from '../session/keys.ts';
@@ -83,14 +84,16 @@ class EventSeat implements Seat {
   readonly #partition: Partition;
   readonly #keys: readonly string[];
   readonly #line = new Waiters<boolean, EventWait>();
-  #life: Incarnation | undefined;
-  #forgetLife: () => void = () => {};
+  readonly #foothold: Foothold;
   #asking = 0;
 
   constructor(core: SessionCore, name: string) {
     this.#core = core;
     this.#name = name;
     this.#partition = core.partitionOf(name);
+    this.#foothold = new Foothold(this.#partition, () => {
+      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
+    });
     this.#keys = core.keyspace.of('event', name, eventParts);
   }
 
@@ -133,7 +136,8 @@ class EventSeat implements Seat {
     wait.asking = true;
     wait.doubt = false;
     this.#asking += 1;
-    this.#livingUnder()
+    this.#foothold
+      .under()
       .then((life) => life.call('event.wait', [...this.#keys, this.#holds(life)], [this.#name, wait.since]))
       .then(
         ([state, version = '0']) => {
@@ -158,7 +162,7 @@ class EventSeat implements Seat {
   /** Nobody here waits any more: the registration ends. */
   #leave(): Promise<void> | undefined {
     if (this.#line.size > 0 || this.#asking > 0) return undefined;
-    const life = this.#life;
+    const life = this.#foothold.life;
     this.#tidy();
     if (life === undefined || life.ended !== undefined) return undefined;
     const [, waiters] = this.#keys;
@@ -172,7 +176,7 @@ class EventSeat implements Seat {
   #tidyRecord(): void {
     if (this.#line.size > 0 || this.#asking > 0) return;
     const [, waiters] = this.#keys;
-    const life = this.#life;
+    const life = this.#foothold.life;
     if (life !== undefined) {
       life.later({
         operation: 'event.leave',
@@ -183,25 +187,12 @@ class EventSeat implements Seat {
     this.#tidy();
   }
 
-  async #livingUnder(): Promise<Incarnation> {
-    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.guardedLife();
-    if (this.#life === life) return life;
-    this.#forgetLife();
-    this.#life = life;
-    this.#forgetLife = life.onEnd(() => {
-      if (!this.#core.closed) queueMicrotask(() => this.askAgain());
-    });
-    return life;
-  }
-
   #holds(life: Incarnation): string {
     return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
   }
 
   #tidy(): void {
-    this.#forgetLife();
-    this.#life = undefined;
+    this.#foothold.leave();
     this.#core.leave('event', this.#name, this);
   }
 }

@@ -22,6 +22,7 @@ import { Deadline, now } from '../deadline.ts';
 import { LeaseLostError } from '../errors.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
+import { Foothold } from '../session/foothold.ts';
 import { closedError, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
@@ -48,9 +49,8 @@ export class LockSeat implements Seat {
   readonly #keys: readonly string[];
   readonly #waiters = new Waiters<Lease | null, Wish>();
   #state: State = 'idle';
-  /** The life under which the state is true, and what forgets to tell us of its end. */
-  #life: Incarnation | undefined;
-  #forgetLife: () => void = () => {};
+  /** The life under which the state is true. */
+  readonly #foothold: Foothold;
   #block: TokenBlock | undefined;
   #nextToken = 0;
   #lease: HeldLease | undefined;
@@ -68,6 +68,7 @@ export class LockSeat implements Seat {
     this.#name = name;
     this.#what = `lock ${name}`;
     this.#partition = core.partitionOf(name);
+    this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
     this.#keys = core.keyspace.of('lock', name, ['state', 'queue']);
   }
 
@@ -98,14 +99,13 @@ export class LockSeat implements Seat {
   /** Nothing is kept here for a name that nobody uses. */
   tidy(): void {
     if (this.#state !== 'idle' || this.#waiters.size > 0) return;
-    this.#forgetLife();
-    this.#life = undefined;
+    this.#foothold.leave();
     this.#core.leave('lock', this.#name, this);
   }
 
   told(life: Incarnation, [first, last]: readonly string[]): void {
     const block = parseBlock(first, last);
-    if (block === undefined || life !== this.#life) return;
+    if (block === undefined || life !== this.#foothold.life) return;
     if (this.#state === 'queued' && block.first > this.#past) this.#granted(block);
     else this.#early = block;
   }
@@ -142,7 +142,7 @@ export class LockSeat implements Seat {
       for (;;) {
         const reply = await this.#acquire(0);
         if (reply?.is === 'more') continue;
-        if (reply?.is === 'granted' && this.#life?.lives) return this.#take(reply.block, maxHold);
+        if (reply?.is === 'granted' && this.#foothold.life?.lives) return this.#take(reply.block, maxHold);
         this.#idle();
         return null;
       }
@@ -171,7 +171,7 @@ export class LockSeat implements Seat {
   }
 
   async #acquire(wait: 0 | 1): Promise<LockReply | undefined> {
-    await this.#livingUnder();
+    await this.#foothold.under();
     return this.#call('lock.acquire', [this.#name, wait, TOKEN_BLOCK]);
   }
 
@@ -191,7 +191,7 @@ export class LockSeat implements Seat {
   #granted(block: TokenBlock): void {
     this.#early = undefined;
     const was = this.#state;
-    if (!this.#life?.lives) {
+    if (!this.#foothold.life?.lives) {
       if (was !== 'queued') this.#idle(); // Otherwise the look itself found the end out, and the end has asked anew.
       return;
     }
@@ -219,7 +219,7 @@ export class LockSeat implements Seat {
   }
 
   #hold(maxHold: number | undefined): HeldLease {
-    const life = this.#life as Incarnation; // A grant comes under a life, and this is that.
+    const life = this.#foothold.life as Incarnation; // A grant comes under a life, and this is that.
     const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
     const lease = new HeldLease(this.#what, this.#nextToken, life, (ended) => this.#released(ended), until);
     this.#nextToken += 1;
@@ -277,7 +277,7 @@ export class LockSeat implements Seat {
   /** The hand-over met a long run of dead waiters: goes on past them. */
   async #advance(): Promise<void> {
     for (;;) {
-      const answer = await this.#life
+      const answer = await this.#foothold.life
         ?.call('lock.advance', this.#keys, [this.#name, TOKEN_BLOCK])
         .catch(() => undefined);
       if (answer?.[0] !== 'more') return;
@@ -327,16 +327,6 @@ export class LockSeat implements Seat {
     };
   }
 
-  /** A life to ask under: the one we have, or the next. */
-  async #livingUnder(): Promise<void> {
-    if (this.#life !== undefined && this.#life.ended === undefined) return;
-    const life = await this.#partition.guardedLife();
-    if (this.#life === life) return;
-    this.#forgetLife();
-    this.#life = life;
-    this.#forgetLife = life.onEnd(() => this.#lifeEnded());
-  }
-
   #lifeEnded(): void {
     this.#cancelMaxHold();
     this.#lease = undefined;
@@ -346,7 +336,7 @@ export class LockSeat implements Seat {
 
   /** `undefined` where the life ended before the answer: whatever it was, it is over. */
   async #call(operation: string, args: readonly (string | number)[]): Promise<LockReply | undefined> {
-    const life = this.#life as Incarnation; // Set before the first ask.
+    const life = this.#foothold.life as Incarnation; // Set before the first ask.
     const { holds } = this.#core.keyspace.ofSession(this.#partition.index, life.id);
     try {
       return parseLockReply(await life.call(operation, [...this.#keys, holds], args));

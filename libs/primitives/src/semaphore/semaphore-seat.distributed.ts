@@ -13,6 +13,7 @@ import {
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
+import { Foothold } from '../session/foothold.ts';
 import { closedError, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
@@ -58,8 +59,7 @@ export class SemaphoreSeat implements Seat {
   readonly #waits = new Map<string, Wait>();
   /** In the order of their grants: the oldest are given back first. */
   readonly #holds = new Map<string, Hold>();
-  #life: Incarnation | undefined;
-  #forgetLife: () => void = () => {};
+  readonly #foothold: Foothold;
   #busy = 0;
 
   constructor(core: SessionCore, name: string) {
@@ -67,6 +67,14 @@ export class SemaphoreSeat implements Seat {
     this.#name = name;
     this.#what = `semaphore ${name}`;
     this.#partition = core.partitionOf(name);
+    this.#foothold = new Foothold(this.#partition, () => {
+      this.#holds.clear();
+      if (this.#core.closed) return;
+      queueMicrotask(() => {
+        this.askAgain();
+        this.#tidy();
+      });
+    });
     this.#keys = core.keyspace.of('semaphore', name, semaphoreParts);
   }
 
@@ -163,7 +171,7 @@ export class SemaphoreSeat implements Seat {
   async #try(wait: Wait): Promise<Lease | null> {
     this.#busy += 1;
     try {
-      const life = await this.#livingUnder();
+      const life = await this.#foothold.under();
       for (;;) {
         const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
         if (answer?.[0] === 'granted' && life.lives) return this.#hold(wait, life, Number(answer[1]));
@@ -181,7 +189,8 @@ export class SemaphoreSeat implements Seat {
     if (this.#waiterOf(wait.id) === undefined || wait.asking) return;
     wait.asking = true;
     wait.doubt = false;
-    this.#livingUnder()
+    this.#foothold
+      .under()
       .then(async (life) => {
         if (this.#waiterOf(wait.id) === undefined) {
           wait.asking = false;
@@ -249,9 +258,9 @@ export class SemaphoreSeat implements Seat {
     try {
       for (let given = pairs; ; given = []) {
         const life =
-          given.length > 0 && this.#life
-            ? this.#life
-            : await this.#core.patiently(this.#what, this.#livingUnder());
+          given.length > 0 && this.#foothold.life
+            ? this.#foothold.life
+            : await this.#core.patiently(this.#what, this.#foothold.under());
         const args = [this.#name, shapeText(shape), shape.permits, raise, ...given];
         try {
           const answer = await this.#call(life, 'semaphore.release', args);
@@ -294,23 +303,6 @@ export class SemaphoreSeat implements Seat {
     }
   }
 
-  async #livingUnder(): Promise<Incarnation> {
-    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.guardedLife();
-    if (this.#life === life) return life;
-    this.#forgetLife();
-    this.#life = life;
-    this.#forgetLife = life.onEnd(() => {
-      this.#holds.clear();
-      if (this.#core.closed) return;
-      queueMicrotask(() => {
-        this.askAgain();
-        this.#tidy();
-      });
-    });
-    return life;
-  }
-
   #call(life: Incarnation, operation: string, args: readonly (string | number)[]): Promise<Answer> {
     const { holds } = this.#core.keyspace.ofSession(this.#partition.index, life.id);
     return life.call(operation, [...this.#keys, holds], args);
@@ -349,8 +341,7 @@ export class SemaphoreSeat implements Seat {
   /** Nothing is kept here for a name that nobody uses. */
   #tidy(): void {
     if (this.#line.size > 0 || this.#holds.size > 0 || this.#busy > 0) return;
-    this.#forgetLife();
-    this.#life = undefined;
+    this.#foothold.leave();
     this.#core.leave('semaphore', this.#name, this);
   }
 }
