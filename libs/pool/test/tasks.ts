@@ -109,11 +109,13 @@ export function job(): object {
 export const context = (): unknown => ({ requestId: requestId.get(), secret: secret.get() });
 export async function contextLater(): Promise<unknown> {
   await sleep(1);
-  currentJob().log('looking');
+  const { log } = currentJob();
+  log('looking');
   return requestId.get();
 }
 export async function report(steps: number): Promise<string> {
-  for (let step = 1; step <= steps; step += 1) currentJob().progress({ step });
+  const { progress } = currentJob();
+  for (let step = 1; step <= steps; step += 1) progress({ step });
   return 'done';
 }
 export const session = (): unknown => currentJob().session();

@@ -339,6 +339,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
   }
 
   #announce(): void {
+    if (this.#parts.closed()) return; // Closed under the host: nothing can be said any more.
     announceHost(this.#parts, this.status()).catch((error: Error) => this.#report(error));
   }
 

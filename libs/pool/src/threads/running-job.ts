@@ -69,12 +69,17 @@ export class RunningJob implements CurrentJob {
     this.#controller.abort(reason);
   }
 
-  progress(value: unknown): void {
-    if (!this.ended) this.#port.progress(this.#slot, value);
+  /** Bound, like `log` and `session`: `const { progress, log } = currentJob()` is how tasks like to write it. */
+  get progress(): (value: unknown) => void {
+    return (value) => {
+      if (!this.ended) this.#port.progress(this.#slot, value);
+    };
   }
 
-  log(line: string): void {
-    if (!this.ended) this.#port.log(this.#slot, String(line));
+  get log(): (line: string) => void {
+    return (line) => {
+      if (!this.ended) this.#port.log(this.#slot, String(line));
+    };
   }
 
   session(): Session {
