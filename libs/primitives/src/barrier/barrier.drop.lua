@@ -1,6 +1,6 @@
 -- Sweeps a party that died: waiting or running the action it breaks the barrier, after its round's end it does not.
 -- KEYS: state arrivals outcomes holds
--- ARGV: name id dead block
+-- ARGV: name id dead block kind
 -- RETURNS: {'dropped'} | {'more'} | {'alive'}
 local me = ARGV[3] .. '#' .. ARGV[2]
 if alive(ARGV[3]) then return { 'alive' } end

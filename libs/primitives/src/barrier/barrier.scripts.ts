@@ -14,7 +14,7 @@ export const barrierOperations = [
   { name: 'barrier.forget', file: file('forget'), keys: ['outcomes', 'holds'], args: ['name', 'wait_id'] },
   { name: 'barrier.break', file: file('break'), keys: three, args: ['name', 'parties', 'stays'] },
   { name: 'barrier.look', file: file('look'), keys: ['state', 'arrivals'], args: ['parties'] },
-  { name: 'barrier.drop', file: file('drop'), keys: four, args: ['name', 'id', 'dead', 'block'] },
+  { name: 'barrier.drop', file: file('drop'), keys: four, args: ['name', 'id', 'dead', 'block', 'kind'] },
 ] as const satisfies readonly Operation[];
 
 export const barrierParts = three;

@@ -14,7 +14,7 @@ export const eventOperations = [
     name: 'event.drop',
     file: file('drop'),
     keys: ['state', 'waiters', 'holds'],
-    args: ['name', 'id', 'dead', 'block'],
+    args: ['name', 'id', 'dead', 'block', 'kind'],
   },
 ] as const satisfies readonly Operation[];
 

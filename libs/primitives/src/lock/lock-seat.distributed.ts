@@ -43,6 +43,7 @@ type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
 
 export class LockSeat implements Seat {
   readonly #core: SessionCore;
+  readonly #kind: string;
   readonly #name: string;
   readonly #what: string;
   readonly #partition: Partition;
@@ -63,13 +64,15 @@ export class LockSeat implements Seat {
   #doubt = false;
   #onIdle: (() => void)[] = [];
 
-  constructor(core: SessionCore, name: string) {
+  /** @param kind `lock`, or what else is one underneath */
+  constructor(core: SessionCore, kind: string, name: string) {
     this.#core = core;
+    this.#kind = kind;
     this.#name = name;
-    this.#what = `lock ${name}`;
+    this.#what = `${kind} ${name}`;
     this.#partition = core.partitionOf(name);
     this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
-    this.#keys = core.keyspace.of('lock', name, ['state', 'queue']);
+    this.#keys = core.keyspace.of(kind, name, ['state', 'queue']);
   }
 
   /** The lease that is out at this moment. */
@@ -100,7 +103,7 @@ export class LockSeat implements Seat {
   tidy(): void {
     if (this.#state !== 'idle' || this.#waiters.size > 0) return;
     this.#foothold.leave();
-    this.#core.leave('lock', this.#name, this);
+    this.#core.leave(this.#kind, this.#name, this);
   }
 
   told(life: Incarnation, [first, last]: readonly string[]): void {
@@ -172,7 +175,7 @@ export class LockSeat implements Seat {
 
   async #acquire(wait: 0 | 1): Promise<LockReply | undefined> {
     await this.#foothold.under();
-    return this.#call('lock.acquire', [this.#name, wait, TOKEN_BLOCK]);
+    return this.#call('lock.acquire', [this.#name, this.#kind, wait, TOKEN_BLOCK]);
   }
 
   #queued(past: number): void {
@@ -257,8 +260,10 @@ export class LockSeat implements Seat {
     try {
       const reply = await this.#call('lock.release', [
         this.#name,
+        this.#kind,
         block.first,
         this.#waiters.size > 0 ? 1 : 0,
+        0,
         TOKEN_BLOCK,
       ]);
       if (reply?.is === 'granted') this.#granted(reply.block);
@@ -278,7 +283,7 @@ export class LockSeat implements Seat {
   async #advance(): Promise<void> {
     for (;;) {
       const answer = await this.#foothold.life
-        ?.call('lock.advance', this.#keys, [this.#name, TOKEN_BLOCK])
+        ?.call('lock.advance', this.#keys, [this.#name, this.#kind, TOKEN_BLOCK])
         .catch(() => undefined);
       if (answer?.[0] !== 'more') return;
     }
@@ -293,7 +298,7 @@ export class LockSeat implements Seat {
 
   #leave(): void {
     this.#become('leaving');
-    this.#call('lock.cancel', [this.#name]).then(
+    this.#call('lock.cancel', [this.#name, this.#kind]).then(
       (reply) => {
         if (reply?.is === 'granted') this.#granted(reply.block);
         else this.#idle();
@@ -318,7 +323,7 @@ export class LockSeat implements Seat {
     const stopKeeper = this.#partition.runAt(deadline.at, {
       operation: 'lock.expire',
       keys: this.#keys,
-      args: [this.#name, lease.incarnation.id, block.first, TOKEN_BLOCK],
+      args: [this.#name, this.#kind, lease.incarnation.id, block.first, TOKEN_BLOCK],
     });
     this.#cancelMaxHold = () => {
       this.#cancelMaxHold = () => {};

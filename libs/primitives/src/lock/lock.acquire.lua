@@ -1,10 +1,10 @@
 -- Takes a lock, or a place in its queue. Asked again, it answers what is.
 -- KEYS: state queue holds
--- ARGV: name wait block
+-- ARGV: name kind wait block
 -- RETURNS: {'granted', first, end} | {'queued', end of the block granted last} | {'busy'} | {'more'}
 local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
-local name, wait, block = ARGV[1], ARGV[2] == '1', ARGV[3]
-local record = 'lock\n\n' .. name
+local name, kind, wait, block = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
+local record = kind .. '\n\n' .. name
 local held = redis.call('HMGET', state, 'holder', 'first', 'end')
 if held[1] == caller then return { 'granted', held[2], held[3] } end
 
@@ -18,7 +18,7 @@ if not (held[1] and alive(held[1])) then
   end
   local was_in_line = redis.call('ZSCORE', queue, caller)
   if not was_in_line then join_tail(queue, caller) end
-  local waiter, first, last = lock_grant(state, queue, name, block, caller)
+  local waiter, first, last = lock_grant(state, queue, kind, name, block, caller)
   if waiter == caller then
     redis.call('ZADD', holds, now, record)
     return { 'granted', first, last }

@@ -72,6 +72,6 @@ export class DistributedLock implements AnyLock {
   }
 
   #seat(): LockSeat {
-    return this.#core.seat('lock', this.name, () => new LockSeat(this.#core, this.name));
+    return this.#core.seat('lock', this.name, () => new LockSeat(this.#core, 'lock', this.name));
   }
 }

@@ -1,22 +1,24 @@
--- Ends the caller's hold and hands the lock to the next in line. With `rejoin` the caller goes to the end of the line.
+-- Ends the caller's hold and hands the lock to the next in line. With `rejoin` the caller goes to the end
+-- of the line; with `keep` it stays listed as concerned, for what it waits for at the lock's conditions.
 -- KEYS: state queue holds
--- ARGV: name first rejoin block
+-- ARGV: name kind first rejoin keep block
 -- RETURNS: {'released'} | {'queued', end of the block granted last} | {'granted', first, end} | {'more'} | {'gone'}
 local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
-local name, rejoin, block = ARGV[1], ARGV[3] == '1', ARGV[4]
+local name, kind, rejoin, block = ARGV[1], ARGV[2], ARGV[4] == '1', ARGV[6]
+local record = kind .. '\n\n' .. name
 local held = redis.call('HMGET', state, 'holder', 'first')
-if held[1] ~= caller or held[2] ~= ARGV[2] then
+if held[1] ~= caller or held[2] ~= ARGV[3] then
   -- Ended from outside: nothing of it is to be listed any more, unless another hold or place of ours is.
-  if held[1] ~= caller and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, 'lock\n\n' .. name) end
+  if held[1] ~= caller and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, record) end
   return { 'gone' }
 end
 redis.call('HDEL', state, 'holder', 'first')
 if rejoin then
   join_tail(queue, caller)
-else
-  redis.call('ZREM', holds, 'lock\n\n' .. name)
+elseif ARGV[5] ~= '1' then
+  redis.call('ZREM', holds, record)
 end
-local waiter, first, last = lock_grant(state, queue, name, block, caller)
+local waiter, first, last = lock_grant(state, queue, kind, name, block, caller)
 if waiter == caller then return { 'granted', first, last } end
 -- The last token outlives the hold by a minute: after that the clock alone is past it.
 if not waiter then redis.call('PEXPIRE', state, redis.call('EXISTS', queue) == 1 and record_ttl or 60000) end

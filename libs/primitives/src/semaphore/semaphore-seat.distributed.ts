@@ -51,6 +51,7 @@ type SemaphoreWaiter = Waiter<Lease | null, Wait>;
 
 export class SemaphoreSeat implements Seat {
   readonly #core: SessionCore;
+  readonly #kind: string;
   readonly #name: string;
   readonly #what: string;
   readonly #partition: Partition;
@@ -62,10 +63,12 @@ export class SemaphoreSeat implements Seat {
   readonly #foothold: Foothold;
   #busy = 0;
 
-  constructor(core: SessionCore, name: string) {
+  /** @param kind `semaphore`, or what else is one underneath */
+  constructor(core: SessionCore, kind: string, name: string) {
     this.#core = core;
+    this.#kind = kind;
     this.#name = name;
-    this.#what = `semaphore ${name}`;
+    this.#what = `${kind} ${name}`;
     this.#partition = core.partitionOf(name);
     this.#foothold = new Foothold(this.#partition, () => {
       this.#holds.clear();
@@ -75,7 +78,7 @@ export class SemaphoreSeat implements Seat {
         this.#tidy();
       });
     });
-    this.#keys = core.keyspace.of('semaphore', name, semaphoreParts);
+    this.#keys = core.keyspace.of(kind, name, semaphoreParts);
   }
 
   async acquire(
@@ -261,7 +264,7 @@ export class SemaphoreSeat implements Seat {
           given.length > 0 && this.#foothold.life
             ? this.#foothold.life
             : await this.#core.patiently(this.#what, this.#foothold.under());
-        const args = [this.#name, shapeText(shape), shape.permits, raise, ...given];
+        const args = [this.#name, this.#kind, shapeText(shape), shape.permits, raise, ...given];
         try {
           const answer = await this.#call(life, 'semaphore.release', args);
           this.#refuse(answer, shape, 0);
@@ -287,7 +290,7 @@ export class SemaphoreSeat implements Seat {
       return undefined;
     }
     this.#busy += 1;
-    return this.#call(life, 'semaphore.cancel', [this.#name, wait.id])
+    return this.#call(life, 'semaphore.cancel', [this.#name, this.#kind, wait.id])
       .then(async ([was]) => {
         if (was === 'granted') await this.#giveBack(wait.shape, [wait.id, wait.permits], 0);
         if (was === 'more') await this.#advance(life);
@@ -298,7 +301,9 @@ export class SemaphoreSeat implements Seat {
 
   async #advance(life: Incarnation): Promise<void> {
     for (;;) {
-      const answer = await life.call('semaphore.advance', this.#keys, [this.#name]).catch(unlessEnded);
+      const answer = await life
+        .call('semaphore.advance', this.#keys, [this.#name, this.#kind])
+        .catch(unlessEnded);
       if (answer?.[0] !== 'more') return;
     }
   }
@@ -309,7 +314,7 @@ export class SemaphoreSeat implements Seat {
   }
 
   #asked({ id, permits, shape }: Wait, wait: 0 | 1): (string | number)[] {
-    return [this.#name, id, permits, wait, shapeText(shape), shape.permits];
+    return [this.#name, this.#kind, id, permits, wait, shapeText(shape), shape.permits];
   }
 
   #waiterOf(id: string | undefined): SemaphoreWaiter | undefined {
@@ -342,7 +347,7 @@ export class SemaphoreSeat implements Seat {
   #tidy(): void {
     if (this.#line.size > 0 || this.#holds.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave('semaphore', this.#name, this);
+    this.#core.leave(this.#kind, this.#name, this);
   }
 }
 

@@ -1,11 +1,12 @@
 -- Takes permits, or a place in line. Asked again, it answers what is.
 -- KEYS: state queue wants holders holds
--- ARGV: name wait_id permits wait shape limit
+-- ARGV: name kind wait_id permits wait shape limit
 -- RETURNS: {'granted', token} | {'queued'} | {'busy'} | {'more'} | {'mismatch', shape} | {'too many', limit}
 local state, queue, wants, holders, holds = unpack(KEYS)
-local name, permits, wait = ARGV[1], tonumber(ARGV[3]), ARGV[4] == '1'
-local member = caller .. '#' .. ARGV[2]
-local same, existing = same_shape(state, ARGV[5], 'limit', ARGV[6], 'used', '0')
+local name, kind, permits, wait = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
+local member = caller .. '#' .. ARGV[3]
+local record = kind .. '\n' .. ARGV[3] .. '\n' .. name
+local same, existing = same_shape(state, ARGV[6], 'limit', ARGV[7], 'used', '0')
 if not same then return { 'mismatch', existing } end
 local held = redis.call('HGET', holders, member)
 if held then return { 'granted', string.match(held, ' (%d+)$') } end
@@ -16,9 +17,9 @@ if not redis.call('ZSCORE', queue, member) then
   redis.call('HSET', wants, member, permits)
   join_tail(queue, member)
 end
-local token, more = semaphore_grant(KEYS, name, member)
+local token, more = semaphore_grant(KEYS, kind, name, member)
 if token then
-  redis.call('ZADD', holds, now, 'semaphore\n' .. ARGV[2] .. '\n' .. name)
+  redis.call('ZADD', holds, now, record)
   return { 'granted', token }
 end
 if not wait then
@@ -27,5 +28,5 @@ if not wait then
   return { 'busy' }
 end
 arm(wants)
-redis.call('ZADD', holds, now, 'semaphore\n' .. ARGV[2] .. '\n' .. name)
+redis.call('ZADD', holds, now, record)
 return { more or 'queued' }

@@ -1,7 +1,7 @@
 -- Goes on with a hand-over that met its bound.
 -- KEYS: state queue wants holders
--- ARGV: name
+-- ARGV: name kind
 -- RETURNS: {'done'} | {'more'}
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'done' } end
-local _, more = semaphore_grant(KEYS, ARGV[1], '')
+local _, more = semaphore_grant(KEYS, ARGV[2], ARGV[1], '')
 return { more or 'done' }

@@ -49,6 +49,10 @@ export class DistributedSemaphore implements AnySemaphore {
   }
 
   #seat(): SemaphoreSeat {
-    return this.#core.seat('semaphore', this.name, () => new SemaphoreSeat(this.#core, this.name));
+    return this.#core.seat(
+      'semaphore',
+      this.name,
+      () => new SemaphoreSeat(this.#core, 'semaphore', this.name),
+    );
   }
 }

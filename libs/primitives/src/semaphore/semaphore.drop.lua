@@ -1,6 +1,6 @@
 -- Sweeps one hold, or one place in line, of a dead session; what that frees goes to the next.
 -- KEYS: state queue wants holders holds
--- ARGV: name id dead block
+-- ARGV: name id dead block kind
 -- RETURNS: {'dropped'} | {'more'} | {'alive'}
 local member = ARGV[3] .. '#' .. ARGV[2]
 if alive(ARGV[3]) then return { 'alive' } end
@@ -12,8 +12,8 @@ if held then
   redis.call('HINCRBY', KEYS[1], 'used', -tonumber(string.match(held, '^%d+')))
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  local _, more = semaphore_grant(KEYS, ARGV[1], '')
+  local _, more = semaphore_grant(KEYS, ARGV[5], ARGV[1], '')
   if more then return { 'more' } end
 end
-redis.call('ZREM', KEYS[5], 'semaphore\n' .. ARGV[2] .. '\n' .. ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[5] .. '\n' .. ARGV[2] .. '\n' .. ARGV[1])
 return { 'dropped' }

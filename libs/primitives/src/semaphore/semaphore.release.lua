@@ -1,16 +1,16 @@
 -- Gives back permits of the caller's holds (wait id, permits, …), all or none, raises the limit, wakes whom that suits.
 -- KEYS: state queue wants holders holds
--- ARGV: name shape limit raise pairs…
+-- ARGV: name kind shape limit raise pairs…
 -- RETURNS: {'released'} | {'more'} | {'gone'} | {'mismatch', shape}
 local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
-local name = ARGV[1]
-local same, existing = same_shape(state, ARGV[2], 'limit', ARGV[3], 'used', '0')
+local name, kind = ARGV[1], ARGV[2]
+local same, existing = same_shape(state, ARGV[3], 'limit', ARGV[4], 'used', '0')
 if not same then return { 'mismatch', existing } end
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local held = redis.call('HGET', holders, caller .. '#' .. ARGV[i])
   if not held or tonumber(string.match(held, '^%d+')) < tonumber(ARGV[i + 1]) then return { 'gone' } end
 end
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local member = caller .. '#' .. ARGV[i]
   local permits, token = string.match(redis.call('HGET', holders, member), '^(%d+) (%d+)$')
   local left = tonumber(permits) - tonumber(ARGV[i + 1])
@@ -18,10 +18,10 @@ for i = 5, #ARGV, 2 do
     redis.call('HSET', holders, member, left .. ' ' .. token)
   else
     redis.call('HDEL', holders, member)
-    redis.call('ZREM', holds, 'semaphore\n' .. ARGV[i] .. '\n' .. name)
+    redis.call('ZREM', holds, kind .. '\n' .. ARGV[i] .. '\n' .. name)
   end
   redis.call('HINCRBY', state, 'used', -tonumber(ARGV[i + 1]))
 end
-if ARGV[4] ~= '0' then redis.call('HINCRBY', state, 'limit', ARGV[4]) end
-local _, more = semaphore_grant(KEYS, name, '')
+if ARGV[5] ~= '0' then redis.call('HINCRBY', state, 'limit', ARGV[5]) end
+local _, more = semaphore_grant(KEYS, kind, name, '')
 return { more or 'released' }

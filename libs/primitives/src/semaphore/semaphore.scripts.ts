@@ -10,22 +10,22 @@ export const semaphoreOperations = [
     name: 'semaphore.acquire',
     file: file('acquire'),
     keys: all,
-    args: ['name', 'wait_id', 'permits', 'wait', 'shape', 'limit'],
+    args: ['name', 'kind', 'wait_id', 'permits', 'wait', 'shape', 'limit'],
   },
   {
     name: 'semaphore.release',
     file: file('release'),
     keys: all,
-    args: ['name', 'shape', 'limit', 'raise', 'pairs…'],
+    args: ['name', 'kind', 'shape', 'limit', 'raise', 'pairs…'],
   },
   {
     name: 'semaphore.advance',
     file: file('advance'),
     keys: ['state', 'queue', 'wants', 'holders'],
-    args: ['name'],
+    args: ['name', 'kind'],
   },
-  { name: 'semaphore.cancel', file: file('cancel'), keys: all, args: ['name', 'wait_id'] },
-  { name: 'semaphore.drop', file: file('drop'), keys: all, args: ['name', 'id', 'dead', 'block'] },
+  { name: 'semaphore.cancel', file: file('cancel'), keys: all, args: ['name', 'kind', 'wait_id'] },
+  { name: 'semaphore.drop', file: file('drop'), keys: all, args: ['name', 'id', 'dead', 'block', 'kind'] },
   { name: 'semaphore.value', file: file('value'), keys: ['state'], args: ['shape', 'limit'] },
 ] as const satisfies readonly Operation[];
 

@@ -134,7 +134,7 @@ export class SessionCore extends Voice implements PartitionHost {
     client.on('ready', () => this.#connected());
     client.on('close', () => this.#disconnected());
     this.inbox.onReconnect(() => this.#askAgain());
-    for (const kind of ['granted', 'set', 'barrier', 'watch'])
+    for (const kind of [...Object.keys(machinery.kinds), 'watch'])
       this.inbox.on(kind, (message) => this.#told(kind, message));
     this.#slowTick = setInterval(() => this.#lookAgain(), options.ttl);
     this.#slowTick.unref();
@@ -336,7 +336,7 @@ export class SessionCore extends Voice implements PartitionHost {
     for (const seat of [...this.#seats.values()]) seat.askAgain();
   }
 
-  /** `incarnation LF …` of a message by our scripts; what is not for a living incarnation of ours is too late. */
+  /** `incarnation LF name LF …` of a message by our scripts, whose kind is the primitive's; what is not for a living incarnation of ours is too late. */
   #told(kind: string, message: string): void {
     const [id = '', ...parts] = message.split('\n');
     if (!INCARNATION.test(id)) throw new TypeError('no message of ours');
@@ -349,11 +349,8 @@ export class SessionCore extends Voice implements PartitionHost {
           throw new TypeError('no message of ours');
         return partition.watch(before, Number(remaining));
       }
-      const primitive = kind === 'set' ? 'event' : kind === 'barrier' ? 'barrier' : parts.shift();
       const name = parts.shift();
-      if (kind === 'granted' && primitive !== 'lock' && primitive !== 'semaphore')
-        throw new TypeError('no message of ours');
-      return this.#seats.get(`${primitive}\n${name}`)?.told(life, parts);
+      return this.#seats.get(`${kind}\n${name}`)?.told(life, parts);
     }
   }
 }

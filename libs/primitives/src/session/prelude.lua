@@ -45,7 +45,7 @@ end
 
 -- The free lock goes to the first in line who lives and can be told. `asker` needs no message: it has the reply.
 -- One that no message reaches keeps its place and is passed over: it may just be reconnecting, and asks again then.
-local function lock_grant(state, queue, name, block, asker)
+local function lock_grant(state, queue, kind, name, block, asker)
   local at, more = 0, nil
   for _ = 1, BOUND do
     local waiter = redis.call('ZRANGE', queue, at, at)[1]
@@ -55,7 +55,7 @@ local function lock_grant(state, queue, name, block, asker)
       more = 'more' -- Only where something was done: those whom nobody reaches must not be gone over for ever.
     else
       local first, last = next_tokens(redis.call('HGET', state, 'end'), block)
-      if waiter == asker or tell(waiter, 'granted', waiter, 'lock', name, first, last) then
+      if waiter == asker or tell(waiter, kind, waiter, name, first, last) then
         redis.call('ZREM', queue, waiter)
         redis.call('HSET', state, 'holder', waiter, 'first', first, 'end', last)
         arm(state)
@@ -68,7 +68,7 @@ local function lock_grant(state, queue, name, block, asker)
 end
 
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
-local function semaphore_grant(keys, name, asker)
+local function semaphore_grant(keys, kind, name, asker)
   local state, queue, wants, holders = unpack(keys)
   local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
   local free, used = tonumber(counts[1]) - tonumber(counts[2]), tonumber(counts[2])
@@ -85,7 +85,7 @@ local function semaphore_grant(keys, name, asker)
       if want > free then more = nil break end
       local token = next_tokens(last, 1)
       local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
-      if waiter == asker or tell(session, 'granted', session, 'semaphore', name, wait, token) then
+      if waiter == asker or tell(session, kind, session, name, wait, token) then
         redis.call('ZREM', queue, waiter)
         redis.call('HDEL', wants, waiter)
         redis.call('HSET', holders, waiter, want .. ' ' .. token)

@@ -67,7 +67,11 @@ export async function sweep(
       } else if (kind !== undefined) {
         texts.push(text);
         const keys = [...keysOfRecord(keyspace, kinds, record), holds];
-        drops.push({ operation: kind.drop, keys, args: [record.name, record.id, dead, TOKEN_BLOCK] });
+        drops.push({
+          operation: kind.drop,
+          keys,
+          args: [record.name, record.id, dead, TOKEN_BLOCK, record.kind],
+        });
       }
     }
     // Few at a time: each may wake 256 of its own.
