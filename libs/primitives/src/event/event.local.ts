@@ -17,7 +17,7 @@ import { Deadline } from '../deadline.ts';
 import { type BlockingOptions, checkBlocking, checkWait, type WaitOptions } from '../options.ts';
 import { compareExchange, load, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import type { AnyEvent } from './event.ts';
 
 const STATE = FIRST;
@@ -34,6 +34,7 @@ export class Event implements AnyEvent, WaitListOwner {
   readonly [MEMORY]: Memory;
   readonly #words: Words;
   #list: WaitList | undefined;
+  #spin: Spin | undefined;
 
   /** An event whose flag is down. */
   constructor();
@@ -85,7 +86,8 @@ export class Event implements AnyEvent, WaitListOwner {
     if (this.isSet()) return true;
     if (timeout === 0) return false;
     const wish = new SetWish(this.#words);
-    if (spin(() => wish.fulfilled())) return true;
+    this.#spin ??= new Spin();
+    if (this.#spin.until(() => wish.fulfilled())) return true;
     return waitSync(this.#words, STATE, wish, Deadline.after(timeout));
   }
 

@@ -36,7 +36,7 @@ import {
 import { change, compareExchange, load, peek, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
 import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
-import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import { onThreadEnd } from '../thread/thread-end.ts';
 import { type LeaseSource, LocalLease } from './local-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
@@ -74,8 +74,11 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly #memory: Memory;
   readonly #words: Words;
   readonly #robust: boolean;
+  /** The state this handle made last: the first guess, which saves reading a word that other threads write. */
+  #last = 0;
   #list: WaitList | undefined;
   #door: LockDoor<Lease> | undefined;
+  #spin: Spin | undefined;
   /** Holds that a condition's wait gave back: the token each was granted with, and its token now, 0 meanwhile. */
   #renewals: Map<number, number> | undefined;
 
@@ -123,7 +126,9 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   release(): void {
-    const seen = peek(this.#memory.shared, this.#words, STATE);
+    const { shared } = this.#memory;
+    if (shared && (this.#last & HELD) !== 0 && this.#free(this.#last)) return;
+    const seen = peek(shared, this.#words, STATE);
     if ((seen & HELD) === 0 || !this.#free(seen)) {
       throw new NotHeldError(`${this[MEMORY].label} is not held; acquire it before release()`, {
         primitive: this[MEMORY].label,
@@ -243,14 +248,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   #block(deadline: Deadline): number {
     let taken = 0;
-    if (
-      spin(() => {
-        taken = this.#take(0);
-        return taken !== 0;
-      })
-    ) {
-      return taken;
-    }
+    this.#spin ??= new Spin();
+    const found = this.#spin.until(() => {
+      if ((load(this.#words, STATE) & HELD) === 0) taken = this.#take(0);
+      return taken !== 0;
+    });
+    if (found) return taken;
     const wish = this.#wish(SLEEPERS);
     if (waitSync(this.#words, STATE, wish, deadline, this.#robust ? ROBUST_SLICE : undefined))
       return wish.taken;
@@ -275,12 +278,13 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   #take(mark: number): number {
     const words = this.#words;
     const { shared } = this.#memory;
-    let seen = peek(shared, words, STATE);
+    let seen = shared && (this.#last & FLAGS) === 0 ? this.#last : peek(shared, words, STATE);
     while ((seen & HELD) === 0) {
       if ((seen & RESERVED) !== 0 && load(words, HEIR) !== threadId) return 0;
       const next = ((seen + GENERATION) & ~(RESERVED | ABANDONED)) | HELD | mark;
       const found = change(shared, words, STATE, seen, next);
       if (found === seen) {
+        this.#last = next;
         if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
         if (this.#robust) this.#own(next);
         return next | (seen & ABANDONED);
@@ -317,8 +321,10 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   #free(seen: number): boolean {
     const words = this.#words;
     for (let state = seen; ; ) {
-      const found = change(this.#memory.shared, words, STATE, state, state & ~(HELD | SLEEPERS | CROWD));
+      const next = state & ~(HELD | SLEEPERS | CROWD);
+      const found = change(this.#memory.shared, words, STATE, state, next);
       if (found === state) {
+        this.#last = next;
         if ((state & (CROWD | RESERVED)) !== 0) wakeAll(words, STATE);
         else if ((state & SLEEPERS) !== 0) wake(words, STATE, 1);
         if (this.#list !== undefined) this.#list.kick();

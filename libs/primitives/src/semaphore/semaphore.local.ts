@@ -35,7 +35,7 @@ import {
   type Words,
 } from '../shared-memory/cells.ts';
 import { FIRST, FIRST_WIDE, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
 
 const GRANTS = FIRST_WIDE;
@@ -71,6 +71,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   readonly #bounded: boolean;
   #list: WaitList | undefined;
   #door: SemaphoreDoor | undefined;
+  #spin: Spin | undefined;
 
   /** `permits`: how many are free at first, 0 to 536,870,911. */
   constructor(permits?: number);
@@ -99,8 +100,10 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
     if (options === undefined && this.#take(1, 0)) return true;
     const timeout = checkBlocking(options, `${this[MEMORY].kind}.acquireSync`);
     const permits = this.#checkPermits(options?.permits, 'acquireSync');
-    if (this.#take(permits, 0) || (timeout !== 0 && spin(() => this.#take(permits, 0)))) return true;
+    if (this.#take(permits, 0)) return true;
     if (timeout === 0) return false;
+    this.#spin ??= new Spin();
+    if (this.#spin.until(() => this.#take(permits, 0))) return true;
     const wish = this.#wish(permits, permits === 1 ? SLEEPERS : CROWD, PATIENCE.sync);
     if (waitSync(this.#words, STATE, wish, Deadline.after(timeout))) return true;
     this.relinquish();
