@@ -41,6 +41,11 @@ export function currentLogicalThread(): LogicalThread {
   return current.getStore() ?? ofThisThread;
 }
 
+/** The worker thread itself, whatever runs in it. */
+export function workerThread(): LogicalThread {
+  return ofThisThread;
+}
+
 /** For those who start worker threads (`Thread`, the pools): the whole worker thread becomes one explicit logical thread. */
 export function adoptThread(name: string): LogicalThread {
   ofThisThread = { ...ofThisThread, name, explicit: true };

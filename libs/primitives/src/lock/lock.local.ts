@@ -24,6 +24,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
+import { watch } from '../debug/watch.ts';
 import { AbandonedError, NotHeldError } from '../errors.ts';
 import {
   type AcquireOptions,
@@ -34,13 +35,13 @@ import {
   type ForeverOptions,
 } from '../options.ts';
 import { change, compareExchange, load, peek, store, type Words } from '../shared-memory/cells.ts';
-import { FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
+import { DEBUG, FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
 import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
 import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import { onThreadEnd } from '../thread/thread-end.ts';
 import { type LeaseSource, LocalLease } from './local-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
-import { checkLockOptions, type LockOptions } from './lock-options.ts';
+import { type LockOptions, makeLockMemory } from './lock-options.ts';
 import { callSync, notInTime, useLease } from './use-lease.ts';
 
 const STATE = FIRST;
@@ -87,15 +88,14 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal The lock that this memory is. */
   constructor(memory: Memory);
   constructor(options?: LockOptions | Memory) {
-    const memory =
-      options instanceof Memory
-        ? options
-        : Memory.make('Lock', LOCK_WORDS, checkLockOptions(options, 'Lock').robust ? ROBUST : 0);
+    const memory = options instanceof Memory ? options : makeLockMemory('Lock', LOCK_WORDS, options);
     this[MEMORY] = memory;
     this.#memory = memory;
     this.#words = memory.words;
     this.#robust = (memory.traits & ROBUST) !== 0;
     if (this.#robust) onThreadEnd(this, (lock, thread) => lock.#freeAfter(thread));
+    // The sides of a read-write lock are watched, not the lock they stand on.
+    if ((memory.traits & DEBUG) !== 0 && memory.kind !== 'ReadWriteLock') watch(this, memory);
   }
 
   acquire(options?: ForeverOptions): Promise<Lease>;

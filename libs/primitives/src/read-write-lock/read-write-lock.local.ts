@@ -18,16 +18,20 @@
  * | `GRANTS` | leases given, 64 bits wide: their tokens | who is granted one |
  */
 import { Deadline } from '../deadline.ts';
+import { watch } from '../debug/watch.ts';
 import { NotHeldError } from '../errors.ts';
 import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
 import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
+import { type LockOptions, makeLockMemory } from '../lock/lock-options.ts';
 import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
 import {
   type AcquireOptions,
   type BlockingOptions,
   checkBlocking,
   checkFunction,
+  checkKnown,
+  checkOptions,
   checkWait,
   type ForeverOptions,
 } from '../options.ts';
@@ -40,7 +44,7 @@ import {
   type WideWords,
   type Words,
 } from '../shared-memory/cells.ts';
-import { FIRST, FIRST_WIDE, MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
+import { DEBUG, FIRST, FIRST_WIDE, MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
 import { spin, WaitList, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import type { AnyReadWriteLock } from './read-write-lock.ts';
 
@@ -52,6 +56,15 @@ const WORDS = LOCK_WORDS + 4;
 const WAITED = 1;
 const ONE = 2;
 
+/** What a read-write lock can be made with. It can't be robust: who reads is counted, not known. */
+export type ReadWriteLockOptions = Pick<LockOptions, 'debug'>;
+
+function checkReadWriteLockOptions(options: ReadWriteLockOptions | undefined): LockOptions {
+  const { debug, ...others } = checkOptions(options, 'new ReadWriteLock');
+  checkKnown(others, ['debug'], 'new ReadWriteLock');
+  return { debug };
+}
+
 /** Java's `ReadWriteLock` between the threads of one process. */
 export class ReadWriteLock implements AnyReadWriteLock {
   /** @internal */
@@ -60,14 +73,21 @@ export class ReadWriteLock implements AnyReadWriteLock {
   readonly write: LockSide;
 
   /** Free for both. */
-  constructor();
+  constructor(options?: ReadWriteLockOptions);
   /** @internal The lock that this memory is. */
   constructor(memory: Memory);
-  constructor(memory: Memory = Memory.make('ReadWriteLock', WORDS)) {
+  constructor(options?: ReadWriteLockOptions | Memory) {
+    const memory =
+      options instanceof Memory
+        ? options
+        : makeLockMemory('ReadWriteLock', WORDS, checkReadWriteLockOptions(options));
     this[MEMORY] = memory;
     const gate = new Gate(memory);
     this.read = new ReadSide(gate);
     this.write = new WriteSide(gate);
+    if ((memory.traits & DEBUG) === 0) return;
+    watch(this.read, memory, 'read');
+    watch(this.write, memory, 'write');
   }
 }
 

@@ -6,12 +6,12 @@
  * ident of the owner, 0 for none. Only the owner writes it: after taking the lock, and before giving it back. So who
  * reads its own ident there owns the lock, and who reads anything else does not, whatever becomes of it meanwhile.
  */
-import { NotHeldError } from '../errors.ts';
+import { AbandonedError, NotHeldError } from '../errors.ts';
 import { currentLogicalThread } from '../identity.ts';
 import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
 import { LOCK_WORDS, Lock, type SuspendedHold } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
-import { checkLockOptions, type LockOptions } from '../lock/lock-options.ts';
+import { type LockOptions, makeLockMemory } from '../lock/lock-options.ts';
 import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
 import {
   type AcquireOptions,
@@ -22,7 +22,7 @@ import {
   type ForeverOptions,
 } from '../options.ts';
 import { loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
-import { FIRST_WIDE, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
+import { FIRST_WIDE, MEMORY, Memory } from '../shared-memory/memory.ts';
 import type { AnyRLock } from './rlock.ts';
 
 const OWNER = FIRST_WIDE + LOCK_WORDS / 2;
@@ -44,10 +44,7 @@ export class RLock implements AnyRLock {
   /** @internal The lock that this memory is. */
   constructor(memory: Memory);
   constructor(options?: LockOptions | Memory) {
-    const memory =
-      options instanceof Memory
-        ? options
-        : Memory.make('RLock', WORDS, checkLockOptions(options, 'RLock').robust ? ROBUST : 0);
+    const memory = options instanceof Memory ? options : makeLockMemory('RLock', WORDS, options);
     this[MEMORY] = memory;
     this.#wide = memory.wide();
     this.#lock = new Lock(memory);
@@ -80,7 +77,7 @@ export class RLock implements AnyRLock {
     try {
       if (!this.#lock.acquireSync(options)) return false;
     } catch (error) {
-      if (this.#lock.locked()) this.#begin(me, this.#lock.heldLease()).enter();
+      if (error instanceof AbandonedError) this.#begin(me, this.#lock.heldLease()).enter();
       throw error;
     }
     this.#begin(me, this.#lock.heldLease()).enter();

@@ -6,7 +6,7 @@
  * | 0 `SIGN` | a constant of ours in the upper 24 bits, the kind of the primitive in the lower 8 |
  * | 1 `MAKER` | number of the thread that made it |
  * | 2 `SERIAL` | the how-manieth that thread made; with `MAKER` a name unique in the process |
- * | 3 `TRAITS` | what it was made with, by bits: `ROBUST`, and what a kind declares itself from bit 8 on |
+ * | 3 `TRAITS` | what it was made with, by bits: `ROBUST`, `DEBUG`, and what a kind declares itself from bit 8 on |
  *
  * What the kind needs follows from word 4 (`FIRST`) on.
  */
@@ -44,6 +44,8 @@ export const FIRST_WIDE = 2;
 
 /** In `TRAITS`: a lock that passes on from a holder whose thread ended. */
 export const ROBUST = 1;
+/** In `TRAITS`: a lock that debug mode watches. */
+export const DEBUG = 2;
 /** In `TRAITS`, the first bit that a kind may use for itself. */
 export const FIRST_OWN_TRAIT = 1 << 8;
 
@@ -110,6 +112,11 @@ export class Memory {
   get label(): string {
     const maker = this.words[MAKER];
     return `${this.kind}#${maker === 0 ? '' : `${maker}.`}${this.words[SERIAL]}`;
+  }
+
+  /** `MAKER` and `SERIAL`. */
+  get numbers(): readonly [maker: number, serial: number] {
+    return [this.words[MAKER] ?? 0, this.words[SERIAL] ?? 0];
   }
 
   /** For a global order: below 0 where this one comes before `other`, 0 where they are one. By maker, then serial. */

@@ -2,9 +2,10 @@
  * Local primitives on their way to another thread: `share` gives a handle that structured clone carries,
  * `attach` the same primitive on the other side.
  */
+import { adoptLedger, ledgerOf } from '../debug/ledger.ts';
 import { show, typeError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import { INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { DEBUG, INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { type AttachOptions, makers } from './makers.ts';
 
 declare const of: unique symbol;
@@ -16,6 +17,8 @@ export interface Handle<T = unknown> {
   readonly memory: SharedArrayBuffer;
   /** Of a condition: its lock. */
   readonly inner?: Handle;
+  /** Of a lock in debug mode: what is known of all of them. */
+  readonly ledger?: SharedArrayBuffer;
   /** For the compiler alone: what `attach` makes of it. */
   readonly [of]?: T;
 }
@@ -56,7 +59,12 @@ export function share<T extends Shareable>(primitive: T): Handle<T> {
   const { kind, buffer } = memory;
   memory.shared = true;
   const inner: unknown = Reflect.get(primitive, INNER);
-  return { heddle: kind, memory: buffer, ...(isShareable(inner) ? { inner: share(inner) } : {}) };
+  return {
+    heddle: kind,
+    memory: buffer,
+    ...(isShareable(inner) && { inner: share(inner) }),
+    ...((memory.traits & DEBUG) !== 0 && { ledger: ledgerOf(buffer).buffer }),
+  };
 }
 
 /**
@@ -72,6 +80,7 @@ export function attach(handle: unknown, options?: AttachOptions): unknown {
     throw typeError(`attach: needs a handle that share() gave, not ${show(handle)}`);
   }
   const memory = Memory.adopt(handle.heddle, handle.memory);
+  if ((memory.traits & DEBUG) !== 0) adoptLedger(memory.buffer, handle.ledger);
   const inner = handle.inner === undefined ? undefined : attach(handle.inner as unknown);
   return make(memory, checkOptions(options, 'attach'), inner);
 }

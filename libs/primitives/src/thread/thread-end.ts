@@ -2,28 +2,34 @@
  * Who wants to hear that a thread has ended. Those who start threads (`Thread`, the pools) report it here; robust
  * locks listen. Listeners are held weakly: a lock nobody uses any more need not be freed.
  */
-type Listener = (thread: number) => void;
+import { tellHoldsLeft } from '../debug/holds-left.ts';
+
+type Listener = (thread: number, name: string) => void;
 
 const listeners = new Set<WeakRef<object>>();
 const calls = new WeakMap<object, Listener>();
 const forgotten = new FinalizationRegistry<WeakRef<object>>((ref) => listeners.delete(ref));
 
 /** Calls `fn(target, threadId)` for each thread reported from now on, as long as `target` is reachable. */
-export function onThreadEnd<T extends object>(target: T, fn: (target: T, thread: number) => void): void {
+export function onThreadEnd<T extends object>(
+  target: T,
+  fn: (target: T, thread: number, name: string) => void,
+): void {
   const ref = new WeakRef(target);
   listeners.add(ref);
   forgotten.register(target, ref);
   // The listener must not hold its target, or the target would hold itself through the map's entry.
-  calls.set(target, (thread) => {
+  calls.set(target, (thread, name) => {
     const live = ref.deref();
-    if (live !== undefined) fn(live, thread);
+    if (live !== undefined) fn(live, thread, name);
   });
 }
 
 /** The worker thread of this number has ended, and runs nothing any more. */
-export function reportThreadEnd(thread: number): void {
+export function reportThreadEnd(thread: number, name = `Worker-${thread}`): void {
   for (const ref of listeners) {
     const target = ref.deref();
-    if (target !== undefined) calls.get(target)?.(thread);
+    if (target !== undefined) calls.get(target)?.(thread, name);
   }
+  tellHoldsLeft(thread, name);
 }

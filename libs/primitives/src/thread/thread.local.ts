@@ -237,7 +237,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
       resolve();
       this.#receive();
       this.#settle(code === 0 ? { value: undefined } : { error: this.#endedEarly(code) });
-      reportThreadEnd(this.#number ?? -1);
+      reportThreadEnd(this.#number ?? -1, this.#name);
     });
   }
 

@@ -1,0 +1,354 @@
+/**
+ * Debug mode of a lock. Its constructor puts the methods below over its own, on that one object: a lock without debug mode
+ * runs the same code as if there were none.
+ *
+ * Whoever waits notes that first and looks for a circle then, with the ledger's mutex held: of those in a circle the last
+ * to wait sees it. A hold is noted after it has begun and struck in the step that ends it, so that a hold in the
+ * ledger is one, and two for one lock are never there.
+ */
+import { threadId } from 'node:worker_threads';
+import { Deadline, now } from '../deadline.ts';
+import { AbandonedError } from '../errors.ts';
+import { currentLogicalThread, workerThread } from '../identity.ts';
+import type { Lease } from '../lock/lock.ts';
+import { type AcquireOptions, type BlockingOptions, checkBlocking, checkWait } from '../options.ts';
+import { type Memory, ROBUST } from '../shared-memory/memory.ts';
+import { nativeThreadId } from '../shared-memory/thread-life.ts';
+import { circleOf, deadlockError } from './cycle.ts';
+import { tellHoldersGone } from './holds-left.ts';
+import {
+  type Claim,
+  type Ledger,
+  type Line,
+  type LockName,
+  ledgerOf,
+  type PlacedClaim,
+  type Side,
+} from './ledger.ts';
+import { readSite } from './site.ts';
+import { stackHere } from './stack.ts';
+import { contradicted } from './taken-order.ts';
+import { warnOfOrder } from './warnings.ts';
+
+/** How often who waits looks again for a circle, in ms: one may be closed by what a condition's wait takes back. */
+const LOOK = 500;
+
+/** What the hold of a condition's lock becomes meanwhile. */
+interface Suspended {
+  resume(): Promise<void>;
+  resumeSync(): void;
+}
+
+/** A lock, or a side of a read-write lock, as it is without debug mode. */
+export interface Watchable {
+  acquire(options?: AcquireOptions): Promise<Lease | null>;
+  acquireSync(options?: BlockingOptions): boolean;
+  release(): void;
+  locked(): boolean;
+  withSync<T>(fn: () => T, options?: BlockingOptions): T;
+  heldLease?(): Lease;
+  suspend?(): Suspended;
+}
+
+/** Watches `lock` from now on. */
+export function watch(lock: Watchable, memory: Memory, side: Side = 'whole'): void {
+  const watched = new Watched(lock, memory, side);
+  const methods: Partial<Watchable> = {
+    acquire: (options) => watched.acquire(options),
+    acquireSync: (options) => watched.acquireSync(options),
+    release: () => watched.release(),
+    withSync: (fn, options) => watched.withSync(fn, options),
+  };
+  if (lock.heldLease !== undefined) methods.heldLease = () => watched.heldLease();
+  if (lock.suspend !== undefined) methods.suspend = () => watched.suspend();
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(lock, name, { value, configurable: true });
+  }
+}
+
+class Watched {
+  /** The methods as they were. */
+  readonly #plain: Watchable;
+  readonly #ledger: Ledger;
+  readonly #name: LockName;
+  readonly #side: Side;
+  /** A condition takes its lock back: whatever that meets, it must hold it in the end. */
+  #takingBack = false;
+
+  constructor(lock: Watchable, memory: Memory, side: Side) {
+    const [maker, serial] = memory.numbers;
+    const robust = (memory.traits & ROBUST) !== 0;
+    this.#side = side;
+    this.#ledger = ledgerOf(memory.buffer);
+    this.#name = { maker, serial, label: memory.label, site: readSite(memory.buffer), robust };
+    this.#plain = {
+      acquire: lock.acquire.bind(lock),
+      acquireSync: lock.acquireSync.bind(lock),
+      release: lock.release.bind(lock),
+      locked: lock.locked.bind(lock),
+      withSync: lock.withSync.bind(lock) as Watchable['withSync'],
+      ...(lock.heldLease && { heldLease: lock.heldLease.bind(lock) }),
+      ...(lock.suspend && { suspend: lock.suspend.bind(lock) }),
+    };
+  }
+
+  async acquire(options: AcquireOptions | undefined): Promise<Lease | null> {
+    const { timeout, signal } = checkWait(options, `${this.#name.label}.acquire`);
+    const stack = stackHere();
+    const line = lineHere();
+    const { explicit } = currentLogicalThread();
+    if (timeout === 0) return this.#granted(await this.#plain.acquire(options), line, stack, explicit);
+    const stop = new AbortController();
+    const takingBack = this.#takingBack;
+    // What a plain async context waits for keeps none of its holds up.
+    const wait = explicit ? this.#wait(line, stack, timeout, false, takingBack) : undefined;
+    const end = (reason: unknown) => {
+      if (wait !== undefined) this.#strike(wait);
+      stop.abort(reason);
+    };
+    const onAbort = () => end(signal?.reason);
+    const waiting = { ledger: this.#ledger, lock: this.#name, wait: takingBack ? undefined : wait, end };
+    pending.add(waiting);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const lease = await this.#plain.acquire({ timeout, signal: stop.signal });
+      return this.#granted(lease, line, stack, explicit);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      pending.delete(waiting);
+      if (wait !== undefined) this.#strike(wait);
+    }
+  }
+
+  acquireSync(options: BlockingOptions | undefined): boolean {
+    const timeout =
+      options === undefined ? undefined : checkBlocking(options, `${this.#name.label}.acquireSync`);
+    const stack = stackHere();
+    if (this.#tryFor(0, stack)) return true;
+    if (timeout === 0) return false;
+    const deadline = Deadline.after(timeout);
+    const wait = this.#wait(lineHere(), stack, timeout, true, false);
+    try {
+      while (!this.#tryFor(Math.min(deadline.remaining(), LOOK), stack)) {
+        if (deadline.expired) return false;
+        look(this.#ledger, this.#name, wait);
+      }
+      return true;
+    } finally {
+      this.#strike(wait);
+    }
+  }
+
+  release(): void {
+    this.#ledger.exclusive(() => {
+      this.#plain.release();
+      this.#strikeHold();
+    });
+  }
+
+  withSync<T>(fn: () => T, options: BlockingOptions | undefined): T {
+    const body = typeof fn === 'function' ? () => this.#surrounding(fn) : fn;
+    return this.#plain.withSync(body, options);
+  }
+
+  heldLease(): Lease {
+    return this.#watchedLease((this.#plain.heldLease as () => Lease)());
+  }
+
+  suspend(): Suspended {
+    const held = this.#ledger.exclusive(() => {
+      this.#strikeHold();
+      return (this.#plain.suspend as () => Suspended)();
+    });
+    return {
+      resume: () => {
+        this.#takingBack = true;
+        try {
+          return held.resume(); // by `acquire` above
+        } finally {
+          this.#takingBack = false;
+        }
+      },
+      resumeSync: () => {
+        const stack = stackHere();
+        const wait = this.#wait(lineHere(), stack, undefined, true, true);
+        held.resumeSync();
+        this.#strike(wait);
+        this.#hold(lineHere(), stack, currentLogicalThread().explicit, () => true);
+      },
+    };
+  }
+
+  /** Blocks for so long; notes the hold, where there is one. */
+  #tryFor(timeout: number, stack: string): boolean {
+    let taken = false;
+    try {
+      taken = this.#plain.acquireSync({ timeout });
+    } catch (error) {
+      taken = error instanceof AbandonedError;
+      throw error;
+    } finally {
+      if (taken) this.#hold(lineHere(), stack, currentLogicalThread().explicit, () => this.#plain.locked());
+    }
+    return taken;
+  }
+
+  /** Notes that this line waits. Throws where that would never end, and the wait is struck. */
+  #wait(
+    line: Line,
+    stack: string,
+    timeout: number | undefined,
+    blocking: boolean,
+    unchecked: boolean,
+  ): PlacedClaim {
+    const until = timeout === undefined ? null : now() + timeout;
+    const claim: Claim = {
+      what: 'wait',
+      lock: this.#name,
+      side: this.#side,
+      line,
+      surrounding: false,
+      blocking,
+      until,
+      stack,
+    };
+    return this.#ledger.exclusive(() => {
+      const wait = this.#ledger.note(claim);
+      if (!unchecked) refuseCircle(this.#ledger, wait);
+      return wait;
+    });
+  }
+
+  #granted(lease: Lease | null, line: Line, stack: string, surrounding: boolean): Lease | null {
+    if (lease === null) return null;
+    this.#hold(line, stack, surrounding, () => lease.valid);
+    return this.#watchedLease(lease);
+  }
+
+  /** Notes a hold, unless it has ended meanwhile, and tells of orders it contradicts. */
+  #hold(line: Line, stack: string, surrounding: boolean, goesOn: () => boolean): void {
+    const claim: Claim = {
+      what: 'hold',
+      lock: this.#name,
+      side: this.#side,
+      line,
+      surrounding,
+      blocking: false,
+      until: null,
+      stack,
+    };
+    const orders = this.#ledger.exclusive(() => {
+      if (!goesOn()) return [];
+      if (this.#side !== 'read') this.#strikeHold();
+      return contradicted(this.#ledger, this.#ledger.note(claim));
+    });
+    for (const [before, after] of orders) warnOfOrder(before, after);
+  }
+
+  #watchedLease(lease: Lease): Lease {
+    const release = lease.release.bind(lease);
+    const value = () =>
+      this.#ledger.exclusive(() => {
+        if (lease.valid) this.#strikeHold();
+        return release();
+      });
+    return Object.defineProperty(lease, 'release', { value, configurable: true });
+  }
+
+  /** Runs the body of a `withSync`: what it waits for keeps the hold up, in a plain context too. */
+  #surrounding<T>(fn: () => T): T {
+    const { ident } = currentLogicalThread();
+    this.#ledger.exclusive(() => {
+      const mine = this.#holds().findLast(({ record }) => record.line.ident === ident);
+      if (mine === undefined || mine.record.surrounding) return;
+      this.#ledger.strike(mine);
+      this.#ledger.note({ ...mine.record, surrounding: true });
+    });
+    return fn();
+  }
+
+  #strike(wait: PlacedClaim): void {
+    this.#ledger.exclusive(() => this.#ledger.strike(wait));
+  }
+
+  /** With the ledger: the hold has ended; of several who read the caller's own, else the oldest. */
+  #strikeHold(): void {
+    const holds = this.#holds();
+    if (this.#side !== 'read') {
+      for (const hold of holds) this.#ledger.strike(hold);
+      return;
+    }
+    const { ident } = currentLogicalThread();
+    const ended = holds.find(({ record }) => record.line.ident === ident) ?? holds[0];
+    if (ended !== undefined) this.#ledger.strike(ended);
+  }
+
+  #holds(): PlacedClaim[] {
+    return this.#ledger.holdsOn(this.#name).filter(({ record }) => record.side === this.#side);
+  }
+}
+
+function lineHere(): Line {
+  const { ident, name } = currentLogicalThread();
+  const thread = workerThread();
+  return {
+    ident,
+    thread: threadId,
+    native: nativeThreadId() ?? 0,
+    name: (thread.ident === ident ? name : `${name} (${thread.name})`).slice(0, 100),
+  };
+}
+
+/** With the ledger: strikes a wait that is in a circle, and throws. */
+function refuseCircle(ledger: Ledger, wait: PlacedClaim): void {
+  const circle = circleOf(ledger, wait);
+  if (circle === undefined) return;
+  ledger.strike(wait);
+  throw deadlockError(circle);
+}
+
+/** Another look at a wait that goes on. Throws where it would never end. */
+function look(ledger: Ledger, lock: LockName, wait: PlacedClaim | undefined): void {
+  tellHoldersGone(ledger, lock);
+  if (wait !== undefined) ledger.exclusive(() => refuseCircle(ledger, wait));
+}
+
+/** An asynchronous wait that goes on. */
+interface Waiting {
+  readonly ledger: Ledger;
+  readonly lock: LockName;
+  /** Where it can be in a circle. */
+  readonly wait: PlacedClaim | undefined;
+  /** Ends it with that reason. */
+  end(reason: unknown): void;
+}
+
+/** This thread's asynchronous waits. */
+class Pending {
+  readonly #all = new Set<Waiting>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(waiting: Waiting): void {
+    this.#all.add(waiting);
+    this.#timer ??= setInterval(() => this.#look(), LOOK).unref();
+  }
+
+  delete(waiting: Waiting): void {
+    this.#all.delete(waiting);
+    if (this.#all.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    for (const { ledger, lock, wait, end } of this.#all) {
+      try {
+        look(ledger, lock, wait);
+      } catch (error) {
+        end(error);
+      }
+    }
+  }
+}
+
+const pending = new Pending();
