@@ -2,6 +2,11 @@
 export type { DistributedBarrier } from './barrier/barrier.distributed.ts';
 export type { DistributedEvent } from './event/event.distributed.ts';
 export type { DistributedLock, DistributedLockOptions } from './lock/lock.distributed.ts';
+export type {
+  DistributedQueue,
+  DistributedQueueOptions,
+  DistributedSimpleQueue,
+} from './queue/queue.distributed.ts';
 export type { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 export { type InspectedLock, inspectLocks, type LockParty } from './session/inspect.distributed.ts';
 export type { ConnectOptions, Logger } from './session/options.ts';

@@ -8,6 +8,12 @@ import { DistributedEvent } from './event/event.distributed.ts';
 import { eventOperations, eventRecord } from './event/event.scripts.ts';
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
 import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
+import {
+  DistributedQueue,
+  type DistributedQueueOptions,
+  DistributedSimpleQueue,
+} from './queue/queue.distributed.ts';
+import { queueOperations, queueRecord } from './queue/queue.scripts.ts';
 import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 import { semaphoreOperations, semaphoreRecord } from './semaphore/semaphore.scripts.ts';
 import { parseAbout } from './session/about.ts';
@@ -22,8 +28,15 @@ const machinery = {
     ...semaphoreOperations,
     ...eventOperations,
     ...barrierOperations,
+    ...queueOperations,
   ] as readonly Operation[],
-  kinds: { lock: lockRecord, semaphore: semaphoreRecord, event: eventRecord, barrier: barrierRecord },
+  kinds: {
+    lock: lockRecord,
+    semaphore: semaphoreRecord,
+    event: eventRecord,
+    barrier: barrierRecord,
+    queue: queueRecord,
+  },
 };
 
 /** Every operation there is, for the test that holds their headers to their doors. */
@@ -139,6 +152,33 @@ export class Session implements AsyncDisposable {
     return new DistributedBarrier(this.#core, name, parties, options);
   }
 
+  /**
+   * The queue of that name: first in, first out. Items are copies of what travels; takers and putters are served first
+   * come, first served over all sessions. Whoever comes first sets kind and `maxsize` (0, the default: no bound);
+   * another one is a `ConfigMismatchError` at the first use.
+   */
+  queue<T = unknown>(name: string, options?: DistributedQueueOptions): DistributedQueue<T> {
+    return new DistributedQueue<T>(this.#core, name, 'Queue', options);
+  }
+
+  /** The same, last in, first out. */
+  lifoQueue<T = unknown>(name: string, options?: DistributedQueueOptions): DistributedQueue<T> {
+    return new DistributedQueue<T>(this.#core, name, 'LifoQueue', options);
+  }
+
+  /**
+   * The same, the least item first: numbers, then strings, then arrays, which compare element by element up to the
+   * first that is none of these (`[priority, anything]`); first in, first out among equals.
+   */
+  priorityQueue<T = unknown>(name: string, options?: DistributedQueueOptions): DistributedQueue<T> {
+    return new DistributedQueue<T>(this.#core, name, 'PriorityQueue', options);
+  }
+
+  /** The simple queue of that name: `put`, `get` and no more. */
+  simpleQueue<T = unknown>(name: string): DistributedSimpleQueue<T> {
+    return new DistributedSimpleQueue<T>(this.#core, name, { kind: 'SimpleQueue', maxsize: 0 });
+  }
+
   /** Every living session of the namespace, this one included. */
   async members(): Promise<Member[]> {
     return (await this.#core.members()).map(({ id, about }) => {
@@ -184,18 +224,7 @@ function isPlain(value: unknown): boolean {
 }
 
 /** Of the local vocabulary, what sessions do not have: whoever asks for one is told so, in more than "not a function". */
-const LOCAL_ONLY = [
-  'rlock',
-  'condition',
-  'countDownLatch',
-  'readWriteLock',
-  'counter',
-  'queue',
-  'lifoQueue',
-  'priorityQueue',
-  'simpleQueue',
-  'acquireAll',
-] as const;
+const LOCAL_ONLY = ['rlock', 'condition', 'countDownLatch', 'readWriteLock', 'counter', 'acquireAll'] as const;
 
 for (const name of LOCAL_ONLY) {
   Object.defineProperty(Session.prototype, name, {

@@ -59,6 +59,8 @@ export class Calls {
   #epoch = 1;
   #lastSeq = 0;
   #flushing = false;
+  /** When what nobody waits for goes by itself. */
+  #latest: NodeJS.Timeout | undefined;
   #ended = false;
 
   constructor(caller: string, send: Send, wire: Wire, lives: () => boolean, gone: () => void) {
@@ -78,10 +80,14 @@ export class Calls {
     });
   }
 
-  /** Sends an operation that nobody waits for along with the next one that somebody does. */
-  later(invocation: Invocation): void {
+  /**
+   * Sends an operation that nobody waits for along with the next one that somebody does; by itself where there is none
+   * for `within` ms, if that is given.
+   */
+  later(invocation: Invocation, within?: number): void {
     if (this.#ended) return;
     this.#waiting.push({ invocation, resolve: () => {}, reject: () => {} });
+    if (within !== undefined) this.#latest ??= setTimeout(() => this.#flush(), within).unref();
   }
 
   /** Takes back what was not sent yet: true where it never will be. Its promise stays unsettled. */
@@ -107,6 +113,7 @@ export class Calls {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    clearTimeout(this.#latest);
     const unanswered = this.#unanswered.splice(0);
     const waiting = this.#waiting.splice(0);
     for (const batch of unanswered) for (const call of batch.calls) call.reject(new CallEnded(true));
@@ -125,6 +132,8 @@ export class Calls {
 
   /** What waits goes out, unless something before it has to be sent again first: order is part of what calls mean. */
   #flush(): void {
+    clearTimeout(this.#latest);
+    this.#latest = undefined;
     if (this.#unanswered.some(({ sent }) => !sent)) return;
     while (this.#waiting.length > 0 && this.#wire.up && !this.#ended) {
       this.#lastSeq += 1;

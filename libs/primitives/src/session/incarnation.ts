@@ -48,9 +48,9 @@ export class Incarnation {
     return this.calls.call(invocation);
   }
 
-  /** Sends an operation along with the next call: tidying that nobody waits for. */
-  later(invocation: Invocation): void {
-    this.calls.later(invocation);
+  /** Sends an operation along with the next call, after `within` ms at the latest: tidying that nobody waits for. */
+  later(invocation: Invocation, within?: number): void {
+    this.calls.later(invocation, within);
   }
 
   /** Calls `fn` at the end of this life, at once where that has come; gives back what forgets that. */

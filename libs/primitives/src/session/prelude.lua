@@ -5,6 +5,7 @@
 local SESSIONS, CALLS = KEYS[1], KEYS[2]
 local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
 local BOUND = 256 -- records one script may grant, wake or drop
+local CARRIED = 3000 -- bytes of a queue's item that go along with the message
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -186,4 +187,146 @@ local function same_shape(state, shape, ...)
   redis.call('HSET', state, 'shape', shape, ...)
   arm(state)
   return true
+end
+
+-- An item in its place: by its number, in a LifoQueue the last first, in a PriorityQueue by its key and then its number.
+local function queue_push(state, items, key, body)
+  local kind, number = redis.call('HGET', state, 'kind'), redis.call('HINCRBY', state, 'last', 1)
+  local score = kind == 'PriorityQueue' and 0 or kind == 'LifoQueue' and -number or number
+  redis.call('ZADD', items, text(score), key .. ' ' .. string.format('%016.0f', number) .. ' ' .. body)
+  if kind ~= 'SimpleQueue' then redis.call('HINCRBY', state, 'unfinished', 1) end
+end
+
+-- That many items have been dealt with; where they were the last, those who join by now are to be let go.
+local function queue_finish(state, joiners, count)
+  local left = math.max(0, tonumber(redis.call('HGET', state, 'unfinished')) - count)
+  redis.call('HSET', state, 'unfinished', text(left))
+  if left > 0 then return end
+  local last = redis.call('ZRANGE', joiners, -1, -1, 'WITHSCORES')[2]
+  if last then redis.call('HSET', state, 'zero', last) end
+end
+
+-- An item that its taker has not read goes back to its place, before all that came after it; a queue whose items were
+-- dropped drops it too.
+local function queue_return(keys, outcome)
+  local state, items, joiners = keys[1], keys[2], keys[6]
+  local score, member = string.match(outcome, '^item (%S+) (.*)$')
+  local fields = redis.call('HMGET', state, 'shut', 'kind')
+  if fields[1] ~= 'dropped' then
+    redis.call('ZADD', items, score, member)
+    arm(state, items)
+  elseif fields[2] ~= 'SimpleQueue' then
+    queue_finish(state, joiners, 1)
+  end
+end
+
+-- Moves a queue as far as it can go: items to those who take, then waiting items to where there is room, each first
+-- come, first served; where it is shut down, its end to those who wait; where all was dealt with, that to those who
+-- join. What became of a wait is kept until its session has read it; `asker` has it from the reply. Takers and putters
+-- whom no message reaches keep their places and are passed over.
+local function queue_advance(keys, name, asker)
+  local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
+  local fields = redis.call('HMGET', state, 'max', 'shut', 'zero')
+  local max, shut, zero = tonumber(fields[1]), fields[2] ~= '0', tonumber(fields[3])
+  local taker_at, putter_at, more = 0, 0, ''
+  if not max then return more end
+
+  local function announce(waiter, ...)
+    if waiter == asker then return true end
+    local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
+    return tell(session, 'queue', session, name, wait, ...)
+  end
+
+  local function settle(line, waiter)
+    redis.call('ZREM', line, waiter)
+    more = 'more'
+    return true
+  end
+
+  local function grant()
+    local taker = redis.call('ZRANGE', takers, taker_at, taker_at)[1]
+    if not taker then return false end
+    if not alive(string.match(taker, '^[^#]+')) then return settle(takers, taker) end
+    local item, score = unpack(redis.call('ZRANGE', items, 0, 0, 'WITHSCORES'))
+    if not item then
+      if shut then announce(taker, 'shut') end
+      return shut and settle(takers, taker)
+    end
+    -- A long item is fetched by the one it was given to: messages are short.
+    local told
+    if #item > CARRIED then told = announce(taker, 'item') else told = announce(taker, 'item', item) end
+    if told then
+      redis.call('HSET', outcomes, taker, 'item ' .. score .. ' ' .. item)
+      redis.call('ZPOPMIN', items)
+      return settle(takers, taker)
+    end
+    taker_at = taker_at + 1
+    return true
+  end
+
+  local function admit()
+    local putter = redis.call('ZRANGE', putters, putter_at, putter_at)[1]
+    if not putter then return false end
+    local parcel = redis.call('HGET', parcels, putter)
+    if shut then announce(putter, 'shut') end
+    if shut or not parcel or not alive(string.match(putter, '^[^#]+')) then
+      redis.call('HDEL', parcels, putter)
+      return settle(putters, putter)
+    end
+    if redis.call('ZCARD', items) >= max then return false end
+    if announce(putter, 'put') then
+      redis.call('HSET', outcomes, putter, 'put')
+      redis.call('HDEL', parcels, putter)
+      queue_push(state, items, string.match(parcel, '^(%x*) (.*)$'))
+      return settle(putters, putter)
+    end
+    putter_at = putter_at + 1
+    return true
+  end
+
+  local function dismiss()
+    local joiner, score = unpack(redis.call('ZRANGE', joiners, 0, 0, 'WITHSCORES'))
+    if not joiner or tonumber(score) > zero then
+      redis.call('HDEL', state, 'zero')
+      zero = nil
+      return false
+    end
+    announce(joiner, 'joined')
+    redis.call('HSET', outcomes, joiner, 'joined')
+    return settle(joiners, joiner)
+  end
+
+  for _ = 1, BOUND do
+    if not (grant() or (max > 0 and admit()) or (zero and dismiss())) then
+      more = ''
+      break
+    end
+  end
+  arm(state, items, outcomes)
+  return more
+end
+
+-- What every wait at a queue begins with: the shape, which is its kind and its maxsize, and what has become of the
+-- wait. All its keys are looked at, so that one of another type is an error before anything was changed.
+local function queue_enter(keys, shape, me)
+  local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
+  for _, key in ipairs({ items, takers, putters, joiners }) do redis.call('ZCARD', key) end
+  redis.call('HGET', parcels, me)
+  local outcome = redis.call('HGET', outcomes, me)
+  local kind, max = string.match(shape, '^(%a+) (%d+)$')
+  local same, existing = same_shape(state, shape, 'kind', kind, 'max', max, 'last', '0', 'unfinished', '0', 'shut', '0')
+  return same, existing, outcome
+end
+
+-- A wait leaves whatever line it stands in.
+local function queue_leave(keys, me)
+  local _, _, takers, putters, parcels, joiners = unpack(keys)
+  for _, line in ipairs({ takers, putters, joiners }) do redis.call('ZREM', line, me) end
+  redis.call('HDEL', parcels, me)
+end
+
+-- A wait's record beside its session, for the sweep of a dead one; without `stands` there is none any more.
+local function queue_record(holds, wait, name, stands)
+  local record = 'queue\n' .. wait .. '\n' .. name
+  if stands then redis.call('ZADD', holds, now, record) else redis.call('ZREM', holds, record) end
 end

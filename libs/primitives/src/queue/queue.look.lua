@@ -1,0 +1,8 @@
+-- How many items there are.
+-- KEYS: state items
+-- ARGV: shape
+-- RETURNS: {'look', '', size} | {'mismatch', '', shape}
+local existing = redis.call('HGET', KEYS[1], 'shape')
+if existing and existing ~= ARGV[1] then return { 'mismatch', '', existing } end
+arm(unpack(KEYS))
+return { 'look', '', text(redis.call('ZCARD', KEYS[2])) }
