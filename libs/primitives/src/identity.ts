@@ -29,6 +29,11 @@ export function identOf(thread: number): number {
   return (thread + 1) * IDENTS_PER_THREAD;
 }
 
+/** The number of the worker thread that a logical thread of this ident runs in. */
+export function threadOf(ident: number): number {
+  return Math.floor(ident / IDENTS_PER_THREAD) - 1;
+}
+
 const current = new AsyncLocalStorage<LogicalThread>();
 let ofThisThread: LogicalThread = {
   ident: identOf(threadId),

@@ -103,7 +103,7 @@ export class PoolThread {
     const { threadId } = this.worker; // gone once it has ended
     this.worker.on('exit', (code) => {
       this.exited(code);
-      reportThreadEnd(threadId);
+      reportThreadEnd(threadId, name);
     });
     this.port.unref();
     this.worker.unref();

@@ -22,6 +22,7 @@
  * `REMEMBERED` broken rounds are noted beside it. Only an action makes a round full for longer than one step; who
  * comes meanwhile waits for the next.
  */
+import { threadId } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
 import { BrokenBarrierError, typeError } from '../errors.ts';
 import {
@@ -37,6 +38,7 @@ import {
 import { addWide, compareExchangeWide, loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
 import { FIRST_OWN_TRAIT, FIRST_WIDE, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { type HearsThreadEnds, THREAD_ENDED } from '../thread/thread-end.ts';
 import type { AnyBarrier, BarrierOptions } from './barrier.ts';
 
 const STATE = FIRST_WIDE;
@@ -45,6 +47,8 @@ const PARTIES = FIRST_WIDE + 1;
 const NOTED = FIRST_WIDE + 2;
 const NOTES = FIRST_WIDE + 3;
 const REMEMBERED = 32n;
+/** From this word on, by its index, who arrived last there: the round, and in the lower 22 bits the thread's number and 1. */
+const ARRIVALS = NOTES + Number(REMEMBERED);
 const WORDS = 2 * (3 + Number(REMEMBERED));
 
 const BROKEN = 1n;
@@ -60,7 +64,7 @@ const WITH_ACTION = FIRST_OWN_TRAIT;
 type Action = () => unknown;
 
 /** `threading.Barrier` between the threads of one process. */
-export class Barrier implements AnyBarrier, WaitListOwner {
+export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   /** @internal */
   readonly [MEMORY]: Memory;
   readonly parties: number;
@@ -139,6 +143,15 @@ export class Barrier implements AnyBarrier, WaitListOwner {
 
   broken(): boolean {
     return (loadWide(this.#words, STATE) & BROKEN) !== 0n;
+  }
+
+  /** @internal Breaks the round that a party waits in whose thread has ended: it will not leave. */
+  [THREAD_ENDED](thread: number): void {
+    const seen = loadWide(this.#words, STATE);
+    const arrival = arrivalOf(roundOf(seen), thread);
+    for (let index = arrivedIn(seen) - 1; index >= 0; index -= 1) {
+      if (loadWide(this.#words, ARRIVALS + index) === arrival) return void this.#break(roundOf(seen));
+    }
   }
 
   /** @internal Whatever changes the word wakes all: nothing is owed to anybody. */
@@ -231,7 +244,7 @@ export class Barrier implements AnyBarrier, WaitListOwner {
   #brokenError(): BrokenBarrierError {
     const primitive = this[MEMORY].label;
     return new BrokenBarrierError(
-      `${primitive} is broken: a party timed out, aborted or failed, or it was reset or aborted; reset() makes it whole`,
+      `${primitive} is broken: a party timed out, aborted, failed or ended with its thread, or it was reset or aborted; reset() makes it whole`,
       { primitive },
     );
   }
@@ -241,13 +254,17 @@ function roundOf(state: bigint): bigint {
   return state / ONE_ROUND;
 }
 
+function arrivalOf(round: bigint, thread: number): bigint {
+  return BigInt.asIntN(64, round * ONE_ROUND + BigInt(thread + 1));
+}
+
 function arrivedIn(state: bigint): number {
   return Number((state & ARRIVED) / ONE_ARRIVED);
 }
 
 function makeMemory(parties: number, action: Action | undefined): Memory {
   checkCount(parties, 'new Barrier(parties): parties', { max: MOST_PARTIES });
-  const memory = Memory.make('Barrier', WORDS, action === undefined ? 0 : WITH_ACTION);
+  const memory = Memory.make('Barrier', WORDS + 2 * parties, action === undefined ? 0 : WITH_ACTION);
   storeWide(memory.wide(), PARTIES, BigInt(parties));
   return memory;
 }
@@ -328,6 +345,7 @@ class Arrival extends Wish<void> {
     this.#arrived = true;
     this.round = roundOf(seen);
     this.index = index;
+    storeWide(words, ARRIVALS + index, arrivalOf(this.round, threadId));
     this.last = index === parties - 1 && acts;
     if (completes) this.#door.wakeUp();
     return true;

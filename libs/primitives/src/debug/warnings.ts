@@ -22,8 +22,14 @@ export function warnOfClaimLeft(claim: Claim, thread: string, robust: boolean): 
   warnOfHoldLeft(`${claimed(claim)}${made}`, thread, robust, `It was taken${by} at\n${indented(stack)}`);
 }
 
+/** What was told of by this thread: several handles of one lock each hear of a thread's end. */
+const told = new Set<string>();
+
 /** The same, where no more is known than which. */
 export function warnOfHoldLeft(lock: string, thread: string, robust: boolean, detail?: string): void {
+  const what = `${lock} ${thread}`;
+  if (told.has(what)) return;
+  told.add(what);
   const then = robust
     ? 'whoever acquires it next is told'
     : 'nobody else will get it; make it robust, or release it in a finally';

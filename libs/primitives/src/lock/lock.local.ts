@@ -24,6 +24,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
+import { warnOfHoldLeft } from '../debug/warnings.ts';
 import { watch } from '../debug/watch.ts';
 import { AbandonedError, NotHeldError } from '../errors.ts';
 import {
@@ -93,7 +94,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     this.#memory = memory;
     this.#words = memory.words;
     this.#robust = (memory.traits & ROBUST) !== 0;
-    if (this.#robust) onThreadEnd(this, (lock, thread) => lock.#freeAfter(thread));
+    if (this.#robust) onThreadEnd(this, (lock, thread, name) => lock.#freeAfter(thread, name));
     // The sides of a read-write lock are watched, not the lock they stand on.
     if ((memory.traits & DEBUG) !== 0 && memory.kind !== 'ReadWriteLock') watch(this, memory);
   }
@@ -379,10 +380,11 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   /** The thread of that number has ended: what it held is free. */
-  #freeAfter(thread: number): void {
+  #freeAfter(thread: number, name: string): void {
     const seen = load(this.#words, STATE);
     if ((seen & HELD) === 0 || load(this.#words, OWNED) !== (seen & ~FLAGS)) return;
-    if (load(this.#words, OWNER) === thread) this.#abandon(seen);
+    if (load(this.#words, OWNER) !== thread || !this.#abandon(seen)) return;
+    if ((this.#memory.traits & DEBUG) === 0) warnOfHoldLeft(this[MEMORY].label, name, true);
   }
 
   #abandon(seen: number): boolean {

@@ -6,8 +6,9 @@
  * ident of the owner, 0 for none. Only the owner writes it: after taking the lock, and before giving it back. So who
  * reads its own ident there owns the lock, and who reads anything else does not, whatever becomes of it meanwhile.
  */
+import { warnOfHoldLeft } from '../debug/warnings.ts';
 import { AbandonedError, NotHeldError } from '../errors.ts';
-import { currentLogicalThread } from '../identity.ts';
+import { currentLogicalThread, threadOf } from '../identity.ts';
 import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
 import { LOCK_WORDS, Lock, type SuspendedHold } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
@@ -22,7 +23,8 @@ import {
   type ForeverOptions,
 } from '../options.ts';
 import { loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
-import { FIRST_WIDE, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { DEBUG, FIRST_WIDE, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
+import { type HearsThreadEnds, THREAD_ENDED } from '../thread/thread-end.ts';
 import type { AnyRLock } from './rlock.ts';
 
 const OWNER = FIRST_WIDE + LOCK_WORDS / 2;
@@ -32,7 +34,7 @@ const WORDS = LOCK_WORDS + 2;
 const holds = new Map<string, Hold>();
 
 /** `threading.RLock` between the threads of one process. */
-export class RLock implements AnyRLock {
+export class RLock implements AnyRLock, HearsThreadEnds {
   /** @internal */
   readonly [MEMORY]: Memory;
   readonly #wide: WideWords;
@@ -108,6 +110,13 @@ export class RLock implements AnyRLock {
     checkFunction(fn, 'RLock.withSync(fn): fn');
     if (!this.acquireSync(options)) throw notInTime(this.#label);
     return callSync(this.#label, fn, () => this.release());
+  }
+
+  /** @internal Tells where its owner has ended: the word says whose it is. Robust or watched, it is told elsewhere. */
+  [THREAD_ENDED](thread: number, name: string): void {
+    const owner = Number(loadWide(this.#wide, OWNER));
+    const told = this[MEMORY].traits & (ROBUST | DEBUG);
+    if (owner !== 0 && threadOf(owner) === thread && told === 0) warnOfHoldLeft(this.#label, name, false);
   }
 
   /** @internal Whether the calling logical thread owns it. */

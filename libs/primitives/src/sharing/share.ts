@@ -6,6 +6,7 @@ import { adoptLedger, ledgerOf } from '../debug/ledger.ts';
 import { show, typeError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import { DEBUG, INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { hearThreadEnds } from '../thread/thread-end.ts';
 import { type AttachOptions, makers } from './makers.ts';
 
 declare const of: unique symbol;
@@ -57,6 +58,7 @@ export function share<T extends Shareable>(primitive: T): Handle<T> {
   }
   const memory = primitive[MEMORY];
   const { kind, buffer } = memory;
+  if (!memory.shared) hearThreadEnds(primitive);
   memory.shared = true;
   const inner: unknown = Reflect.get(primitive, INNER);
   return {
@@ -82,5 +84,7 @@ export function attach(handle: unknown, options?: AttachOptions): unknown {
   const memory = Memory.adopt(handle.heddle, handle.memory);
   if ((memory.traits & DEBUG) !== 0) adoptLedger(memory.buffer, handle.ledger);
   const inner = handle.inner === undefined ? undefined : attach(handle.inner as unknown);
-  return make(memory, checkOptions(options, 'attach'), inner);
+  const primitive = make(memory, checkOptions(options, 'attach'), inner);
+  hearThreadEnds(primitive);
+  return primitive;
 }

@@ -4,6 +4,22 @@
  */
 import { tellHoldsLeft } from '../debug/holds-left.ts';
 
+/** What a primitive does once a thread of that number and name has ended, and other threads have it. */
+export const THREAD_ENDED: unique symbol = Symbol('heddle.threadEnded');
+
+/** A primitive that wants to hear of threads' ends. */
+export interface HearsThreadEnds {
+  /** @internal */
+  [THREAD_ENDED](thread: number, name: string): void;
+}
+
+/** Has a primitive hear of threads' ends, where it wants to: from when other threads can have it. */
+export function hearThreadEnds(primitive: object): void {
+  if (THREAD_ENDED in primitive) {
+    onThreadEnd(primitive as HearsThreadEnds, (target, thread, name) => target[THREAD_ENDED](thread, name));
+  }
+}
+
 type Listener = (thread: number, name: string) => void;
 
 const listeners = new Set<WeakRef<object>>();
