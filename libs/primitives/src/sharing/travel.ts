@@ -1,11 +1,15 @@
-/** Local primitives inside values that go to another thread by themselves: what `toPortable` and `fromPortable` ask. */
-
+/**
+ * What goes along inside values from thread to thread, though structured clone can't take it: local primitives and
+ * `AbortSignal`s. `toPortable` and `fromPortable` ask here.
+ */
 import { needsAction } from '../barrier/barrier.local.ts';
 import { typeError } from '../errors.ts';
+import { attachSignal, isSignalHandle, shareSignal } from './abort-signals.ts';
 import { attach, isShareable, share } from './share.ts';
 
-/** The handle of a local primitive; `undefined` for anything else. */
+/** The handle of a local primitive or an `AbortSignal`; `undefined` for anything else. */
 export function shareTravelling(object: object): unknown {
+  if (object instanceof AbortSignal) return shareSignal(object);
   if (!isShareable(object)) return undefined;
   if (needsAction(object)) {
     throw typeError(
@@ -15,7 +19,7 @@ export function shareTravelling(object: object): unknown {
   return share(object);
 }
 
-/** The primitive of such a handle. */
+/** What such a handle stands for. */
 export function attachTravelling(handle: unknown): unknown {
-  return attach(handle);
+  return isSignalHandle(handle) ? attachSignal(handle) : attach(handle);
 }

@@ -4,6 +4,7 @@ import { InvalidStateError } from '../errors.ts';
 import { adoptThread } from '../identity.ts';
 import { adoptRoster, Seat } from '../shared-memory/roster.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
+import { stayForSignals } from '../sharing/abort-signals.ts';
 import { attachTravelling, shareTravelling } from '../sharing/travel.ts';
 import { fromPortable, toPortable } from '../values/portable.ts';
 import { Thread, type ThreadBoot, type ThreadOutcome } from './thread.local.ts';
@@ -15,6 +16,7 @@ adoptRoster(boot.roster);
 const seat = new Seat(...boot.seat);
 seat.nativeId = nativeThreadId();
 adoptThread(boot.name);
+stayForSignals();
 process.once('exit', () => seat.end());
 
 /** The function to call; `currentThread` is told what it runs in. */

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { Event } from '../event/event.local.ts';
+import { later, until } from '../testing/waiting.ts';
+import { Thread } from '../thread/thread.local.ts';
+
+type Said = Int32Array<SharedArrayBuffer>;
+const cells = (): Said => new Int32Array(new SharedArrayBuffer(8));
+
+function start<R>(target: (...args: never[]) => R, ...args: unknown[]): Thread<Awaited<R>> {
+  const thread = new Thread({ target, args });
+  thread.start();
+  return thread as Thread<Awaited<R>>;
+}
+
+/** Waits for the abort; gives what is known of the reason. */
+const untilAborted = async (signal: AbortSignal, said: Said) => {
+  said[0] = 1;
+  if (!signal.aborted) {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  }
+  const { reason } = signal;
+  return [signal instanceof AbortSignal, reason instanceof Error, reason?.name, reason?.message ?? reason];
+};
+
+describe('an AbortSignal as an argument of a thread', () => {
+  it.each([
+    ['the default reason', undefined, [true, true, 'AbortError', 'This operation was aborted']],
+    ['an error', new RangeError('enough'), [true, true, 'RangeError', 'enough']],
+    ['a string', 'enough', [true, false, undefined, 'enough']],
+    ['a function, which can not travel', () => 1, [true, true, 'NotCloneableError', expect.any(String)]],
+  ])('aborts there as it does here, with %s', async (_, reason, expected) => {
+    const stop = new AbortController();
+    const said = cells();
+    const thread = start(untilAborted, stop.signal, said);
+    await until(() => said[0] === 1, 'it listens');
+    stop.abort(reason);
+    expect(await thread.result).toEqual(expected);
+  });
+
+  it('arrives aborted where it was, or where it was meanwhile', async () => {
+    const before = start(untilAborted, AbortSignal.abort('before'), cells());
+    const stop = new AbortController();
+    const meanwhile = start(untilAborted, stop.signal, cells());
+    stop.abort('meanwhile');
+    expect((await before.result)[3]).toBe('before');
+    expect((await meanwhile.result)[3]).toBe('meanwhile');
+  });
+
+  it('stops a thread whose event loop never turns', async () => {
+    const stop = new AbortController();
+    const said = cells();
+    const target = (signal: AbortSignal, flags: Int32Array) => {
+      let rounds = 0;
+      while (!signal.aborted) {
+        rounds += 1;
+        flags[0] = 1;
+      }
+      try {
+        signal.throwIfAborted();
+      } catch (reason) {
+        return [rounds > 0, reason];
+      }
+      return 'not aborted';
+    };
+    const thread = start(target, stop.signal, said);
+    await until(() => said[0] === 1, 'it goes round');
+    stop.abort('stop now');
+    expect(await thread.result).toEqual([true, 'stop now']);
+  });
+
+  it('ends a wait there, wherever in the arguments it stands, and in a thread of the thread', async () => {
+    const stop = new AbortController();
+    const event = new Event();
+    const target = async ({ signal, events }: { signal: AbortSignal; events: Event[] }) => {
+      return await events[0]?.wait({ signal }).then(
+        () => 'set',
+        (reason) => reason,
+      );
+    };
+    const thread = start(target, { signal: stop.signal, events: [event] });
+    await later(20, undefined);
+    stop.abort('enough');
+    expect(await thread.result).toBe('enough');
+  });
+
+  it('is itself again where it comes back', async () => {
+    const stop = new AbortController();
+    const thread = start((signal: AbortSignal) => [signal, signal], stop.signal);
+    expect(await thread.result).toEqual([stop.signal, stop.signal]);
+    expect(((await thread.result) as AbortSignal[])[0]).toBe(stop.signal);
+  });
+});

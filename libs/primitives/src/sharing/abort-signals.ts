@@ -1,0 +1,124 @@
+/**
+ * An `AbortSignal` on its way to another thread: over there is another one, which aborts with the same reason once this
+ * one does. A word of shared memory says that it has, so that also code that never lets its event loop turn sees it in
+ * `signal.aborted`; the reason is told on the channel.
+ */
+import { threadId } from 'node:worker_threads';
+import { load, store, type Words } from '../shared-memory/cells.ts';
+import { fromPortable, toPortable } from '../values/portable.ts';
+import { hearNow, onTold, openChannel, tell } from './channel.ts';
+
+/** What stands for a signal on the way. */
+export interface SignalHandle {
+  readonly heddle: 'AbortSignal';
+  readonly id: string;
+  /** 1 once it has aborted. */
+  readonly word: Words;
+}
+
+/** The handles of this thread's signals, its own and those that came. */
+const handles = new WeakMap<AbortSignal, SignalHandle>();
+/** Signals of this thread that went to others: for those who missed the reason. */
+const gone = new Map<string, WeakRef<AbortSignal>>();
+/** What came from others. Held until it aborts or can't any more: nothing else need hold a signal that is listened to. */
+const came = new Map<string, AbortController>();
+
+const forgotten = new FinalizationRegistry<string>((id) => {
+  gone.delete(id);
+  tell('never aborts', id);
+});
+
+let made = 0;
+let staying = false;
+
+/** In a thread of its own: its event loop goes on from now on as long as a signal that came can abort. */
+export function stayForSignals(): void {
+  staying = true;
+}
+
+/** A signal has come, or can't abort any more. */
+function stayOrNot(): void {
+  if (!staying) return;
+  if (came.size > 0) openChannel().ref();
+  else openChannel().unref();
+}
+
+/** Whether `value` is what `shareSignal` gave. */
+export function isSignalHandle(value: unknown): value is SignalHandle {
+  return typeof value === 'object' && value !== null && Reflect.get(value, 'heddle') === 'AbortSignal';
+}
+
+/** The handle of a signal. */
+export function shareSignal(signal: AbortSignal): SignalHandle {
+  const known = handles.get(signal);
+  if (known !== undefined) return known;
+  made += 1;
+  const id = `${threadId}.${made}`;
+  const word: Words = new Int32Array(new SharedArrayBuffer(4));
+  const handle: SignalHandle = { heddle: 'AbortSignal', id, word };
+  handles.set(signal, handle);
+  gone.set(id, new WeakRef(signal));
+  forgotten.register(signal, id);
+  openChannel();
+  const tellAbort = () => {
+    store(word, 0, 1);
+    tellReason(id, signal.reason);
+  };
+  if (signal.aborted) tellAbort();
+  else signal.addEventListener('abort', tellAbort, { once: true });
+  return handle;
+}
+
+/** The signal of a handle, in this thread. */
+export function attachSignal(handle: SignalHandle): AbortSignal {
+  const { id, word } = handle;
+  const own = gone.get(id)?.deref() ?? came.get(id)?.signal;
+  if (own !== undefined) return own;
+  openChannel();
+  const controller = new AbortController();
+  came.set(id, controller);
+  stayOrNot();
+  handles.set(controller.signal, handle);
+  if (load(word, 0) === 1) tell('why aborted', id); // It may have been told before we could hear.
+  return watchful(controller.signal, word);
+}
+
+/** Looks at the word wherever somebody asks whether it has aborted. */
+function watchful(signal: AbortSignal, word: Words): AbortSignal {
+  const { get: aborted } = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted') as {
+    get: () => boolean;
+  };
+  const hasAborted = () => {
+    if (!aborted.call(signal) && load(word, 0) === 1) hearNow();
+    return aborted.call(signal);
+  };
+  Object.defineProperty(signal, 'aborted', { get: hasAborted, configurable: true });
+  Object.defineProperty(signal, 'throwIfAborted', {
+    value: () => {
+      if (hasAborted()) throw signal.reason;
+    },
+    configurable: true,
+  });
+  return signal;
+}
+
+function tellReason(id: string, reason: unknown): void {
+  tell('aborted', { id, reason: toPortable(reason, 'reason', { lenient: true }) });
+}
+
+onTold('aborted', ({ id, reason }: { id: string; reason: unknown }) => {
+  const controller = came.get(id);
+  came.delete(id);
+  stayOrNot();
+  controller?.abort(fromPortable(reason));
+});
+
+onTold('why aborted', (id: string) => {
+  const signal = gone.get(id)?.deref();
+  if (signal?.aborted) tellReason(id, signal.reason);
+});
+
+onTold('never aborts', (id: string) => {
+  came.delete(id);
+  stayOrNot();
+});
