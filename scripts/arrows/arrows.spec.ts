@@ -158,7 +158,7 @@ const BREACHES: readonly (readonly [rule: string, path: string, source: string])
     `import '../event/event.local.ts';`,
   ],
   [
-    'distributed primitives do not stack',
+    'distributed primitives stand on seats, not on each other',
     'libs/primitives/src/event/event.distributed.ts',
     `import { DistributedLock } from '../lock/lock.distributed.ts';`,
   ],

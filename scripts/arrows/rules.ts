@@ -95,9 +95,13 @@ export const RULES: Readonly<Record<string, Rule>> = {
         return found ? [{ path: module.path, because: `reaches ${found}` }] : [];
       }),
 
-  'distributed primitives do not stack': (modules) =>
+  'distributed primitives stand on seats, not on each other': (modules) =>
     arrowsOf(modules, ({ path }, { file = '', specifier, kind }) =>
-      kind !== 'type' && isPrimitive(path) && isPrimitive(file) && posix.dirname(path) !== posix.dirname(file)
+      kind !== 'type' &&
+      isPrimitive(path) &&
+      isPrimitive(file) &&
+      !SEAT.test(file) &&
+      posix.dirname(path) !== posix.dirname(file)
         ? `imports ${specifier}; a chain of round trips is not atomic`
         : undefined,
     ),
@@ -166,6 +170,9 @@ const isEntry = (path: string) => path === 'libs/primitives/src/distributed.ts';
 
 /** `lock/lock.distributed.ts`, but not the session, which makes them all. */
 const isPrimitive = (path: string) => /^libs\/primitives\/src\/[^/]+\/[^/]+\.distributed\.ts$/.test(path);
+
+/** What is one script a step, whoever stands on it. */
+const SEAT = /\/[a-z-]+-seat\.distributed\.ts$|\/inner-lock\.distributed\.ts$/;
 
 /** `lock/lock.ts`: the file named for its folder says what both scopes promise. */
 function isContract(path: string): boolean {

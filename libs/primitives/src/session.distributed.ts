@@ -3,17 +3,27 @@ import type { Cluster, Redis } from 'ioredis';
 import { DistributedBarrier } from './barrier/barrier.distributed.ts';
 import { barrierOperations, barrierRecord } from './barrier/barrier.scripts.ts';
 import type { BarrierOptions } from './barrier/barrier.ts';
-import { InvalidStateError } from './errors.ts';
+import { DistributedCondition, type DistributedConditionOptions } from './condition/condition.distributed.ts';
+import { conditionOperations, conditionRecord } from './condition/condition.scripts.ts';
+import { DistributedCounter } from './counter/counter.distributed.ts';
+import { counterOperations } from './counter/counter.scripts.ts';
 import { DistributedEvent } from './event/event.distributed.ts';
 import { eventOperations, eventRecord } from './event/event.scripts.ts';
+import { DistributedCountDownLatch } from './latch/latch.distributed.ts';
+import { latchOperations, latchRecord } from './latch/latch.scripts.ts';
+import { acquireAllOf, type DistributedAcquirable } from './lock/acquire-all.distributed.ts';
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
 import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
+import type { Lease } from './lock/lock.ts';
+import type { AcquireOptions, ForeverOptions } from './options.ts';
 import {
   DistributedQueue,
   type DistributedQueueOptions,
   DistributedSimpleQueue,
 } from './queue/queue.distributed.ts';
 import { queueOperations, queueRecord } from './queue/queue.scripts.ts';
+import { DistributedReadWriteLock } from './read-write-lock/read-write-lock.distributed.ts';
+import { DistributedRLock } from './rlock/rlock.distributed.ts';
 import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
 import { semaphoreOperations, semaphoreRecord } from './semaphore/semaphore.scripts.ts';
 import { parseAbout } from './session/about.ts';
@@ -29,12 +39,21 @@ const machinery = {
     ...eventOperations,
     ...barrierOperations,
     ...queueOperations,
+    ...conditionOperations,
+    ...latchOperations,
+    ...counterOperations,
   ] as readonly Operation[],
+  /** What a record is of, and messages are for. */
   kinds: {
     lock: lockRecord,
+    rlock: lockRecord,
+    'condition-lock': lockRecord,
+    condition: conditionRecord,
     semaphore: semaphoreRecord,
     event: eventRecord,
     barrier: barrierRecord,
+    latch: latchRecord,
+    rwlock: semaphoreRecord,
     queue: queueRecord,
   },
 };
@@ -126,6 +145,20 @@ export class Session implements AsyncDisposable {
     return new DistributedLock(this.#core, name, options);
   }
 
+  /** The re-entrant lock of that name: its owner, a logical thread of one session, may take it again. */
+  rlock(name: string): DistributedRLock {
+    return new DistributedRLock(this.#core, name);
+  }
+
+  /**
+   * The condition variable of that name, on `lock`, a lock or rlock of this session; left out, on a re-entrant one of
+   * its own. Conditions of one name on different locks are different ones.
+   */
+  condition(name: string, options?: DistributedConditionOptions): DistributedCondition {
+    const ofItsOwn = () => new DistributedRLock(this.#core, name, 'condition-lock');
+    return new DistributedCondition(this.#core, name, options, ofItsOwn);
+  }
+
   /**
    * The semaphore of that name, of `permits` permits. Whoever comes first sets the number; another one is a
    * `ConfigMismatchError` at the first use.
@@ -179,6 +212,35 @@ export class Session implements AsyncDisposable {
     return new DistributedSimpleQueue<T>(this.#core, name, { kind: 'SimpleQueue', maxsize: 0 });
   }
 
+  /**
+   * The count-down latch of that name. Whoever comes first sets the count; another one is a `ConfigMismatchError` at
+   * the first use.
+   */
+  countDownLatch(name: string, count: number): DistributedCountDownLatch {
+    return new DistributedCountDownLatch(this.#core, name, count);
+  }
+
+  /** The read-write lock of that name; first come, first served between readers and writers. */
+  readWriteLock(name: string): DistributedReadWriteLock {
+    return new DistributedReadWriteLock(this.#core, name);
+  }
+
+  /** The counter of that name, 0 until somebody adds. */
+  counter(name: string): DistributedCounter {
+    return new DistributedCounter(this.#core, name);
+  }
+
+  /**
+   * Takes all of these locks of this session, or none, for one lease: in one call where all are free, else one after the
+   * other in one global order, so that nobody waits in a circle. `null` where `timeout` ms, for all together, passed
+   * first. `TypeError` for what is no lock of this session, and for one that is named twice.
+   */
+  acquireAll(locks: readonly DistributedAcquirable[], options?: ForeverOptions): Promise<Lease>;
+  acquireAll(locks: readonly DistributedAcquirable[], options: AcquireOptions): Promise<Lease | null>;
+  acquireAll(locks: readonly DistributedAcquirable[], options?: AcquireOptions): Promise<Lease | null> {
+    return acquireAllOf(this.#core, locks, options);
+  }
+
   /** Every living session of the namespace, this one included. */
   async members(): Promise<Member[]> {
     return (await this.#core.members()).map(({ id, about }) => {
@@ -221,17 +283,4 @@ export async function connect(
 
 function isPlain(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
-}
-
-/** Of the local vocabulary, what sessions do not have: whoever asks for one is told so, in more than "not a function". */
-const LOCAL_ONLY = ['rlock', 'condition', 'countDownLatch', 'readWriteLock', 'counter', 'acquireAll'] as const;
-
-for (const name of LOCAL_ONLY) {
-  Object.defineProperty(Session.prototype, name, {
-    value() {
-      throw new InvalidStateError(
-        `session.${name}() is not in this version of Heddle; a session has lock, semaphore, boundedSemaphore, event and barrier`,
-      );
-    },
-  });
 }

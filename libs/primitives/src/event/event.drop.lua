@@ -4,5 +4,5 @@
 -- RETURNS: {'dropped'} | {'alive'}
 if alive(ARGV[3]) then return { 'alive' } end
 redis.call('ZREM', KEYS[2], ARGV[3])
-redis.call('ZREM', KEYS[3], 'event\n\n' .. ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[5] .. '\n\n' .. ARGV[1])
 return { 'dropped' }

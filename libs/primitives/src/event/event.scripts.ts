@@ -9,7 +9,7 @@ export const eventOperations = [
   { name: 'event.set', file: file('set'), keys: ['state', 'waiters'], args: ['name', 'raise'] },
   { name: 'event.clear', file: file('clear'), keys: ['state'], args: [] },
   { name: 'event.is-set', file: file('is-set'), keys: ['state'], args: [] },
-  { name: 'event.leave', file: file('leave'), keys: ['waiters', 'holds'], args: ['name'] },
+  { name: 'event.leave', file: file('leave'), keys: ['waiters', 'holds'], args: ['name', 'kind'] },
   {
     name: 'event.drop',
     file: file('drop'),

@@ -7,6 +7,5 @@ local fields = redis.call('HMGET', KEYS[1], 'flag', 'version')
 arm(KEYS[1])
 local version = fields[2] or '0'
 if fields[1] == '1' or (ARGV[2] ~= '' and tonumber(version) > tonumber(ARGV[2])) then return { 'set', version } end
-if redis.call('ZADD', KEYS[2], 'NX', now, caller) == 1 then arm(KEYS[2]) end
-redis.call('ZADD', KEYS[3], now, 'event\n\n' .. ARGV[1])
+flag_wait(KEYS[2], KEYS[3], 'event', ARGV[1])
 return { 'waiting', version }

@@ -29,14 +29,14 @@ import type { Partition } from '../session/partition.ts';
 import { TOKEN_BLOCK } from '../session/sweep.ts';
 import { Waiters } from '../session/waiters.ts';
 import { type LockReply, parseBlock, parseLockReply, type TokenBlock } from './lock.scripts.ts';
-import type { Lease } from './lock.ts';
 
 /** Hand-overs inside a session before the others get their turn. */
 const LOCAL_TURNS = 64;
 
-/** What one waiter wants of the lease. */
+/** What one waiter wants of the lease; `again`: one that is to be the handle of its hold, as it was before. */
 interface Wish {
   readonly maxHold: number | undefined;
+  readonly again?: HeldLease;
 }
 
 type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
@@ -48,7 +48,7 @@ export class LockSeat implements Seat {
   readonly #what: string;
   readonly #partition: Partition;
   readonly #keys: readonly string[];
-  readonly #waiters = new Waiters<Lease | null, Wish>();
+  readonly #waiters = new Waiters<HeldLease | null, Wish>();
   #state: State = 'idle';
   /** The life under which the state is true. */
   readonly #foothold: Foothold;
@@ -62,6 +62,8 @@ export class LockSeat implements Seat {
   #past = 0;
   /** Messages may have been lost while a reply was on its way: once that says `queued`, it may be out of date. */
   #doubt = false;
+  /** Waits at the lock's conditions: others' scripts may put us in line. */
+  #parked = 0;
   #onIdle: (() => void)[] = [];
 
   /** @param kind `lock`, or what else is one underneath */
@@ -84,7 +86,7 @@ export class LockSeat implements Seat {
     timeout: number | undefined,
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
-  ): Promise<Lease | null> {
+  ): Promise<HeldLease | null> {
     if (timeout === 0) {
       return this.#core.patiently(this.#what, this.#try(maxHold), {
         signal,
@@ -99,9 +101,54 @@ export class LockSeat implements Seat {
     return lease;
   }
 
+  /**
+   * Gives the hold of `lease` up, which stays its handle, for as long as a condition waits; `resume` is to follow.
+   * Rejects with `LeaseLostError` where it was not held any more.
+   */
+  async suspend(lease: HeldLease): Promise<void> {
+    lease.suspend();
+    this.#parked += 1;
+    await this.#released(lease);
+  }
+
+  /** Holds again, whenever that is, with the lease of before; its `maxHold` counts anew. */
+  async resume(lease: HeldLease, maxHold: number | undefined): Promise<void> {
+    this.#parked -= 1;
+    const wish: Wish = { maxHold, again: lease };
+    const held = this.#waiters.add(wish, {
+      timeout: undefined,
+      signal: undefined,
+      onTimeout: null,
+      decided: true,
+      gaveUp: () => undefined,
+    });
+    if (this.#core.closed) this.closed();
+    this.#askIfIdle();
+    await held;
+  }
+
+  /** It was not held any more when it was given up: nothing is to be held again. */
+  forgo(lease: HeldLease): void {
+    this.#parked -= 1;
+    lease.lose('it was not held any more when its condition began to wait');
+    this.tidy();
+  }
+
+  /** Another's script put us in line, when `past` was the last token granted; what is not in doubt needs no asking. */
+  placed(life: Incarnation, past: number): void {
+    if (this.#state !== 'idle' || life !== this.#foothold.life) return;
+    this.#become('queued');
+    this.#past = past;
+  }
+
+  /** The first token of the grant that the present hold is part of. */
+  get grant(): number {
+    return this.#block?.first ?? 0;
+  }
+
   /** Nothing is kept here for a name that nobody uses. */
   tidy(): void {
-    if (this.#state !== 'idle' || this.#waiters.size > 0) return;
+    if (this.#state !== 'idle' || this.#waiters.size > 0 || this.#parked > 0) return;
     this.#foothold.leave();
     this.#core.leave(this.#kind, this.#name, this);
   }
@@ -110,6 +157,8 @@ export class LockSeat implements Seat {
     const block = parseBlock(first, last);
     if (block === undefined || life !== this.#foothold.life) return;
     if (this.#state === 'queued' && block.first > this.#past) this.#granted(block);
+    else if (this.#state === 'idle' && block.first > this.#past)
+      this.#ask(); // The message that put us in line was lost.
     else this.#early = block;
   }
 
@@ -138,7 +187,7 @@ export class LockSeat implements Seat {
   }
 
   /** Without waiting: never in line, and never in front of those who wait here. */
-  async #try(maxHold: number | undefined): Promise<Lease | null> {
+  async #try(maxHold: number | undefined): Promise<HeldLease | null> {
     if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
     this.#become('asking');
     try {
@@ -198,15 +247,14 @@ export class LockSeat implements Seat {
       if (was !== 'queued') this.#idle(); // Otherwise the look itself found the end out, and the end has asked anew.
       return;
     }
-    this.#block = block;
-    this.#nextToken = block.first;
+    this.#begin(block);
     this.#serve();
   }
 
   /** The first in line has it, or nobody wants it any more and it goes back. */
   #serve(): void {
     const next = this.#waiters.shift();
-    if (next !== undefined) return next.resolve(this.#hold(next.what.maxHold));
+    if (next !== undefined) return next.resolve(this.#hold(next.what));
     this.#giveBack();
   }
 
@@ -216,15 +264,22 @@ export class LockSeat implements Seat {
   }
 
   #take(block: TokenBlock, maxHold: number | undefined): HeldLease {
-    this.#block = block;
-    this.#nextToken = block.first;
-    return this.#hold(maxHold);
+    this.#begin(block);
+    return this.#hold({ maxHold });
   }
 
-  #hold(maxHold: number | undefined): HeldLease {
+  #begin(block: TokenBlock): void {
+    this.#block = block;
+    this.#nextToken = block.first;
+    this.#past = Math.max(this.#past, block.first);
+  }
+
+  #hold({ maxHold, again }: Wish): HeldLease {
     const life = this.#foothold.life as Incarnation; // A grant comes under a life, and this is that.
     const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
-    const lease = new HeldLease(this.#what, this.#nextToken, life, (ended) => this.#released(ended), until);
+    again?.resume(this.#nextToken, life, until);
+    const lease =
+      again ?? new HeldLease(this.#what, this.#nextToken, life, (ended) => this.#released(ended), until);
     this.#nextToken += 1;
     this.#lease = lease;
     this.#become('held');
@@ -263,7 +318,7 @@ export class LockSeat implements Seat {
         this.#kind,
         block.first,
         this.#waiters.size > 0 ? 1 : 0,
-        0,
+        this.#parked > 0 ? 1 : 0,
         TOKEN_BLOCK,
       ]);
       if (reply?.is === 'granted') this.#granted(reply.block);
@@ -298,7 +353,7 @@ export class LockSeat implements Seat {
 
   #leave(): void {
     this.#become('leaving');
-    this.#call('lock.cancel', [this.#name, this.#kind]).then(
+    this.#call('lock.cancel', [this.#name, this.#kind, this.#parked > 0 ? 1 : 0]).then(
       (reply) => {
         if (reply?.is === 'granted') this.#granted(reply.block);
         else this.#idle();

@@ -9,7 +9,9 @@ import {
   type ForeverOptions,
 } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
+import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
+import { INNER, type InnerLock } from './inner-lock.distributed.ts';
 import type { AnyLock, Lease } from './lock.ts';
 import { LockSeat } from './lock-seat.distributed.ts';
 import { useLease } from './use-lease.ts';
@@ -23,6 +25,8 @@ export interface DistributedLockOptions {
 /** A lock by name, in Redis: between processes and hosts. Made by `session.lock(name)`; any number of handles are one lock. */
 export class DistributedLock implements AnyLock {
   readonly name: string;
+  /** @internal */
+  readonly [INNER]: InnerLock;
   readonly #core: SessionCore;
   readonly #maxHold: number | undefined;
 
@@ -34,6 +38,9 @@ export class DistributedLock implements AnyLock {
     this.#maxHold =
       maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
     this.#core = core;
+    const seat = () => this.#seat();
+    const held = () => this.#held();
+    this[INNER] = { core, kind: 'lock', name, maxHold: this.#maxHold, seat, held };
   }
 
   acquire(options?: ForeverOptions): Promise<Lease>;
@@ -46,9 +53,8 @@ export class DistributedLock implements AnyLock {
 
   async release(): Promise<void> {
     this.#core.assertOpen(`lock ${this.name}`);
-    const held = this.#seat().lease;
+    const held = this.#held();
     if (held === undefined) {
-      this.#seat().tidy();
       throw new NotHeldError(
         `lock ${this.name} is not held by this session; only what it acquired can it release`,
         {
@@ -69,6 +75,13 @@ export class DistributedLock implements AnyLock {
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
     return useLease(`lock ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
+  }
+
+  /** The session's hold. */
+  #held(): HeldLease | undefined {
+    const seat = this.#seat();
+    seat.tidy();
+    return seat.lease;
   }
 
   #seat(): LockSeat {

@@ -9,7 +9,7 @@ local record = kind .. '\n\n' .. name
 local held = redis.call('HMGET', state, 'holder', 'first')
 if held[1] ~= caller or held[2] ~= ARGV[3] then
   -- Ended from outside: nothing of it is to be listed any more, unless another hold or place of ours is.
-  if held[1] ~= caller and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, record) end
+  if held[1] ~= caller and ARGV[5] ~= '1' and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, record) end
   return { 'gone' }
 end
 redis.call('HDEL', state, 'holder', 'first')

@@ -25,7 +25,12 @@ export const lockOperations = [
     args: ['name', 'kind', 'holder', 'first', 'block'],
   },
   { name: 'lock.advance', file: file('advance'), keys: ['state', 'queue'], args: ['name', 'kind', 'block'] },
-  { name: 'lock.cancel', file: file('cancel'), keys: ['state', 'queue', 'holds'], args: ['name', 'kind'] },
+  {
+    name: 'lock.cancel',
+    file: file('cancel'),
+    keys: ['state', 'queue', 'holds'],
+    args: ['name', 'kind', 'keep'],
+  },
   {
     name: 'lock.drop',
     file: file('drop'),

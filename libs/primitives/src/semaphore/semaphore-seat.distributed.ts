@@ -133,6 +133,14 @@ export class SemaphoreSeat implements Seat {
     await this.#giveBack(shape, pairs, left);
   }
 
+  /** The oldest hold of that many permits, where there is one. */
+  oldest(permits: number): HeldLease | undefined {
+    for (const hold of this.#holds.values())
+      if (hold.permits === permits && hold.lease.incarnation.lives) return hold.lease;
+    this.#tidy();
+    return undefined;
+  }
+
   async value(shape: SemaphoreShape): Promise<number> {
     const args = [shapeText(shape), shape.permits];
     const state = this.#keys.slice(0, 1);

@@ -27,6 +27,14 @@ describe('keys of another type under our names', () => {
     ],
     ['event', ['state', 'waiters'], (s, n) => [() => s.event(n).wait()]],
     ['barrier', ['state', 'arrivals', 'outcomes'], (s, n) => [() => s.barrier(n, 2).wait()]],
+    ['rlock', ['state', 'queue'], (s, n) => [() => s.rlock(n).acquire()]],
+    ['latch', ['state', 'waiters'], (s, n) => [() => s.countDownLatch(n, 1).wait()]],
+    ['counter', ['value'], (s, n) => [() => s.counter(n).add(), () => s.counter(n).value()]],
+    [
+      'rwlock',
+      ['state', 'queue', 'wants', 'holders'],
+      (s, n) => [() => s.readWriteLock(n).read.acquire(), () => s.readWriteLock(n).write.acquire()],
+    ],
   ];
   const cases = kinds.flatMap(([kind, parts, ask]) => parts.map((part) => [kind, part, ask] as const));
 
@@ -124,6 +132,9 @@ describe('messages that are not of our scripts', () => {
       `barrier\n${life}\n${met}\n__proto__\n0`,
       `barrier\n${life}\n${met}\n3\nwell`,
       `barrier\n${life}\n${met}\n4\n`,
+      `condition\n${life}\ncondition-lock:1:x:x\n1\n-1`,
+      `condition\n${life}\ncondition-lock:1:x:x\n1\n5`,
+      `latch\n${life}\nno such name\n1`,
       `watch\n${life}\nsomebody\n0`,
       `watch\n${life}\n${stranger}\n-1`,
       `watch\n${life}\n${stranger}\nNaN`,

@@ -1,4 +1,7 @@
-/** A lease of the distributed scope: as long as the session's sign of life lasts, and not past `maxHold`. */
+/**
+ * A lease of the distributed scope: as long as the session's sign of life lasts, and not past `maxHold`. While a
+ * condition waits its hold is given up, and it is not valid; after that it is the handle of the new one.
+ */
 
 import { now } from '../deadline.ts';
 import { LeaseLostError, SessionClosedError } from '../errors.ts';
@@ -7,12 +10,13 @@ import type { Incarnation } from './incarnation.ts';
 import { nameOf } from './keys.ts';
 
 export class HeldLease implements Lease {
-  readonly token: number;
-  readonly incarnation: Incarnation;
   readonly #what: string;
-  readonly #until: number;
   readonly #end: (lease: HeldLease) => Promise<void>;
-  readonly #forget: () => void = () => {};
+  #token: number;
+  #incarnation: Incarnation;
+  #until: number;
+  #forget: () => void = () => {};
+  #suspended = false;
   #controller: AbortController | undefined;
   #lost: LeaseLostError | undefined;
   #over = false;
@@ -28,24 +32,35 @@ export class HeldLease implements Lease {
     end: (lease: HeldLease) => Promise<void>,
     until = Number.POSITIVE_INFINITY,
   ) {
-    this.token = token;
-    this.incarnation = incarnation;
     this.#what = what;
     this.#end = end;
+    this.#token = token;
+    this.#incarnation = incarnation;
     this.#until = until;
     this.#forget = incarnation.onEnd((reason) => this.lose(reason));
   }
 
+  get token(): number {
+    return this.#token;
+  }
+
+  /** The life it is held under. */
+  get incarnation(): Incarnation {
+    return this.#incarnation;
+  }
+
   get signal(): AbortSignal {
     // An end that the event loop slept through is told before anybody looks.
-    if (!this.#over && !this.incarnation.lives) this.lose(this.incarnation.ended ?? 'its session ended');
+    if (!this.#over && !this.#suspended && !this.incarnation.lives)
+      this.lose(this.incarnation.ended ?? 'its session ended');
     this.#controller ??= new AbortController();
     if (this.#lost !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#lost);
     return this.#controller.signal;
   }
 
   get valid(): boolean {
-    return !this.#over && this.#lost === undefined && this.incarnation.valid && now() < this.#until;
+    const held = !this.#over && !this.#suspended && this.#lost === undefined;
+    return held && this.incarnation.valid && now() < this.#until;
   }
 
   /** A session's locks go to nobody half changed without a new token: there is nothing more to tell. */
@@ -68,6 +83,21 @@ export class HeldLease implements Lease {
     this.#forget();
   }
 
+  /** Its hold is given up for a while. */
+  suspend(): void {
+    this.#forget();
+    this.#suspended = true;
+  }
+
+  /** It is the handle of this hold from here on. */
+  resume(token: number, incarnation: Incarnation, until: number): void {
+    this.#token = token;
+    this.#incarnation = incarnation;
+    this.#until = until;
+    this.#suspended = false;
+    this.#forget = incarnation.onEnd((reason) => this.lose(reason));
+  }
+
   /** It ended against its holder's will. */
   lose(reason: string): void {
     if (this.#over || this.#lost !== undefined) return;
@@ -82,7 +112,7 @@ export class HeldLease implements Lease {
   }
 
   async release(): Promise<void> {
-    if (this.#over) return;
+    if (this.#over || this.#suspended) return;
     if (this.#lost === undefined && !this.incarnation.lives)
       this.lose(this.incarnation.ended ?? 'its session ended');
     if (this.#lost !== undefined) throw this.#lost;

@@ -37,9 +37,23 @@ export function parseRecord(text: string): HeldRecord | undefined {
   return { kind, id, name };
 }
 
+/** The name of what is on something else and lies in its slot: that one's kind, its name and, told apart by its length in bytes, its own. */
+export function nameOn(kind: string, on: string, name: string): string {
+  return `${kind}:${Buffer.byteLength(on)}:${on}:${name}`;
+}
+
+/** What it is on; `undefined` where it is not of that form. */
+export function parseNameOn(text: string): { kind: string; name: string } | undefined {
+  const [, kind, length, rest] = /^([a-z-]+):(\d+):(.*)$/s.exec(text) ?? [];
+  if (kind === undefined || rest === undefined) return undefined;
+  const bytes = Buffer.from(rest);
+  if (bytes.toString('latin1', Number(length), Number(length) + 1) !== ':') return undefined;
+  return { kind, name: bytes.toString('utf8', 0, Number(length)) };
+}
+
 /** `lock x` → `x`: messages name the kind too, an error's `primitive` does not. */
 export function nameOf(what: string): string | undefined {
-  return /^[a-z]+ (.*)$/s.exec(what)?.[1];
+  return /^[a-z-]+ (.*)$/s.exec(what)?.[1];
 }
 
 /** FNV-1a, 32 bits: spreads names over partitions; every client must agree on it. */
@@ -68,9 +82,9 @@ export class Keyspace {
     return `{${this.namespace}:${partition}}`;
   }
 
-  /** The keys of a primitive, all in the slot of its name. */
-  of(kind: string, name: string, parts: readonly string[]): string[] {
-    const tag = this.tag(this.partitionOf(name));
+  /** The keys of a primitive, all in the slot of its name, or of whose slot it shares. */
+  of(kind: string, name: string, parts: readonly string[], partition = this.partitionOf(name)): string[] {
+    const tag = this.tag(partition);
     return parts.map((part) => `${tag}:${kind}:${name}:${part}`);
   }
 

@@ -68,6 +68,50 @@ local function lock_grant(state, queue, kind, name, block, asker)
   return nil, more
 end
 
+-- Notifies up to n waits of a condition, in order: their sessions stand in the lock's line from here on. Those that no
+-- message reaches come last: theirs may be a process that has just ended. Gives back how many are still owed.
+local function condition_notify(keys, name, n)
+  local state, queue, waiters = unpack(keys)
+  local holder, past = unpack(redis.call('HMGET', state, 'holder', 'end'))
+  local at = 0
+  local function notified(waiter, session)
+    redis.call('ZREM', waiters, waiter)
+    if session ~= holder and not redis.call('ZSCORE', queue, session) then join_tail(queue, session) end
+    n = n - 1
+  end
+  for _ = 1, BOUND do
+    local waiter = n > 0 and redis.call('ZRANGE', waiters, at, at)[1]
+    if not waiter then break end
+    local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
+    if not alive(session) then
+      redis.call('ZREM', waiters, waiter)
+    elseif tell(session, 'condition', session, name, wait, past or '0') then
+      notified(waiter, session)
+    else
+      at = at + 1
+    end
+  end
+  if n > 0 and at > 0 then
+    for _, waiter in ipairs(redis.call('ZRANGE', waiters, 0, math.min(n, at) - 1)) do
+      notified(waiter, string.match(waiter, '^[^#]+'))
+    end
+  end
+  return n
+end
+
+-- Registers the caller with those who wait for a flag, and among its own records.
+local function flag_wait(waiters, holds, kind, name)
+  if redis.call('ZADD', waiters, 'NX', now, caller) == 1 then arm(waiters) end
+  redis.call('ZADD', holds, now, kind .. '\n\n' .. name)
+end
+
+-- Wakes the sessions that wait for a flag, each once; 'more' where some are left.
+local function flag_wake(waiters, kind, name, version)
+  local woken = redis.call('ZPOPMIN', waiters, BOUND)
+  for i = 1, #woken, 2 do tell(woken[i], kind, woken[i], name, version) end
+  return redis.call('EXISTS', waiters) == 1 and 'more' or nil
+end
+
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
 local function semaphore_grant(keys, kind, name, asker)
   local state, queue, wants, holders = unpack(keys)
@@ -329,4 +373,11 @@ end
 local function queue_record(holds, wait, name, stands)
   local record = 'queue\n' .. wait .. '\n' .. name
   if stands then redis.call('ZADD', holds, now, record) else redis.call('ZREM', holds, record) end
+end
+
+-- A counter's number; what is none of ours is refused rather than read as 0.
+local function counter_value(key)
+  local value = redis.call('GET', key) or '0'
+  if not string.match(value, '^-?%d+$') then error('WRONGTYPE the counter holds no whole number', 0) end
+  return tonumber(value)
 end

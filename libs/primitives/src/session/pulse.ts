@@ -225,7 +225,9 @@ export class Pulse {
   #keysOf(records: readonly string[]): string[] {
     return records.flatMap((text) => {
       const record = parseRecord(text);
-      return record ? keysOfRecord(this.#site.keyspace, this.#config.kinds, record) : [];
+      return record
+        ? keysOfRecord(this.#site.keyspace, this.#config.kinds, this.#config.partition, record)
+        : [];
     });
   }
 

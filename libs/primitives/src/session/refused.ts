@@ -21,7 +21,7 @@ function remedyFor(said: string): string {
 
 /** The name in the first key of a primitive: `{namespace:0}:kind:name:part`. */
 export function nameIn(keys: readonly string[]): string | undefined {
-  return /^\{[^}]*\}:(?!session:)[a-z]+:(.*):[a-z]+$/s.exec(keys[0] ?? '')?.[1];
+  return /^\{[^}]*\}:(?!session:)[a-z-]+:(.*):[a-z]+$/s.exec(keys[0] ?? '')?.[1];
 }
 
 export function refused(

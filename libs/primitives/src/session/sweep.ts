@@ -1,5 +1,5 @@
 /** Clears away what a dead session left: its records one by one, each by the operation of its kind, then itself. */
-import { type HeldRecord, type Keyspace, parseRecord } from './keys.ts';
+import { type HeldRecord, type Keyspace, parseNameOn, parseRecord } from './keys.ts';
 import type { Script, ScriptClient } from './lua.ts';
 import { refused } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
@@ -8,6 +8,8 @@ import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts
 export interface RecordKind {
   readonly drop: string;
   readonly parts: readonly string[];
+  /** Where its name says what it is on (`nameOn`): the parts of the keys of that, which come first. */
+  readonly on?: readonly string[];
 }
 
 export type RecordKinds = Readonly<Record<string, RecordKind>>;
@@ -21,9 +23,17 @@ export type Swept =
 export const TOKEN_BLOCK = 64;
 
 /** The keys of a record's primitive: those its operations work on, and those kept from expiring. */
-export function keysOfRecord(keyspace: Keyspace, kinds: RecordKinds, record: HeldRecord): string[] {
+export function keysOfRecord(
+  keyspace: Keyspace,
+  kinds: RecordKinds,
+  partition: number,
+  record: HeldRecord,
+): string[] {
   const kind = kindOf(kinds, record);
-  return kind === undefined ? [] : keyspace.of(record.kind, record.name, kind.parts);
+  if (kind === undefined) return [];
+  const own = keyspace.of(record.kind, record.name, kind.parts, partition);
+  const on = kind.on && parseNameOn(record.name);
+  return kind.on && on ? [...keyspace.of(on.kind, on.name, kind.on, partition), ...own] : own;
 }
 
 function kindOf(kinds: RecordKinds, record: HeldRecord | undefined): RecordKind | undefined {
@@ -66,7 +76,7 @@ export async function sweep(
         unswept(text, 'of no known form');
       } else if (kind !== undefined) {
         texts.push(text);
-        const keys = [...keysOfRecord(keyspace, kinds, record), holds];
+        const keys = [...keysOfRecord(keyspace, kinds, partition, record), holds];
         drops.push({
           operation: kind.drop,
           keys,

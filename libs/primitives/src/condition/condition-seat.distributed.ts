@@ -1,0 +1,270 @@
+/**
+ * A session's waits at one condition. To wait is to register while the lock is held and to give it up in the same call;
+ * to notify is to put the sessions of those that go in the lock's line, so that each wakes when it holds the lock.
+ * What is no longer registered has been notified: a message that was lost is found out by asking.
+ */
+import { LeaseLostError } from '../errors.ts';
+import type { InnerLock } from '../lock/inner-lock.distributed.ts';
+import { CallEnded } from '../session/calls.ts';
+import type { Seat, SessionCore } from '../session/core.ts';
+import { Foothold } from '../session/foothold.ts';
+import { closedError, type HeldLease } from '../session/held-lease.ts';
+import type { Incarnation } from '../session/incarnation.ts';
+import { nameOn } from '../session/keys.ts';
+import type { Partition } from '../session/partition.ts';
+import type { Answer } from '../session/run-operations.ts';
+import { Waiters } from '../session/waiters.ts';
+
+interface Wait {
+  readonly id: string;
+  readonly held: HeldLease;
+  readonly life: Incarnation;
+  /** The lock was given up: from here on the wait can be asked after. */
+  registered: boolean;
+  asking: boolean;
+  /** A notification was spent on it. */
+  notified: boolean;
+  /** It stands in line for the lock: settles when that is held again. */
+  holding: Promise<void> | undefined;
+}
+
+export class ConditionSeat implements Seat {
+  readonly #core: SessionCore;
+  readonly #what: string;
+  readonly #lock: InnerLock;
+  /** What it is called in Redis and in messages: the lock it is on, and its own name. */
+  readonly #id: string;
+  readonly #primitive: string;
+  readonly #partition: Partition;
+  readonly #waiters: string;
+  readonly #state: string;
+  readonly #queue: string;
+  readonly #line = new Waiters<boolean, Wait>();
+  readonly #waits = new Map<string, Wait>();
+  readonly #foothold: Foothold;
+  #busy = 0;
+
+  /** The seat of the condition of that name on that lock. */
+  static of(core: SessionCore, lock: InnerLock, name: string): ConditionSeat {
+    const id = nameOn(lock.kind, lock.name, name);
+    return core.seat('condition', id, () => new ConditionSeat(core, lock, name, id));
+  }
+
+  private constructor(core: SessionCore, lock: InnerLock, name: string, id: string) {
+    const slot = core.keyspace.partitionOf(lock.name);
+    this.#core = core;
+    this.#lock = lock;
+    this.#id = id;
+    this.#primitive = name;
+    this.#what = `condition ${name}`;
+    this.#partition = core.partition(slot);
+    [this.#waiters = ''] = core.keyspace.of('condition', id, ['waiters'], slot);
+    [this.#state = '', this.#queue = ''] = core.keyspace.of(lock.kind, lock.name, ['state', 'queue']);
+    this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
+  }
+
+  /** Waits under `held`, the caller's hold; settles only once that is held again. */
+  async wait(
+    held: HeldLease,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    signal?.throwIfAborted();
+    const life = held.incarnation;
+    const wait: Wait = {
+      id: this.#core.nextWait(),
+      held,
+      life,
+      registered: false,
+      asking: false,
+      notified: false,
+      holding: undefined,
+    };
+    this.#waits.set(wait.id, wait);
+    this.#busy += 1;
+    try {
+      await this.#foothold.under();
+      signal?.throwIfAborted();
+      // Before the time-out begins: what gives up has registered first.
+      const given = this.#giveUp(wait);
+      const woken = this.#line
+        .add(wait, {
+          timeout,
+          signal,
+          onTimeout: false,
+          decided: true,
+          gaveUp: () => this.#leave(wait),
+        })
+        .catch((reason: unknown) => ({ reason }));
+      await given;
+      const outcome = await woken;
+      await this.#holdAgain(wait);
+      this.#forget(wait);
+      if (typeof outcome === 'boolean') return outcome || wait.notified;
+      // What was spent on one who does not want it any more is for another.
+      if (wait.notified) await this.notify(held, 1);
+      throw outcome.reason;
+    } catch (error) {
+      if (this.#core.closed) held.conclude();
+      throw error;
+    } finally {
+      this.#waits.delete(wait.id);
+      this.#busy -= 1;
+      this.#tidy();
+    }
+  }
+
+  /** Lets up to `n` go, under `held`, the caller's hold. */
+  async notify(held: HeldLease, n: number): Promise<void> {
+    const seat = this.#lock.seat();
+    this.#busy += 1;
+    try {
+      for (let owed = n; ; ) {
+        const keys = [this.#state, this.#queue, this.#waiters];
+        const [is, left] = await this.#underHold(held, 'condition.notify', keys, [
+          this.#id,
+          seat.grant,
+          owed,
+        ]);
+        if (is === 'not held') throw this.#notHeld(held);
+        if (is !== 'more') return;
+        owed = Number(left);
+      }
+    } finally {
+      this.#busy -= 1;
+      this.#tidy();
+    }
+  }
+
+  told(life: Incarnation, [id = '', past = '']: readonly string[]): void {
+    if (!/^\d{1,16}$/.test(past)) throw new TypeError('no message of ours');
+    const wait = this.#waits.get(id);
+    if (wait === undefined || wait.life !== life) return;
+    wait.notified = true;
+    this.#lock.seat().placed(life, Number(past));
+    // At once: the grant may be the very next message.
+    void this.#holdAgain(wait).catch(() => {});
+    this.#line.get(wait)?.resolve(true);
+  }
+
+  get waited(): boolean {
+    return this.#line.size > 0;
+  }
+
+  askAgain(): void {
+    for (const { what: wait } of [...this.#line]) this.#ask(wait);
+  }
+
+  closed(): void {
+    this.#line.rejectAll(() => closedError(this.#what));
+  }
+
+  /** Registers and gives the lock up, both in the one call of this turn. */
+  async #giveUp(wait: Wait): Promise<void> {
+    const { held } = wait;
+    const seat = this.#lock.seat();
+    const { name, kind } = this.#lock;
+    const args = [this.#id, wait.id, name, kind, seat.grant];
+    const joining = this.#underHold(
+      held,
+      'condition.join',
+      [this.#state, this.#waiters, this.#holds(wait.life)],
+      args,
+    );
+    const released = seat.suspend(held);
+    const [joined, given] = await Promise.allSettled([joining, released]);
+    wait.registered = true;
+    const lost =
+      given.status === 'rejected' || (joined.status === 'fulfilled' && joined.value[0] === 'not held');
+    // A life that ended took the hold along, and whatever was notified since: it wakes, to look for itself.
+    if (wait.life.ended !== undefined) return this.#line.get(wait)?.resolve(true);
+    if (lost) {
+      const error = given.status === 'rejected' ? given.reason : this.#notHeld(held);
+      wait.holding = Promise.reject(error);
+      wait.holding.catch(() => {});
+      seat.forgo(held);
+      this.#line.get(wait)?.reject(error);
+    } else if (joined.status === 'rejected') {
+      this.#line.get(wait)?.reject(joined.reason);
+    }
+  }
+
+  #holdAgain(wait: Wait): Promise<void> {
+    if (this.#core.closed) return Promise.reject(closedError(this.#what));
+    wait.holding ??= this.#lock.seat().resume(wait.held, this.#lock.maxHold);
+    return wait.holding;
+  }
+
+  /** Asks what has become of a wait: messages may have been lost. */
+  #ask(wait: Wait): void {
+    if (!wait.registered || wait.asking) return;
+    wait.asking = true;
+    wait.life.call('condition.look', [this.#state, this.#waiters], [wait.id]).then(
+      ([is, past]) => {
+        wait.asking = false;
+        if (is === 'notified') this.told(wait.life, [wait.id, past ?? '0']);
+      },
+      () => {
+        wait.asking = false;
+      },
+    );
+  }
+
+  /** Its time is up, or it was aborted: no longer registered, unless it was notified just then. */
+  #leave(wait: Wait): Promise<true | undefined> | undefined {
+    if (wait.life.ended !== undefined) return undefined;
+    return wait.life
+      .call('condition.leave', [this.#waiters, this.#holds(wait.life)], [this.#id, wait.id])
+      .then(([is]) => {
+        wait.notified = is === 'notified';
+        return wait.notified ? true : undefined;
+      });
+  }
+
+  /** It woke: what says that it may not have goes with the next call, whatever that is. */
+  #forget(wait: Wait): void {
+    wait.life.later({
+      operation: 'condition.leave',
+      keys: [this.#waiters, this.#holds(wait.life)],
+      args: [this.#id, wait.id],
+    });
+  }
+
+  #lifeEnded(): void {
+    if (this.#core.closed) return;
+    for (const { what: wait } of [...this.#line]) {
+      if (wait.registered && wait.life.ended !== undefined) this.#line.get(wait)?.resolve(true);
+    }
+  }
+
+  async #underHold(
+    held: HeldLease,
+    operation: string,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<Answer> {
+    try {
+      return await held.incarnation.call(operation, keys, args);
+    } catch (error) {
+      if (error instanceof CallEnded) throw this.#notHeld(held, error);
+      throw error;
+    }
+  }
+
+  #notHeld(held: HeldLease, cause?: unknown): LeaseLostError {
+    return new LeaseLostError(
+      `${this.#what}: its lock was not held any more; trust only what its token ${held.token} guards`,
+      { primitive: this.#primitive, cause },
+    );
+  }
+
+  #holds(life: Incarnation): string {
+    return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
+  }
+
+  #tidy(): void {
+    if (this.#line.size > 0 || this.#busy > 0) return;
+    this.#foothold.leave();
+    this.#core.leave('condition', this.#id, this);
+  }
+}

@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest';
+import { NotHeldError, SessionClosedError } from '../errors.ts';
+import type { Session } from '../session.distributed.ts';
+import { redisBench } from '../testing/redis.ts';
+import { stillPending, until } from '../testing/waiting.ts';
+import { conditionConformance } from './condition.conformance.ts';
+import type { DistributedCondition } from './condition.distributed.ts';
+
+const bench = redisBench();
+
+conditionConformance('distributed', {
+  make: async () => (await bench.turn()).condition(bench.name()),
+  another: async (condition) => (await bench.turn()).condition((condition as DistributedCondition).name),
+});
+
+const waitersOf = (name: string) =>
+  `{heddle:0}:condition:condition-lock:${Buffer.byteLength(name)}:${name}:${name}:waiters`;
+
+/** Waits; registered when this resolves. */
+async function waiterIn(session: Session, name: string, options = {}) {
+  const condition = session.condition(name);
+  const before = await bench.admin.zcard(waitersOf(name));
+  const woken = condition.with(() => condition.wait(options));
+  woken.catch(() => {});
+  await until(async () => (await bench.admin.zcard(waitersOf(name))) > before, 'it waits');
+  return { woken };
+}
+
+describe('Condition, distributed', () => {
+  it('waits and notifies under a lock that others use as well', async () => {
+    const name = bench.name();
+    const [a, b] = [await bench.session(), await bench.session()];
+    const on = (session: Session) => session.condition('full', { lock: session.lock(name) });
+    const lease = await a.lock(name).acquire();
+    const before = lease.token;
+    const waiting = on(a).wait();
+    const theirs = await b.lock(name).acquire();
+    await on(b).notify();
+    expect(await stillPending(waiting)).toBe(true);
+    expect(lease.valid).toBe(false);
+    await theirs.release();
+    expect(await waiting).toBe(true);
+    expect(lease.valid).toBe(true);
+    expect(lease.token).toBeGreaterThan(before);
+    await lease.release();
+    expect(await a.lock(name).locked()).toBe(false);
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  it('takes one command to wait, one to notify, and none to wake', async () => {
+    const name = bench.name();
+    const [a, b] = [await bench.session(), await bench.session()];
+    const [mine, other] = [a.condition(name), b.condition(name)];
+    await mine.with(() => {});
+    await other.with(() => {});
+    const ops = (commands: string[]) => commands.filter((line) => /"(lock|condition)\./.test(line)).length;
+    const taken = await mine.acquire();
+    let waiting: Promise<boolean> | undefined;
+    const key = waitersOf(name);
+    expect(
+      ops(
+        await bench.commandsDuring(async () => {
+          waiting = mine.wait();
+          await until(async () => (await bench.admin.zcard(key)) === 1, 'it waits');
+        }),
+      ),
+    ).toBe(1);
+    const held = await other.acquire();
+    const notifying = await bench.commandsDuring(async () => {
+      await other.notify();
+      await held.release();
+      await waiting;
+    });
+    expect(ops(notifying)).toBe(2);
+    await taken.release();
+    await until(async () => (await bench.keysOf(name)).length === 1, 'its last token alone is left');
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  it('wakes in the order of their coming, over sessions', async () => {
+    const name = bench.name();
+    const sessions = await Promise.all([1, 2, 3].map(() => bench.session()));
+    const order: number[] = [];
+    const all: Promise<unknown>[] = [];
+    for (const [n, session] of [...sessions, ...sessions].entries()) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      all.push(promise);
+      const condition = session.condition(name);
+      const before = await bench.admin.zcard(waitersOf(name));
+      void condition.with(async () => {
+        await condition.wait();
+        order.push(n);
+        resolve();
+      });
+      await until(async () => (await bench.admin.zcard(waitersOf(name))) > before, 'it waits');
+    }
+    const notifier = (await bench.turn()).condition(name);
+    await notifier.with(() => notifier.notifyAll());
+    await Promise.all(all);
+    // One place a session in the lock's line: each session's own go together.
+    expect(order).toEqual([0, 3, 1, 4, 2, 5]);
+    await Promise.all(sessions.map((session) => session.close()));
+  });
+
+  it('notifies 300 sessions, more than a script may wake, and all hold the lock in turn', {
+    timeout: 60_000,
+  }, async () => {
+    const name = bench.name();
+    const sessions = await Promise.all(Array.from({ length: 300 }, () => bench.session({ ttl: 60_000 })));
+    let inside = 0;
+    const waits = sessions.map((session) => {
+      const condition = session.condition(name);
+      return condition.with(async () => {
+        const woken = await condition.wait();
+        inside += 1;
+        expect(inside).toBe(1);
+        inside -= 1;
+        return woken;
+      });
+    });
+    await until(async () => (await bench.admin.zcard(waitersOf(name))) === 300, 'all wait');
+    const notifier = (await bench.turn()).condition(name);
+    await notifier.with(() => notifier.notifyAll());
+    expect(new Set(await Promise.all(waits))).toEqual(new Set([true]));
+    await Promise.all(sessions.map((session) => session.close()));
+  });
+
+  it('gives the notification of one that died before it woke to another', async () => {
+    const name = bench.name();
+    const [doomed, other] = [await bench.session({ ttl: 300 }), await bench.session({ ttl: 300 })];
+    await waiterIn(doomed, name);
+    const waiting = await waiterIn(other, name);
+    const condition = (await bench.turn()).condition(name);
+    await condition.with(async () => {
+      await condition.notify();
+      // As if it had been killed: nothing renews it, and what it was put in line for goes to nobody.
+      await bench.admin.zadd('{heddle:0}:sessions', 'XX', '0', `${doomed.id}-1`);
+    });
+    expect(await waiting.woken).toBe(true);
+    await Promise.all([doomed.close(), other.close()]);
+  });
+
+  it('finds out by itself that it was notified, where the message was lost', async () => {
+    const name = bench.name();
+    const session = await bench.session({ ttl: 400 });
+    const waiting = await waiterIn(session, name);
+    const condition = (await bench.turn()).condition(name);
+    await condition.with(async () => {
+      // What a lost message leaves behind: not registered any more, and a place in line.
+      const [member = ''] = await bench.admin.zrange(waitersOf(name), '0', '-1');
+      await bench.admin.zrem(waitersOf(name), member);
+    });
+    expect(await waiting.woken).toBe(true);
+    await session.close();
+  });
+
+  it('wakes by itself, holding the lock again, where its session was lost', async () => {
+    const session = await bench.session({ namespace: 'woken' });
+    const condition = session.condition('x');
+    const tokens: number[] = [];
+    const waiting = condition.with(async (lease) => {
+      tokens.push(lease.token);
+      const woken = await condition.wait();
+      tokens.push(lease.token);
+      expect(lease.valid).toBe(true);
+      return woken;
+    });
+    await until(
+      async () => (await bench.admin.keys('{woken:0}:condition:*waiters')).length === 1,
+      'it waits',
+    );
+    await bench.admin.del('{woken:0}:sessions');
+    expect(await waiting).toBe(true);
+    expect(tokens[1]).toBeGreaterThan(tokens[0] as number);
+    await session.close();
+  });
+
+  it('passes on what was spent on one that aborted just then', async () => {
+    const name = bench.name();
+    const [a, b] = [await bench.session(), await bench.session()];
+    const controller = new AbortController();
+    const aborted = await waiterIn(a, name, { signal: controller.signal });
+    const patient = await waiterIn(b, name);
+    const condition = (await bench.turn()).condition(name);
+    const held = await condition.acquire();
+    const notified = condition.notify();
+    controller.abort('enough');
+    await notified;
+    await held.release();
+    // Whichever came first, the one notification woke exactly one of them.
+    const first = await aborted.woken.catch((reason: unknown) => reason);
+    if (first === 'enough') expect(await patient.woken).toBe(true);
+    else expect(await stillPending(patient.woken)).toBe(true);
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  it('is told of a closing session, and leaves nothing', async () => {
+    const name = bench.name();
+    const session = await bench.session();
+    const waiting = await waiterIn(session, name);
+    await session.close();
+    await expect(waiting.woken).rejects.toThrow(SessionClosedError);
+    expect(await bench.admin.exists(waitersOf(name))).toBe(0);
+    await expect(session.condition(name).notify()).rejects.toThrow(SessionClosedError);
+  });
+
+  it('refuses a lock that is none of its session', async () => {
+    const [a, b] = [await bench.turn(), await bench.turn()];
+    for (const lock of [null, 5, {}, 'x', b.lock('x'), a.condition('y'), a.readWriteLock('z').write]) {
+      expect(() => a.condition('c', { lock: lock as never })).toThrow(TypeError);
+    }
+    expect(() => a.condition('c', { look: 1 } as never)).toThrow(TypeError);
+    const [one, two] = [a.lock('one'), a.lock('two')];
+    await using _ = await one.acquire();
+    await a.condition('c', { lock: one }).notify();
+    await expect(a.condition('c', { lock: two }).notify()).rejects.toThrow(NotHeldError);
+  });
+});

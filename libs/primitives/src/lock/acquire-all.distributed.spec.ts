@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { runAs } from '../identity.ts';
+import { redisBench } from '../testing/redis.ts';
+import { stillPending } from '../testing/waiting.ts';
+import { Lock } from './lock.local.ts';
+
+const bench = redisBench();
+
+const scripts = (commands: string[]) => commands.filter((line) => /"(lock|semaphore)\./.test(line)).length;
+
+describe('session.acquireAll', () => {
+  it('takes all that are free in one command, gives them back in one, for one lease', async () => {
+    const session = await bench.session();
+    const names = [bench.name(), bench.name(), bench.name()] as const;
+    const [lock, rlock, whole] = [
+      session.lock(names[0]),
+      session.rlock(names[1]),
+      session.readWriteLock(names[2]),
+    ];
+    const all = [whole.write, session.condition(names[0]), lock, rlock];
+    await (await session.acquireAll(all)).release();
+    const sent = await bench.commandsDuring(async () => {
+      const lease = await session.acquireAll(all);
+      expect(lease.valid).toBe(true);
+      expect(await Promise.all(all.map((one) => one.locked()))).toEqual([true, true, true, true]);
+      await lease.release();
+      expect(lease.valid).toBe(false);
+    });
+    // One to take, one to look (of four, in one call), one to give back.
+    expect(scripts(sent)).toBe(3);
+    expect(await Promise.all(all.map((one) => one.locked()))).toEqual([false, false, false, false]);
+    await session.close();
+  });
+
+  it('holds none while one is not free, when the time is up, and when the signal aborts', async () => {
+    const [holder, session] = [await bench.session(), await bench.session()];
+    const [a, b, c] = [bench.name(), bench.name(), bench.name()];
+    const held = await holder.lock(c).acquire();
+    const locks = [session.lock(c), session.lock(b), session.lock(a)];
+    expect(await session.acquireAll(locks, { timeout: 0 })).toBeNull();
+    expect(await session.acquireAll(locks, { timeout: 30 })).toBeNull();
+    expect(await Promise.all(locks.map((lock) => lock.locked()))).toEqual([true, false, false]);
+    const controller = new AbortController();
+    const aborted = session.acquireAll(locks, { signal: controller.signal });
+    expect(await stillPending(aborted)).toBe(true);
+    controller.abort('enough');
+    await expect(aborted).rejects.toBe('enough');
+    expect(await Promise.all(locks.map((lock) => lock.locked()))).toEqual([true, false, false]);
+    const waiting = session.acquireAll(locks);
+    expect(await stillPending(waiting)).toBe(true);
+    await held.release();
+    await (await waiting).release();
+    await Promise.all([holder.close(), session.close()]);
+  });
+
+  it('never waits in a circle between sessions that name them differently', async () => {
+    const names = [bench.name(), bench.name(), bench.name()];
+    const orders = [
+      [0, 1, 2],
+      [2, 1, 0],
+      [1, 2, 0],
+    ];
+    let count = 0;
+    const sessions = await Promise.all(orders.map(() => bench.session()));
+    await Promise.all(
+      orders.map(async (order, n) => {
+        const session = sessions[n] as (typeof sessions)[number];
+        for (let turn = 0; turn < 40; turn += 1) {
+          const lease = await session.acquireAll(order.map((at) => session.lock(names[at] as string)));
+          const seen = count;
+          await new Promise((resolve) => setImmediate(resolve));
+          count = seen + 1;
+          await lease.release();
+        }
+      }),
+    );
+    expect(count).toBe(120);
+    await Promise.all(sessions.map((session) => session.close()));
+  });
+
+  it('enters an rlock again in the logical thread of the caller, and waits for nobody who waits', async () => {
+    const session = await bench.turn();
+    const [a, b] = [session.rlock(bench.name()), session.lock(bench.name())];
+    await runAs('owner', () =>
+      a.with(async () => {
+        const lease = await session.acquireAll([b, a], { timeout: 0 });
+        expect(lease?.valid).toBe(true);
+        await lease?.release();
+      }),
+    );
+    await (await session.acquireAll([])).release();
+  });
+
+  it('refuses what is no lock of the session, or named twice, and takes nothing', async () => {
+    const [session, other] = [await bench.turn(), await bench.turn()];
+    const lock = session.lock(bench.name());
+    const whole = session.readWriteLock(bench.name());
+    const refused: unknown[] = [
+      null,
+      lock,
+      [lock, null],
+      [lock, {}],
+      [lock, session.event('e')],
+      [lock, lock],
+    ];
+    refused.push([lock, session.lock(lock.name)], [whole.read, whole.write], [lock, other.lock('x')]);
+    refused.push([lock, new Lock()], [lock, session.condition('c', { lock })]);
+    for (const locks of refused) {
+      await expect(session.acquireAll(locks as never)).rejects.toMatchObject({
+        name: 'TypeError',
+        code: 'ERR_HEDDLE_INVALID_ARG_TYPE',
+      });
+    }
+    await expect(session.acquireAll([lock], { timeout: -1 })).rejects.toThrow(RangeError);
+    expect(await lock.locked()).toBe(false);
+  });
+});

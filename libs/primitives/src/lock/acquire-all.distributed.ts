@@ -1,0 +1,91 @@
+/**
+ * Several distributed locks at once, without deadlock: whatever is free is asked for in one turn, hence in one call to
+ * each partition; where something is not, all is given back, and each is waited for in one global order (E. G. Coffman
+ * et al., "System Deadlocks", 1971: no circular wait).
+ */
+import { Deadline } from '../deadline.ts';
+import { show, typeError } from '../errors.ts';
+import { type AcquireOptions, checkWait } from '../options.ts';
+import type { SessionCore } from '../session/core.ts';
+import { INNER, type Inner } from './inner-lock.distributed.ts';
+import { JoinedLease, releaseAll } from './joined-lease.ts';
+import type { AnyLock, Lease } from './lock.ts';
+
+/** What `session.acquireAll` takes: locks, re-entrant locks, conditions and sides of read-write locks of that session. */
+export interface DistributedAcquirable extends Pick<AnyLock, 'acquire'> {
+  /** @internal */
+  readonly [INNER]: Inner;
+}
+
+/** See `Session.acquireAll`. */
+export async function acquireAllOf(
+  core: SessionCore,
+  locks: readonly DistributedAcquirable[],
+  options: AcquireOptions | undefined,
+): Promise<Lease | null> {
+  const ordered = inOrder(core, locks);
+  const { timeout, signal } = checkWait(options, 'session.acquireAll');
+  core.assertOpen('session.acquireAll');
+  const deadline = Deadline.after(timeout);
+  const atOnce = await tryAll(ordered, signal);
+  if (atOnce !== undefined) return new JoinedLease(atOnce);
+  if (timeout === 0) return null;
+  const leases: Lease[] = [];
+  try {
+    for (const lock of ordered) {
+      const lease = await lock.acquire({ timeout: deadline.remaining(), signal });
+      if (lease === null) break;
+      leases.push(lease);
+    }
+  } catch (error) {
+    await releaseAll(leases);
+    throw error;
+  }
+  if (leases.length === ordered.length) return new JoinedLease(leases);
+  await releaseAll(leases);
+  return null;
+}
+
+/** All of them as they are free, or none; in front of nobody who waits. */
+async function tryAll(
+  locks: readonly DistributedAcquirable[],
+  signal: AbortSignal | undefined,
+): Promise<Lease[] | undefined> {
+  const tries = await Promise.allSettled(locks.map((lock) => lock.acquire({ timeout: 0, signal })));
+  const leases = tries.flatMap((one) =>
+    one.status === 'fulfilled' && one.value !== null ? [one.value] : [],
+  );
+  if (leases.length === locks.length) return leases;
+  await releaseAll(leases);
+  const failure = tries.find((one) => one.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+  return undefined;
+}
+
+function inOrder(core: SessionCore, locks: readonly DistributedAcquirable[]): DistributedAcquirable[] {
+  if (!Array.isArray(locks))
+    throw typeError(`session.acquireAll: needs an array of locks, not ${show(locks)}`);
+  const ranked = locks.map((lock: DistributedAcquirable, index) => ({
+    lock,
+    rank: rankOf(core, lock, index),
+  }));
+  ranked.sort((a, b) => (a.rank < b.rank ? -1 : 1));
+  for (const [index, { rank }] of ranked.entries()) {
+    if (index > 0 && ranked[index - 1]?.rank === rank) {
+      throw typeError(
+        `session.acquireAll: ${rank.replace('\n', ' ')} is named twice and would wait for itself; name it once`,
+      );
+    }
+  }
+  return ranked.map(({ lock }) => lock);
+}
+
+/** What all sessions sort by: the kind and the name of what is waited for. */
+function rankOf(core: SessionCore, lock: unknown, index: number): string {
+  const object = typeof lock === 'object' && lock !== null ? lock : {};
+  const inner = (object as Partial<DistributedAcquirable>)[INNER];
+  if (inner?.core === core) return `${inner.kind}\n${inner.name}`;
+  throw typeError(
+    `session.acquireAll: locks[${index}] must be a lock of this session, not ${show(lock)}; local ones are taken by acquireAll`,
+  );
+}

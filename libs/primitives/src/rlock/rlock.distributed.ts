@@ -1,0 +1,156 @@
+/**
+ * The re-entrant lock in the distributed scope: a lock in Redis, owned by a session, and inside the session by a
+ * logical thread. How often the owner took it is known in its session alone: entering again asks nobody.
+ */
+import { NotHeldError } from '../errors.ts';
+import { currentLogicalThread } from '../identity.ts';
+import { INNER, type InnerLock } from '../lock/inner-lock.distributed.ts';
+import type { Lease } from '../lock/lock.ts';
+import { LockSeat } from '../lock/lock-seat.distributed.ts';
+import { useLease } from '../lock/use-lease.ts';
+import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
+import type { SessionCore } from '../session/core.ts';
+import type { HeldLease } from '../session/held-lease.ts';
+import { checkName } from '../session/keys.ts';
+import type { AnyRLock } from './rlock.ts';
+
+/** Whose a hold is, and how often, whichever handle it was taken by. */
+const holds = new WeakMap<HeldLease, Hold>();
+
+/** A re-entrant lock by name, in Redis. Made by `session.rlock(name)`; any number of handles are one lock. */
+export class DistributedRLock implements AnyRLock {
+  readonly name: string;
+  /** @internal */
+  readonly [INNER]: InnerLock;
+  readonly #core: SessionCore;
+  readonly #kind: string;
+
+  /** @internal Use `session.rlock`. */
+  constructor(core: SessionCore, name: string, kind = 'rlock') {
+    this.name = checkName(name, `${kind}: name`);
+    this.#core = core;
+    this.#kind = kind;
+    const seat = () => this.#seat();
+    const held = () => this.#hold()?.lease;
+    this[INNER] = { core, kind, name, maxHold: undefined, seat, held };
+  }
+
+  acquire(options?: ForeverOptions): Promise<Lease>;
+  acquire(options: AcquireOptions): Promise<Lease | null>;
+  async acquire(options?: AcquireOptions): Promise<Lease | null> {
+    const { timeout, signal } = checkWait(options, `${this.#kind}.acquire`);
+    this.#core.assertOpen(`${this.#kind} ${this.name}`);
+    const mine = this.#hold();
+    if (mine !== undefined) return mine.enter();
+    const owner = currentLogicalThread().ident;
+    const lease = await this.#seat().acquire(timeout, signal, undefined);
+    if (lease === null) return null;
+    const hold = new Hold(owner, lease);
+    holds.set(lease, hold);
+    return hold.enter();
+  }
+
+  async release(): Promise<void> {
+    const what = `${this.#kind} ${this.name}`;
+    this.#core.assertOpen(what);
+    const hold = this.#hold();
+    if (hold === undefined) {
+      const { name } = currentLogicalThread();
+      throw new NotHeldError(
+        `${what} is not held by ${name} in this session; only its owner can release it`,
+        {
+          primitive: this.name,
+        },
+      );
+    }
+    await hold.leave();
+  }
+
+  async locked(): Promise<boolean> {
+    const keys = this.#core.keyspace.of(this.#kind, this.name, ['state']);
+    const what = `${this.#kind} ${this.name}`;
+    const [answer] = await this.#core.command(what, this.name, 'lock.locked', keys, [], { repeatable: true });
+    return answer === 'yes';
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
+    return useLease(`${this.#kind} ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
+  }
+
+  /** The caller's hold. */
+  #hold(): Hold | undefined {
+    const seat = this.#seat();
+    const { lease } = seat;
+    seat.tidy();
+    if (lease === undefined || !lease.incarnation.lives) return undefined;
+    const hold = holds.get(lease);
+    return hold?.owner === currentLogicalThread().ident ? hold : undefined;
+  }
+
+  #seat(): LockSeat {
+    return this.#core.seat(this.#kind, this.name, () => new LockSeat(this.#core, this.#kind, this.name));
+  }
+}
+
+/** From the owner's first acquisition to its last release. */
+class Hold {
+  readonly owner: number;
+  readonly lease: HeldLease;
+  readonly #levels: Level[] = [];
+
+  constructor(owner: number, lease: HeldLease) {
+    this.owner = owner;
+    this.lease = lease;
+  }
+
+  enter(): Lease {
+    const level = new Level(this);
+    this.#levels.push(level);
+    return level;
+  }
+
+  has(level: Level): boolean {
+    return this.#levels.includes(level);
+  }
+
+  /** Ends that level, or the last; the hold with the last of all. Of a lost hold it tells that. */
+  async leave(level = this.#levels.at(-1)): Promise<void> {
+    const at = level === undefined ? -1 : this.#levels.lastIndexOf(level);
+    if (at < 0) return;
+    this.#levels.splice(at, 1);
+    if (this.#levels.length === 0 || !this.lease.valid) await this.lease.release();
+  }
+}
+
+/** One acquisition within a hold. */
+class Level implements Lease {
+  readonly #hold: Hold;
+
+  constructor(hold: Hold) {
+    this.#hold = hold;
+  }
+
+  get token(): number {
+    return this.#hold.lease.token;
+  }
+
+  get signal(): AbortSignal {
+    return this.#hold.lease.signal;
+  }
+
+  get valid(): boolean {
+    return this.#hold.has(this) && this.#hold.lease.valid;
+  }
+
+  get abandoned(): boolean {
+    return this.#hold.lease.abandoned;
+  }
+
+  release(): Promise<void> {
+    return this.#hold.leave(this);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}
