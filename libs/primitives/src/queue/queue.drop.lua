@@ -7,7 +7,10 @@ local me = ARGV[3] .. '#' .. ARGV[2]
 if alive(ARGV[3]) then return { 'alive' } end
 queue_leave(KEYS, me)
 local outcome = redis.call('HGET', KEYS[7], me)
-if outcome and string.sub(outcome, 1, 5) == 'item ' then queue_return(KEYS, outcome) end
+if outcome then
+  local score, member = queue_given(outcome)
+  if member then queue_return(KEYS, score, member) end
+end
 redis.call('HDEL', KEYS[7], me)
 if queue_advance(KEYS, ARGV[1], '') == 'more' then return { 'more' } end
 queue_record(KEYS[8], ARGV[2], ARGV[1], false)

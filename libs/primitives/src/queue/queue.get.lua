@@ -2,19 +2,20 @@
 -- KEYS: state items takers putters parcels joiners outcomes holds
 -- ARGV: name wait_id wait shape
 -- RETURNS: {'item', more, member} | {'waiting', more} | {'busy', more, size} | {'shut', more} | {'mismatch', '', shape}
-local state, items, takers, outcomes, holds = KEYS[1], KEYS[2], KEYS[3], KEYS[7], KEYS[8]
+local items, takers, holds = KEYS[2], KEYS[3], KEYS[8]
 local name, wait, me = ARGV[1], ARGV[2], caller .. '#' .. ARGV[2]
 local same, existing, outcome = queue_enter(KEYS, ARGV[4], me)
 if not same then return { 'mismatch', '', existing } end
-local more = ''
-if not outcome then
-  if not redis.call('ZSCORE', takers, me) then join_tail(takers, me) end
-  more = queue_advance(KEYS, name, me)
-  outcome = redis.call('HGET', outcomes, me)
-end
+local more, item, _ = '', nil, nil
 if outcome then
+  _, item = queue_given(outcome)
+else
+  if not redis.call('ZSCORE', takers, me) then join_tail(takers, me) end
+  more, item = queue_advance(KEYS, name, me)
+end
+if item then
   queue_record(holds, wait, name, true)
-  return { 'item', more, string.match(outcome, '^item %S+ (.*)$') }
+  return { 'item', more, item }
 end
 local stands = redis.call('ZSCORE', takers, me)
 if stands and ARGV[3] == '1' then

@@ -241,6 +241,13 @@ local function queue_push(state, items, key, body)
   if kind ~= 'SimpleQueue' then redis.call('HINCRBY', state, 'unfinished', 1) end
 end
 
+-- What was kept of an item given to a taker: its score and itself. No pattern goes over an item: it may be long.
+local function queue_given(outcome)
+  if string.sub(outcome, 1, 5) ~= 'item ' then return nil end
+  local ends = string.find(outcome, ' ', 6, true)
+  return string.sub(outcome, 6, ends - 1), string.sub(outcome, ends + 1)
+end
+
 -- That many items have been dealt with; where they were the last, those who join by now are to be let go.
 local function queue_finish(state, joiners, count)
   local left = math.max(0, tonumber(redis.call('HGET', state, 'unfinished')) - count)
@@ -252,9 +259,8 @@ end
 
 -- An item that its taker has not read goes back to its place, before all that came after it; a queue whose items were
 -- dropped drops it too.
-local function queue_return(keys, outcome)
+local function queue_return(keys, score, member)
   local state, items, joiners = keys[1], keys[2], keys[6]
-  local score, member = string.match(outcome, '^item (%S+) (.*)$')
   local fields = redis.call('HMGET', state, 'shut', 'kind')
   if fields[1] ~= 'dropped' then
     redis.call('ZADD', items, score, member)
@@ -267,12 +273,12 @@ end
 -- Moves a queue as far as it can go: items to those who take, then waiting items to where there is room, each first
 -- come, first served; where it is shut down, its end to those who wait; where all was dealt with, that to those who
 -- join. What became of a wait is kept until its session has read it; `asker` has it from the reply. Takers and putters
--- whom no message reaches keep their places and are passed over.
+-- whom no message reaches keep their places and are passed over. Gives 'more' where its bound was met, and the asker's item.
 local function queue_advance(keys, name, asker)
   local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
   local fields = redis.call('HMGET', state, 'max', 'shut', 'zero')
   local max, shut, zero = tonumber(fields[1]), fields[2] ~= '0', tonumber(fields[3])
-  local taker_at, putter_at, more = 0, 0, ''
+  local taker_at, putter_at, more, given = 0, 0, '', nil
   if not max then return more end
 
   local function announce(waiter, ...)
@@ -301,7 +307,8 @@ local function queue_advance(keys, name, asker)
     if #item > CARRIED then told = announce(taker, 'item') else told = announce(taker, 'item', item) end
     if told then
       redis.call('HSET', outcomes, taker, 'item ' .. score .. ' ' .. item)
-      redis.call('ZPOPMIN', items)
+      redis.call('ZREM', items, item)
+      if taker == asker then given = item end
       return settle(takers, taker)
     end
     taker_at = taker_at + 1
@@ -321,7 +328,8 @@ local function queue_advance(keys, name, asker)
     if announce(putter, 'put') then
       redis.call('HSET', outcomes, putter, 'put')
       redis.call('HDEL', parcels, putter)
-      queue_push(state, items, string.match(parcel, '^(%x*) (.*)$'))
+      local ends = string.find(parcel, ' ', 1, true)
+      queue_push(state, items, string.sub(parcel, 1, ends - 1), string.sub(parcel, ends + 1))
       return settle(putters, putter)
     end
     putter_at = putter_at + 1
@@ -347,7 +355,7 @@ local function queue_advance(keys, name, asker)
     end
   end
   arm(state, items, outcomes)
-  return more
+  return more, given
 end
 
 -- What every wait at a queue begins with: the shape, which is its kind and its maxsize, and what has become of the

@@ -40,6 +40,30 @@ const deeds = {
   waitFor(kind: 'event' | 'barrier', name: string, parties = 1) {
     return kind === 'event' ? connected().event(name).wait() : connected().barrier(name, parties).wait();
   },
+  put(name: string, item: unknown, maxsize = 0) {
+    return connected().queue(name, { maxsize }).put(item);
+  },
+  /** Puts `count` numbers from `first` on, one after the other. */
+  async putMany(name: string, first: number, count: number, maxsize: number) {
+    const queue = connected().queue(name, { maxsize });
+    for (let n = first; n < first + count; n += 1) await queue.put(n);
+  },
+  get(name: string) {
+    return connected().queue(name).get();
+  },
+  /** Takes by `lines` loops at once until the queue is shut down; each one's items in the order in which it got them. */
+  takeAll(name: string, lines: number, maxsize: number) {
+    const line = async () => {
+      const taken: unknown[] = [];
+      const queue = connected().queue(name, { maxsize });
+      for await (const item of queue) {
+        taken.push(item);
+        await queue.taskDone();
+      }
+      return taken;
+    };
+    return Promise.all(Array.from({ length: lines }, line));
+  },
   /** The event loop stands still; then, in the same turn, what the lease says of itself. */
   stall(ms: number, name: string) {
     for (const end = performance.now() + ms; performance.now() < end; );
