@@ -8,13 +8,14 @@
  * | `ASLEEP` | bit 0: blocked threads may sleep; bit 1: threads with asynchronous waiters may |
  *
  * A ring wakes one blocked thread, or all where asynchronous waiters may be among them: a wake-up of one could go to a
- * thread whose event loop is busy. One that was woken alone rings on, for those who sleep behind it.
+ * thread whose event loop is busy. One that was woken alone rings on, for those who sleep behind it. The waking itself
+ * is done when the lock has been given back (`sound`): who wakes would find it held, and sleep again.
  */
 
 import type { Deadline } from '../deadline.ts';
 import type { Words } from '../shared-memory/cells.ts';
 import { load, store } from '../shared-memory/cells.ts';
-import { WaitList, type Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { WaitList, type Wish, waitSync, wake } from '../shared-memory/word.ts';
 
 export const BELL_WORDS = 2;
 
@@ -26,6 +27,8 @@ export class Bell {
   readonly #rings: number;
   readonly #asleep: number;
   readonly #passOn: () => void;
+  /** How many are to be woken. */
+  #due = 0;
   #list: WaitList | undefined;
 
   /** `passOn`: a wake-up came and nobody here needs it; take the lock, and `ringOn`. */
@@ -54,10 +57,17 @@ export class Bell {
     if (asleep !== 0) {
       store(this.#words, this.#asleep, 0);
       store(this.#words, this.#rings, (load(this.#words, this.#rings) + 1) | 0);
-      if (asleep === SLEEPERS) wake(this.#words, this.#rings, 1);
-      else wakeAll(this.#words, this.#rings);
+      this.#due = asleep === SLEEPERS ? this.#due + 1 : Number.POSITIVE_INFINITY;
     }
-    this.#list?.kick();
+    if (this.#list !== undefined) this.#list.kick();
+  }
+
+  /** Without the lock, after it: wakes those for whom it was rung. */
+  sound(): void {
+    if (this.#due === 0) return;
+    const due = this.#due;
+    this.#due = 0;
+    wake(this.#words, this.#rings, due);
   }
 
   /** With the lock: one that slept has gone; others may sleep on, and go too where there is `more`. */

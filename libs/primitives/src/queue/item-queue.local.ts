@@ -26,9 +26,9 @@ import {
 } from '../options.ts';
 import { load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import { BELL_WORDS, Bell } from './bell.ts';
-import { fromBytes, toBytes } from './item-bytes.ts';
+import { fromBytes, type ItemBytes, keep, toBytes } from './item-bytes.ts';
 import { HeapStore, type ItemStore, RingStore, STORE_WORDS, StackStore } from './item-store.ts';
 import { priorityKey } from './priority-key.ts';
 import type { AnySimpleQueue, ShutdownOptions } from './queue.ts';
@@ -44,6 +44,7 @@ const WORDS = STORE + STORE_WORDS - FIRST;
 const DEFAULT_BYTES = 16 * 2 ** 20;
 const NO_KEY = new Uint8Array(0);
 const DONE: Promise<void> = Promise.resolve();
+const FOREVER = { timeout: undefined, signal: undefined };
 
 /** What a simple queue can be made with. */
 export interface SimpleQueueOptions {
@@ -88,11 +89,13 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
   put(item: T, options?: WaitOptions): Promise<void> {
     try {
       const { core } = this;
-      const { timeout, signal } = checkWait(options, `${core.kind}.put`);
-      const wish = new PutWish(core, item, false);
-      if ((timeout === 0 || core.drained.clear) && core.attempt(wish)) return DONE;
-      if (timeout === 0) return Promise.reject(core.fullError());
-      return core.drained.enqueue(wish, Deadline.after(timeout), signal);
+      const wait = options === undefined ? FOREVER : checkWait(options, `${core.kind}.put`);
+      const key = core.keyOf(item);
+      const bytes = core.bytesOf(item, key);
+      if ((wait.timeout === 0 || core.drained.clear) && core.offer(bytes, key)) return DONE;
+      if (wait.timeout === 0) return Promise.reject(core.fullError());
+      const wish = new PutWish(core, keep(bytes), key, false);
+      return core.drained.enqueue(wish, Deadline.after(wait.timeout), wait.signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -105,21 +108,23 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
   putSync(item: T, options?: BlockingOptions): void {
     const { core } = this;
     const timeout = options === undefined ? undefined : checkBlocking(options, `${core.kind}.putSync`);
-    const wish = new PutWish(core, item, true);
-    if (core.attempt(wish)) return;
+    const key = core.keyOf(item);
+    const bytes = core.bytesOf(item, key);
+    if (core.offer(bytes, key)) return;
     if (timeout === 0 || (timeout === undefined && !core.memory.shared)) throw core.fullError();
-    if (spin(() => !core.full && core.attempt(wish))) return;
+    if (core.putSpin.until(() => !core.full && core.offer(bytes, key))) return;
+    const wish = new PutWish(core, keep(bytes), key, true);
     if (!core.drained.block(wish, Deadline.after(timeout))) throw core.fullError();
   }
 
   get(options?: WaitOptions): Promise<T> {
     try {
       const { core } = this;
-      const { timeout, signal } = checkWait(options, `${core.kind}.get`);
+      const wait = options === undefined ? FOREVER : checkWait(options, `${core.kind}.get`);
+      if ((wait.timeout === 0 || core.filled.clear) && core.take()) return Promise.resolve(core.taken as T);
+      if (wait.timeout === 0) return Promise.reject(core.emptyError());
       const wish = new GetWish<T>(core, false);
-      if ((timeout === 0 || core.filled.clear) && core.attempt(wish)) return Promise.resolve(wish.granted());
-      if (timeout === 0) return Promise.reject(core.emptyError());
-      return core.filled.enqueue(wish, Deadline.after(timeout), signal);
+      return core.filled.enqueue(wish, Deadline.after(wait.timeout), wait.signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -129,10 +134,10 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
   getSync(options?: BlockingOptions): T {
     const { core } = this;
     const timeout = options === undefined ? undefined : checkBlocking(options, `${core.kind}.getSync`);
-    const wish = new GetWish<T>(core, true);
-    if (core.attempt(wish)) return wish.granted();
+    if (core.take()) return core.taken as T;
     if (timeout === 0) throw core.emptyError();
-    if (spin(() => core.size > 0 && core.attempt(wish))) return wish.granted();
+    if (core.getSpin.until(() => core.size > 0 && core.take())) return core.taken as T;
+    const wish = new GetWish<T>(core, true);
     if (!core.filled.block(wish, Deadline.after(timeout))) throw core.emptyError();
     return wish.granted();
   }
@@ -165,6 +170,8 @@ export class QueueCore implements WaitListOwner {
   readonly kind: Kind;
   readonly filled: Bell;
   readonly drained: Bell;
+  readonly putSpin: Spin = new Spin();
+  readonly getSpin: Spin = new Spin();
   readonly #words: Words;
   readonly #lock: Lock;
   readonly #store: ItemStore;
@@ -189,13 +196,40 @@ export class QueueCore implements WaitListOwner {
     try {
       return body();
     } finally {
-      this.#lock.release();
+      this.#leave();
     }
   }
 
-  /** Tries once; true where the wish is fulfilled. */
-  attempt(wish: PutWish | GetWish<unknown>): boolean {
-    return this.locked(() => wish.tryHere());
+  #leave(): void {
+    this.#lock.release();
+    this.filled.sound();
+    this.drained.sound();
+  }
+
+  /** Puts an item where there is room. */
+  offer(bytes: ItemBytes, key: Uint8Array): boolean {
+    this.#lock.blockUntil(Deadline.never);
+    try {
+      return this.push(bytes, key);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Takes the next item, where there is one: it is `taken`, and to be read at once. */
+  take(): boolean {
+    if (this.size === 0 && load(this.#words, SHUT) === 0) return false;
+    this.#lock.blockUntil(Deadline.never);
+    try {
+      return this.pop();
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** The item that was taken last. */
+  get taken(): unknown {
+    return fromBytes(this.#store.taken, this.#store.length);
   }
 
   get size(): number {
@@ -211,7 +245,7 @@ export class QueueCore implements WaitListOwner {
   }
 
   /** With the lock: false where there is no room. */
-  push(bytes: Uint8Array, key: Uint8Array): boolean {
+  push(bytes: ItemBytes, key: Uint8Array): boolean {
     if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('put');
     if (this.#filledUp || !this.#store.fits(bytes, key)) return false;
     this.#store.push(bytes, key);
@@ -220,23 +254,32 @@ export class QueueCore implements WaitListOwner {
     return true;
   }
 
-  /** With the lock: `undefined` where there is none. */
-  pop(): Uint8Array | undefined {
+  /** With the lock: false where there is none. */
+  pop(): boolean {
     if (this.#store.count === 0) {
       if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('get');
-      return undefined;
+      return false;
     }
-    const bytes = this.#store.pop();
+    this.#store.pop();
     // Items differ in size: room that is not enough for one that waits may be for another.
     this.drained.ringForAll();
-    return bytes;
+    return true;
   }
 
-  /** @throws RangeError for an item that could never fit. */
-  checkSize(bytes: Uint8Array, key: Uint8Array): void {
+  /** An item's place in the order, as bytes; none where that is the order of coming. */
+  keyOf(item: unknown): Uint8Array {
+    return this.kind === 'PriorityQueue' ? priorityKey(item) : NO_KEY;
+  }
+
+  /**
+   * The bytes of an item: good until the next call in this thread, unless kept.
+   * @throws RangeError for an item that could never fit.
+   */
+  bytesOf(item: unknown, key: Uint8Array): ItemBytes {
+    const bytes = toBytes(item);
     const size = this.#store.sizeOf(bytes, key);
     const room = this.#store.capacity;
-    if (size <= room) return;
+    if (size <= room) return bytes;
     throw rangeError(
       `${this.memory.label}: the item takes ${size} bytes, and the whole queue has ${room}: make it with a larger maxBytes, or put the item in parts`,
       'ERR_HEDDLE_ITEM_TOO_LARGE',
@@ -309,27 +352,21 @@ export class QueueCore implements WaitListOwner {
 
 class PutWish extends Wish<void> {
   readonly #core: QueueCore;
-  readonly #bytes: Uint8Array;
+  readonly #bytes: ItemBytes;
   readonly #key: Uint8Array;
   readonly #blocking: boolean;
 
-  constructor(core: QueueCore, item: unknown, blocking: boolean) {
+  constructor(core: QueueCore, bytes: ItemBytes, key: Uint8Array, blocking: boolean) {
     super();
     this.#core = core;
-    this.#key = core.kind === 'PriorityQueue' ? priorityKey(item) : NO_KEY;
-    this.#bytes = toBytes(item);
+    this.#bytes = bytes;
+    this.#key = key;
     this.#blocking = blocking;
-    core.checkSize(this.#bytes, this.#key);
-  }
-
-  /** With the lock. */
-  tryHere(): boolean {
-    return this.#core.push(this.#bytes, this.#key);
   }
 
   attempt(): number | undefined {
     return this.#core.locked(() => {
-      if (this.tryHere()) return undefined;
+      if (this.#core.push(this.#bytes, this.#key)) return undefined;
       return this.#core.drained.announce(this.#blocking);
     });
   }
@@ -344,7 +381,7 @@ class PutWish extends Wish<void> {
 class GetWish<T> extends Wish<T> {
   readonly #core: QueueCore;
   readonly #blocking: boolean;
-  #bytes: Uint8Array = NO_KEY;
+  #item: unknown;
   #slept = false;
 
   constructor(core: QueueCore, blocking: boolean) {
@@ -353,25 +390,21 @@ class GetWish<T> extends Wish<T> {
     this.#blocking = blocking;
   }
 
-  /** With the lock. */
-  tryHere(): boolean {
-    const bytes = this.#core.pop();
-    if (bytes === undefined) return false;
-    this.#bytes = bytes;
-    if (this.#slept && this.#blocking) this.#core.filled.ringOn(this.#core.size > 0);
-    return true;
-  }
-
   attempt(): number | undefined {
-    return this.#core.locked(() => {
-      if (this.tryHere()) return undefined;
+    const seen = this.#core.locked(() => {
+      if (this.#core.pop()) {
+        if (this.#slept && this.#blocking) this.#core.filled.ringOn(this.#core.size > 0);
+        return undefined;
+      }
       this.#slept = true;
       return this.#core.filled.announce(this.#blocking);
     });
+    if (seen === undefined) this.#item = this.#core.taken;
+    return seen;
   }
 
   granted(): T {
-    return fromBytes(this.#bytes) as T;
+    return this.#item as T;
   }
 
   expired(): never {

@@ -10,6 +10,8 @@
  * | `PUTS` | items put so far (heap): first in, first out among equals |
  */
 import { load, store, type Words } from '../shared-memory/cells.ts';
+import type { ItemBytes } from './item-bytes.ts';
+import { toRead, toReadWords } from './plain-bytes.ts';
 import { compareKeys } from './priority-key.ts';
 
 const COUNT = 0;
@@ -17,6 +19,9 @@ const HEAD = 1;
 const USED = 2;
 const PUTS = 3;
 export const STORE_WORDS = 4;
+
+/** Up to this many words are copied one by one: sooner done than asked for. */
+const FEW = 64;
 
 /** Words that `bytes` bytes take. */
 const wordsFor = (bytes: number) => (bytes + 3) >>> 2;
@@ -26,6 +31,9 @@ export abstract class ItemStore {
   protected readonly words: Words;
   protected readonly area: Words;
   protected readonly bytes: Uint8Array;
+  /** What `pop` took: the first `length` of `taken`, which is `toRead` where they are few. */
+  taken: Uint8Array = toRead;
+  length = 0;
 
   constructor(words: Words) {
     this.words = words.subarray(0, STORE_WORDS);
@@ -48,18 +56,18 @@ export abstract class ItemStore {
   }
 
   /** Bytes that an item of such a length takes. */
-  sizeOf(bytes: Uint8Array, key: Uint8Array): number {
-    return 4 * (this.overhead + wordsFor(bytes.length) + wordsFor(key.length));
+  sizeOf(item: ItemBytes, key: Uint8Array): number {
+    return 4 * (this.overhead + wordsFor(item.length) + wordsFor(key.length));
   }
 
-  fits(bytes: Uint8Array, key: Uint8Array): boolean {
-    return this.sizeOf(bytes, key) <= 4 * this.free;
+  fits(item: ItemBytes, key: Uint8Array): boolean {
+    return this.sizeOf(item, key) <= 4 * this.free;
   }
 
   /** Puts an item that fits. */
-  abstract push(bytes: Uint8Array, key: Uint8Array): void;
-  /** Takes the next item; there is one. */
-  abstract pop(): Uint8Array;
+  abstract push(item: ItemBytes, key: Uint8Array): void;
+  /** Takes the next item; there is one. It is `taken`, until the next is. */
+  abstract pop(): void;
 
   clear(): void {
     this.words.fill(0, COUNT, PUTS);
@@ -72,6 +80,33 @@ export abstract class ItemStore {
     return this.area.length - (this.words[USED] as number);
   }
 
+  /** Copies an item to where word `at` of the area is, and on from the area's start where it ends. */
+  protected copyIn(at: number, { bytes, words, length }: ItemBytes): void {
+    const count = wordsFor(length);
+    const whole = at + count <= this.area.length;
+    if (words !== undefined && count <= FEW && whole) {
+      for (let word = 0; word < count; word += 1) this.area[at + word] = words[word] as number;
+      return;
+    }
+    const first = Math.min(length, this.bytes.length - 4 * at);
+    this.bytes.set(bytes.subarray(0, first), 4 * at);
+    if (first < length) this.bytes.set(bytes.subarray(first, length), 0);
+  }
+
+  /** Copies `length` bytes from there to `taken`. */
+  protected copyOut(at: number, length: number): void {
+    const count = wordsFor(length);
+    this.taken = length <= toRead.length ? toRead : new Uint8Array(length);
+    this.length = length;
+    if (count <= FEW && at + count <= this.area.length) {
+      for (let word = 0; word < count; word += 1) toReadWords[word] = this.area[at + word] as number;
+      return;
+    }
+    const first = Math.min(length, this.bytes.length - 4 * at);
+    this.taken.set(this.bytes.subarray(4 * at, 4 * at + first));
+    if (first < length) this.taken.set(this.bytes.subarray(0, length - first), first);
+  }
+
   protected account(items: 1 | -1, words: number): void {
     store(this.words, COUNT, this.count + items);
     this.words[USED] = (this.words[USED] as number) + words;
@@ -82,30 +117,19 @@ export abstract class ItemStore {
 export class RingStore extends ItemStore {
   protected readonly overhead = 1;
 
-  push(bytes: Uint8Array): void {
+  push(item: ItemBytes): void {
     const at = this.#after((this.words[HEAD] as number) + (this.words[USED] as number));
-    this.area[at] = bytes.length;
-    const start = 4 * this.#after(at + 1);
-    const first = Math.min(bytes.length, this.bytes.length - start);
-    if (first === bytes.length) this.bytes.set(bytes, start);
-    else {
-      this.bytes.set(bytes.subarray(0, first), start);
-      this.bytes.set(bytes.subarray(first), 0);
-    }
-    this.account(1, 1 + wordsFor(bytes.length));
+    this.area[at] = item.length;
+    this.copyIn(this.#after(at + 1), item);
+    this.account(1, 1 + wordsFor(item.length));
   }
 
-  pop(): Uint8Array {
+  pop(): void {
     const at = this.words[HEAD] as number;
     const length = this.area[at] as number;
-    const start = 4 * this.#after(at + 1);
-    const bytes = new Uint8Array(length);
-    const first = Math.min(length, this.bytes.length - start);
-    bytes.set(this.bytes.subarray(start, start + first));
-    if (first < length) bytes.set(this.bytes.subarray(0, length - first), first);
+    this.copyOut(this.#after(at + 1), length);
     this.words[HEAD] = this.#after(at + 1 + wordsFor(length));
     this.account(-1, -1 - wordsFor(length));
-    return bytes;
   }
 
   #after(at: number): number {
@@ -117,22 +141,22 @@ export class RingStore extends ItemStore {
 export class StackStore extends ItemStore {
   protected readonly overhead = 1;
 
-  push(bytes: Uint8Array): void {
+  push(item: ItemBytes): void {
     const at = this.words[HEAD] as number;
-    const end = at + wordsFor(bytes.length);
-    this.bytes.set(bytes, 4 * at);
-    this.area[end] = bytes.length;
+    const end = at + wordsFor(item.length);
+    this.copyIn(at, item);
+    this.area[end] = item.length;
     this.words[HEAD] = end + 1;
     this.account(1, end + 1 - at);
   }
 
-  pop(): Uint8Array {
+  pop(): void {
     const end = (this.words[HEAD] as number) - 1;
     const length = this.area[end] as number;
     const at = end - wordsFor(length);
     this.words[HEAD] = at;
     this.account(-1, at - end - 1);
-    return this.bytes.slice(4 * at, 4 * at + length);
+    this.copyOut(at, length);
   }
 }
 
@@ -152,27 +176,26 @@ const GONE = -1;
 export class HeapStore extends ItemStore {
   protected readonly overhead = KEY + 1;
 
-  push(bytes: Uint8Array, key: Uint8Array): void {
-    const size = KEY + wordsFor(key.length) + wordsFor(bytes.length);
+  push(item: ItemBytes, key: Uint8Array): void {
+    const size = KEY + wordsFor(key.length) + wordsFor(item.length);
     if ((this.words[HEAD] as number) + size > this.area.length - this.count - 1) this.#collect();
     const at = this.words[HEAD] as number;
     this.words[PUTS] = (this.words[PUTS] as number) + 1;
-    this.area[at + LENGTH] = bytes.length;
+    this.area[at + LENGTH] = item.length;
     this.area[at + SERIAL] = this.words[PUTS];
     this.area[at + KEY_LENGTH] = key.length;
     this.bytes.set(key, 4 * (at + KEY));
-    this.bytes.set(bytes, 4 * (at + KEY + wordsFor(key.length)));
+    this.copyIn(at + KEY + wordsFor(key.length), item);
     this.words[HEAD] = at + size;
     this.account(1, size + 1);
     this.#place(at, this.count - 1);
     this.#rise(this.count - 1);
   }
 
-  pop(): Uint8Array {
+  pop(): void {
     const at = this.#recordAt(0);
     const size = this.#sizeAt(at);
-    const start = 4 * (at + KEY + wordsFor(this.area[at + KEY_LENGTH] as number));
-    const bytes = this.bytes.slice(start, start + (this.area[at + LENGTH] as number));
+    this.copyOut(at + KEY + wordsFor(this.area[at + KEY_LENGTH] as number), this.area[at + LENGTH] as number);
     this.area[at + PLACE] = GONE;
     const last = this.#recordAt(this.count - 1);
     this.account(-1, -size - 1);
@@ -180,7 +203,6 @@ export class HeapStore extends ItemStore {
       this.#place(last, 0);
       this.#sink();
     } else this.words[HEAD] = 0;
-    return bytes;
   }
 
   /** Moves what is left together, at the start of the area. */
