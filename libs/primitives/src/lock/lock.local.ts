@@ -142,7 +142,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(this[MEMORY].label, () => this.acquire(options ?? {}), fn);
+    return useLease(this[MEMORY].label, () => this.acquire(options as AcquireOptions), fn);
   }
 
   /** `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. */

@@ -222,7 +222,7 @@ export abstract class LockSide implements AnyLock {
   abstract locked(): boolean;
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(this.label, () => this.acquire(options ?? {}), fn);
+    return useLease(this.label, () => this.acquire(options as AcquireOptions), fn);
   }
 
   /** `with` for blocking code: `fn` is synchronous. */

@@ -102,7 +102,7 @@ export class RLock implements AnyRLock, HearsThreadEnds {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(this.#label, () => this.acquire(options ?? {}), fn);
+    return useLease(this.#label, () => this.acquire(options as AcquireOptions), fn);
   }
 
   /** `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. */

@@ -120,7 +120,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: SemaphoreAcquireOptions): Promise<T> {
-    return useLease(this[MEMORY].label, () => this.acquire(options ?? {}), fn);
+    return useLease(this[MEMORY].label, () => this.acquire(options as SemaphoreAcquireOptions), fn);
   }
 
   /** `with` for blocking code: `fn` is synchronous. */

@@ -22,8 +22,8 @@ type Maker = (memory: Memory, options: AttachOptions, inner: unknown) => object;
 export const makers: Readonly<Record<Kind, Maker>> = {
   Lock: (memory) => new Lock(memory),
   RLock: (memory) => new RLock(memory),
-  // The condition's own check refuses an inner primitive of another kind.
-  Condition: (memory, _, inner) => new Condition(inner as Lock, memory),
+  // The condition's own check refuses what is no lock; left out, it would make one.
+  Condition: (memory, _, inner) => new Condition((inner ?? null) as Lock, memory),
   Semaphore: (memory) => new Semaphore(memory),
   BoundedSemaphore: (memory) => new BoundedSemaphore(memory),
   CountDownLatch: (memory) => new CountDownLatch(memory),

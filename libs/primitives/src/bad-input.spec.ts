@@ -1,0 +1,412 @@
+/** What every local primitive says to wrong arguments: which error, before anything is queued or changed. */
+import { describe, expect, it } from 'vitest';
+import { Barrier } from './barrier/barrier.local.ts';
+import { Condition } from './condition/condition.local.ts';
+import { Counter } from './counter/counter.local.ts';
+import { Event } from './event/event.local.ts';
+import { runAs } from './identity.ts';
+import { CountDownLatch } from './latch/latch.local.ts';
+import { acquireAll } from './lock/acquire-all.ts';
+import { Lock } from './lock/lock.local.ts';
+import { LifoQueue, PriorityQueue, Queue, SimpleQueue } from './queue/queue.local.ts';
+import { ReadWriteLock } from './read-write-lock/read-write-lock.local.ts';
+import { RLock } from './rlock/rlock.local.ts';
+import { BoundedSemaphore, Semaphore } from './semaphore/semaphore.local.ts';
+import { INNER, MEMORY, type Memory, WHOLE } from './shared-memory/memory.ts';
+import { attach, share } from './sharing/share.ts';
+import { setExceptHook } from './thread/except-hook.ts';
+import { Thread } from './thread/thread.local.ts';
+import { ThreadLocal } from './thread-local/thread-local.ts';
+import { Timer } from './timer/timer.ts';
+
+const TYPE = { name: 'TypeError', code: 'ERR_HEDDLE_INVALID_ARG_TYPE' };
+const RANGE = { name: 'RangeError', code: 'ERR_HEDDLE_OUT_OF_RANGE' };
+const NOT_HELD = { name: 'NotHeldError', code: 'ERR_HEDDLE_NOT_HELD' };
+const OVER = { name: 'OverReleaseError', code: 'ERR_HEDDLE_OVER_RELEASE' };
+const STATE = { name: 'InvalidStateError', code: 'ERR_HEDDLE_INVALID_STATE' };
+
+/** A call whose types are wrong on purpose. */
+type Call = (...args: unknown[]) => unknown;
+const method = (object: object, name: string): Call => {
+  const found: unknown = Reflect.get(object, name);
+  if (typeof found !== 'function') throw new Error(`no method ${name}`);
+  return (...args) => Reflect.apply(found, object, args);
+};
+
+/** The bytes of a primitive's state. */
+function stateOf(primitive: object): Buffer {
+  const memories = [primitive, Reflect.get(primitive, INNER)].map(
+    (each: object | undefined) => each && (Reflect.get(each, MEMORY) ?? Reflect.get(each, WHOLE)),
+  );
+  return Buffer.concat(
+    memories.filter((each) => each).map(({ buffer }: Memory) => Buffer.from(new Uint8Array(buffer))),
+  );
+}
+
+/** The call fails so, by exception or rejection, and the primitive is as it was. */
+async function refuses(primitive: object, call: () => unknown, error: object, primitiveNamed = false) {
+  const before = stateOf(primitive);
+  const thrown = await (async () => call())().then(
+    (value) => {
+      throw new Error(`gave ${String(value)} instead of failing`);
+    },
+    (reason: unknown) => reason,
+  );
+  expect(thrown).toMatchObject(error);
+  if (primitiveNamed) expect(thrown).toHaveProperty('primitive', expect.stringMatching(/#\d+/));
+  expect(stateOf(primitive).equals(before)).toBe(true);
+}
+
+const small = { maxBytes: 256 };
+const full = <Q extends Queue>(queue: Q): Q => {
+  void queue.put([1]);
+  return queue;
+};
+
+/** Everything that waits, by its methods; of a state in which the call would wait, or succeed at once. */
+const WAITS: [
+  name: string,
+  make: () => object,
+  asynchronous: string[],
+  blocking: string[],
+  args?: unknown[],
+][] = [
+  ['a free Lock', () => new Lock(), ['acquire'], ['acquireSync']],
+  ['a free RLock', () => new RLock(), ['acquire'], ['acquireSync']],
+  ['a free Condition', () => new Condition(), ['acquire'], ['acquireSync']],
+  ['a free read side', () => new ReadWriteLock().read, ['acquire'], ['acquireSync']],
+  ['a free write side', () => new ReadWriteLock().write, ['acquire'], ['acquireSync']],
+  ['a Semaphore', () => new Semaphore(1), ['acquire'], ['acquireSync']],
+  ['an empty Semaphore', () => new Semaphore(0), ['acquire'], ['acquireSync']],
+  ['a BoundedSemaphore', () => new BoundedSemaphore(1), ['acquire'], ['acquireSync']],
+  ['an Event', () => new Event(), ['wait'], ['waitSync']],
+  ['a Barrier', () => new Barrier(2), ['wait'], ['waitSync']],
+  ['a CountDownLatch', () => new CountDownLatch(1), ['wait'], ['waitSync']],
+  ['an open CountDownLatch', () => new CountDownLatch(0), ['wait'], ['waitSync']],
+  ['a Queue to take from', () => new Queue(small), ['get', 'join'], ['getSync', 'joinSync']],
+  ['a Queue with items', () => full(new Queue(small)), ['get', 'join'], ['getSync', 'joinSync']],
+  ['a full Queue', () => full(new Queue({ maxsize: 1, ...small })), ['put'], ['putSync'], [1]],
+  ['a LifoQueue', () => full(new LifoQueue(small)), ['get'], ['getSync']],
+  ['a PriorityQueue', () => new PriorityQueue(small), ['put'], ['putSync'], [1]],
+  ['a SimpleQueue', () => new SimpleQueue(small), ['put'], ['putSync'], [1]],
+];
+
+const BAD_WAITS: [options: unknown, error: object][] = [
+  [null, TYPE],
+  [5, TYPE],
+  ['soon', TYPE],
+  [{ timeout: null }, TYPE],
+  [{ timeout: '1' }, TYPE],
+  [{ timeout: 1n }, TYPE],
+  [{ timeout: -1 }, RANGE],
+  [{ timeout: Number.NaN }, RANGE],
+  [{ timeout: Number.NEGATIVE_INFINITY }, RANGE],
+];
+const BAD_SIGNALS: [options: unknown, error: object][] = [
+  [{ signal: null }, TYPE],
+  [{ signal: 'stop' }, TYPE],
+  [{ signal: new EventTarget() }, TYPE],
+];
+const SIGNAL = { signal: new AbortController().signal };
+
+describe('a wait', () => {
+  it.each(WAITS)(
+    'on %s refuses wrong options and changes nothing',
+    async (_, make, waits, blocks, args = []) => {
+      const primitive = make();
+      for (const [options, error] of [...BAD_WAITS, ...BAD_SIGNALS]) {
+        for (const name of waits) {
+          const call = method(primitive, name);
+          await refuses(primitive, () => call(...args, options), error);
+        }
+      }
+      for (const [options, error] of [...BAD_WAITS, [SIGNAL, TYPE] as const]) {
+        for (const name of blocks) {
+          const call = method(primitive, name);
+          await refuses(primitive, () => call(...args, options), error);
+        }
+      }
+      const reason = new Error('no longer');
+      for (const name of waits) {
+        const aborted = { signal: AbortSignal.abort(reason) };
+        await refuses(primitive, () => method(primitive, name)(...args, aborted), reason);
+      }
+    },
+  );
+
+  it('on a Condition refuses them too, and goes on holding', async () => {
+    const condition = new Condition();
+    await runAs('holder', async () => {
+      await using _ = await condition.acquire();
+      for (const [options, error] of [...BAD_WAITS, ...BAD_SIGNALS]) {
+        await refuses(condition, () => condition.wait(options as never), error);
+        await refuses(condition, () => condition.waitFor(() => true, options as never), error);
+      }
+      for (const [options, error] of [...BAD_WAITS, [SIGNAL, TYPE] as const]) {
+        await refuses(condition, () => condition.waitSync(options as never), error);
+        await refuses(condition, () => condition.waitForSync(() => true, options as never), error);
+      }
+      for (const name of ['waitFor', 'waitForSync']) {
+        await refuses(condition, () => method(condition, name)('true'), TYPE);
+      }
+    });
+    expect(condition.locked()).toBe(false);
+  });
+
+  it.each<[string, () => object]>([
+    ['Lock', () => new Lock()],
+    ['RLock', () => new RLock()],
+    ['Condition', () => new Condition()],
+    ['read side', () => new ReadWriteLock().read],
+    ['write side', () => new ReadWriteLock().write],
+    ['Semaphore', () => new Semaphore()],
+    ['BoundedSemaphore', () => new BoundedSemaphore()],
+  ])('by with of a %s refuses them, and what is no function', async (_, make) => {
+    const primitive = make();
+    for (const name of ['with', 'withSync']) {
+      const call = method(primitive, name);
+      for (const fn of [undefined, null, 'fn', {}]) await refuses(primitive, () => call(fn), TYPE);
+      for (const [options, error] of BAD_WAITS) await refuses(primitive, () => call(() => 1, options), error);
+    }
+  });
+
+  it('for several locks refuses what is none of ours, and what is named twice', async () => {
+    const lock = new Lock();
+    for (const locks of [null, lock, [null], [{}], [lock, lock], [new Event()], [{ acquire() {} }]]) {
+      await refuses(lock, () => acquireAll(locks as never), TYPE);
+    }
+    for (const [options, error] of [...BAD_WAITS, ...BAD_SIGNALS]) {
+      await refuses(lock, () => acquireAll([lock], options as never), error);
+    }
+  });
+});
+
+/** What is no count: too small, not whole, not finite, not a number. */
+const NO_COUNTS = (least: number): [unknown, object][] => [
+  [least - 1, RANGE],
+  [1.5, RANGE],
+  [Number.NaN, RANGE],
+  [Number.POSITIVE_INFINITY, RANGE],
+  [Number.NEGATIVE_INFINITY, RANGE],
+  [2 ** 53, RANGE],
+  ['1', TYPE],
+  [null, TYPE],
+  [1n, TYPE],
+  [{}, TYPE],
+  [true, TYPE],
+];
+
+describe('a count', () => {
+  it.each<[string, (n: never) => unknown, number]>([
+    ['Semaphore', (n) => new Semaphore(n), 0],
+    ['BoundedSemaphore', (n) => new BoundedSemaphore(n), 0],
+    ['Barrier', (n) => new Barrier(n), 1],
+    ['CountDownLatch', (n) => new CountDownLatch(n), 0],
+    ['Counter', (n) => new Counter(n), Number.MIN_SAFE_INTEGER],
+    ['Queue of maxsize', (n) => new Queue({ maxsize: n }), 0],
+    ['LifoQueue of maxsize', (n) => new LifoQueue({ maxsize: n }), 0],
+    ['PriorityQueue of maxsize', (n) => new PriorityQueue({ maxsize: n }), 0],
+    ['Queue of maxBytes', (n) => new Queue({ maxBytes: n }), 64],
+    ['SimpleQueue of maxBytes', (n) => new SimpleQueue({ maxBytes: n }), 64],
+  ])('to make a %s with is checked', (_, make, least) => {
+    for (const [n, error] of NO_COUNTS(least)) {
+      expect(() => make(n as never), String(n)).toThrow(expect.objectContaining(error));
+    }
+    expect(make(Math.max(least, 0) as never)).toBeTruthy();
+  });
+
+  it.each<[string, () => object, string, number, unknown[]?]>([
+    ['Semaphore.release', () => new Semaphore(1), 'release', 1],
+    ['BoundedSemaphore.release', () => new BoundedSemaphore(1), 'release', 1],
+    ['CountDownLatch.countDown', () => new CountDownLatch(3), 'countDown', 1],
+    ['Counter.add', () => new Counter(3), 'add', Number.MIN_SAFE_INTEGER],
+    ['Counter.compareAndSet', () => new Counter(3), 'compareAndSet', Number.MIN_SAFE_INTEGER, [3]],
+  ])('given to %s is checked, and nothing is changed', async (_, make, name, least, args = []) => {
+    const primitive = make();
+    for (const [n, error] of NO_COUNTS(least)) {
+      await refuses(primitive, () => method(primitive, name)(...args, n), error);
+    }
+  });
+
+  it('of permits is checked', async () => {
+    for (const semaphore of [new Semaphore(3), new BoundedSemaphore(3)]) {
+      for (const [permits, error] of [...NO_COUNTS(1), [4, RANGE] as const]) {
+        await refuses(semaphore, () => semaphore.acquire({ permits } as never), error);
+        await refuses(semaphore, () => semaphore.acquireSync({ permits } as never), error);
+        await refuses(semaphore, () => semaphore.with(() => 1, { permits } as never), error);
+        await refuses(semaphore, () => semaphore.withSync(() => 1, { permits } as never), error);
+      }
+    }
+  });
+
+  it('of waiters to notify is checked', async () => {
+    const condition = new Condition(new Lock());
+    await condition.with(async () => {
+      for (const [n, error] of NO_COUNTS(1))
+        await refuses(condition, () => condition.notify(n as never), error);
+    });
+  });
+
+  it('may not leave its bounds', async () => {
+    const counter = new Counter(Number.MAX_SAFE_INTEGER);
+    await refuses(counter, () => counter.add(), RANGE);
+    const semaphore = new Semaphore(2 ** 29 - 1);
+    await refuses(semaphore, () => semaphore.release(), RANGE);
+  });
+});
+
+describe('a release', () => {
+  it.each<[string, () => object]>([
+    ['Lock', () => new Lock()],
+    ['robust Lock', () => new Lock({ robust: true })],
+    ['watched Lock', () => new Lock({ debug: true })],
+    ['RLock', () => new RLock()],
+    ['Condition', () => new Condition()],
+    ['Condition on a Lock', () => new Condition(new Lock())],
+    ['read side', () => new ReadWriteLock().read],
+    ['write side', () => new ReadWriteLock().write],
+  ])('of a %s that is free is refused', async (_, make) => {
+    const lock = make();
+    const release = method(lock, 'release');
+    await refuses(lock, release, NOT_HELD, true);
+    await (await (method(lock, 'acquire')() as Promise<AsyncDisposable>))[Symbol.asyncDispose]();
+    await refuses(lock, release, NOT_HELD, true);
+  });
+
+  it('of an RLock, and all that needs the lock of a Condition, by another than its owner is refused', async () => {
+    const condition = new Condition();
+    const lease = await runAs('owner', () => condition.acquire());
+    await runAs('another', async () => {
+      for (const name of ['release', 'wait', 'notify', 'notifyAll', 'waitSync']) {
+        await refuses(condition, method(condition, name), NOT_HELD, true);
+      }
+      await refuses(condition, () => condition.waitFor(() => true), NOT_HELD, true);
+    });
+    expect(lease.valid).toBe(true);
+    await lease.release();
+  });
+
+  it('too many of what is bounded is refused', async () => {
+    const semaphore = new BoundedSemaphore(2);
+    await refuses(semaphore, () => semaphore.release(), OVER, true);
+    semaphore.acquireSync();
+    await refuses(semaphore, () => semaphore.release(2), OVER, true);
+    for (const queue of [new Queue(small), new LifoQueue(small), new PriorityQueue(small)]) {
+      expect(() => queue.taskDone()).toThrow(expect.objectContaining(OVER));
+      await queue.put(1);
+      await queue.get();
+      queue.taskDone();
+      expect(() => queue.taskDone()).toThrow(expect.objectContaining(OVER));
+      expect(await queue.join({ timeout: 0 })).toBe(true);
+    }
+  });
+});
+
+describe('what a primitive is made with', () => {
+  it.each<[string, (options: never) => unknown]>([
+    ['Lock', (options) => new Lock(options)],
+    ['RLock', (options) => new RLock(options)],
+    ['ReadWriteLock', (options) => new ReadWriteLock(options)],
+    ['Queue', (options) => new Queue(options)],
+    ['SimpleQueue', (options) => new SimpleQueue(options)],
+    ['Barrier', (options) => new Barrier(2, options)],
+    ['Thread', (options) => new Thread(options)],
+  ])('%s takes options as an object', (_, make) => {
+    for (const options of [null, 1, 'robust', true]) {
+      expect(() => make(options as never), String(options)).toThrow(expect.objectContaining(TYPE));
+    }
+  });
+
+  it.each<[string, () => unknown, object]>([
+    ['a robust that is no flag', () => new Lock({ robust: 1 as never }), TYPE],
+    ['a debug that is no flag', () => new RLock({ debug: 'yes' as never }), TYPE],
+    ['null as a flag', () => new Lock({ debug: null as never }), TYPE],
+    ['a robust ReadWriteLock', () => new ReadWriteLock({ robust: true } as never), TYPE],
+    ['a Condition on no lock', () => new Condition({} as never), TYPE],
+    ['a Condition on null', () => new Condition(null as never), TYPE],
+    ['a Condition on a Semaphore', () => new Condition(new Semaphore() as never), TYPE],
+    ['an action that is no function', () => new Barrier(2, { action: 1 as never }), TYPE],
+    ["a Barrier's negative time-out", () => new Barrier(2, { timeout: -1 }), RANGE],
+    ['no time for a Timer', () => new Timer(undefined as never, () => {}), TYPE],
+    ['a negative time for a Timer', () => new Timer(-1, () => {}), RANGE],
+    ['NaN for a Timer', () => new Timer(Number.NaN, () => {}), RANGE],
+    ['no function for a Timer', () => new Timer(1, 'fn' as never), TYPE],
+    ['no function for a ThreadLocal', () => new ThreadLocal(1 as never), TYPE],
+    ['a Thread of nothing', () => new Thread({}), TYPE],
+    ['a Thread of a path', () => new Thread({ target: '/tmp/work.js' }), TYPE],
+    ['a Thread of a number', () => new Thread({ target: 1 as never }), TYPE],
+    ['a Thread of a native function', () => new Thread({ target: Math.max }), TYPE],
+    ['a Thread of a class', () => new Thread({ target: Lock as never }), TYPE],
+    ['args that are no array', () => new Thread({ target: () => {}, args: 'a' as never }), TYPE],
+    ['a name that is no string', () => new Thread({ target: () => {}, name: 1 as never }), TYPE],
+    ['a daemon that is no flag', () => new Thread({ target: () => {}, daemon: 1 as never }), TYPE],
+    [
+      'args that can not travel',
+      () => new Thread({ target: () => {}, args: [() => 1] }),
+      { path: 'args[0]' },
+    ],
+    ['a hook that is no function', () => setExceptHook(1 as never), TYPE],
+    ['runAs without a name', () => runAs(undefined as never, () => 1), TYPE],
+    ['runAs of nothing', () => runAs('name', undefined as never), TYPE],
+  ])('%s is refused', (_, make, error) => {
+    expect(make).toThrow(expect.objectContaining(error));
+  });
+
+  it('is started once', async () => {
+    const timer = new Timer(1, () => {});
+    timer.start();
+    expect(() => timer.start()).toThrow(expect.objectContaining(STATE));
+    timer.cancel();
+    const thread = new Thread({ target: () => {} });
+    await expect(thread.join()).rejects.toMatchObject(STATE);
+    thread.start();
+    expect(() => thread.start()).toThrow(expect.objectContaining(STATE));
+    await refuses(thread, () => thread.join({ timeout: -1 }), RANGE);
+    await refuses(thread, () => thread.joinSync({ timeout: Number.NaN }), RANGE);
+    await thread.join();
+    expect(() => thread.start()).toThrow(expect.objectContaining(STATE));
+  });
+});
+
+describe('a handle', () => {
+  const lock = new Lock();
+  const event = new Event();
+  const foreign = () => new SharedArrayBuffer(1024);
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a number', 7],
+    ['an empty object', {}],
+    ['a primitive itself', lock],
+    ['of no kind', { ...share(lock), heddle: 'Mutex' }],
+    ['of an inherited name as its kind', { ...share(lock), heddle: 'constructor' }],
+    ['of another kind', { ...share(lock), heddle: 'Event' }],
+    ['with the memory of another kind', { ...share(lock), memory: share(event).memory }],
+    ['with foreign memory', { heddle: 'Lock', memory: foreign() }],
+    ['with memory too short', { heddle: 'Lock', memory: new SharedArrayBuffer(8) }],
+    ['with memory that is not shared', { heddle: 'Lock', memory: new ArrayBuffer(64) }],
+    ['with detached memory', { heddle: 'Lock', memory: detached() }],
+    ['with no memory', { heddle: 'Lock', memory: null }],
+    ["without a condition's lock", { ...share(new Condition()), inner: undefined }],
+    ["with another thing as a condition's lock", { ...share(new Condition()), inner: share(event) }],
+  ])('that is %s is refused', (_, handle) => {
+    expect(() => attach(handle)).toThrow(expect.objectContaining(TYPE));
+  });
+
+  it('can be had of a local primitive alone', () => {
+    for (const value of [undefined, null, 1, {}, share(lock), lock.acquire, new ReadWriteLock().read]) {
+      expect(() => share(value as never)).toThrow(expect.objectContaining(TYPE));
+    }
+    expect(() => attach(share(lock), 1 as never)).toThrow(expect.objectContaining(TYPE));
+    const barrier = new Barrier(2, { action: () => {} });
+    expect(() => attach(share(barrier))).toThrow(expect.objectContaining(TYPE));
+    expect(() => attach(share(barrier), { action: 1 as never })).toThrow(expect.objectContaining(TYPE));
+  });
+});
+
+function detached(): ArrayBuffer {
+  const buffer = new ArrayBuffer(64);
+  structuredClone(buffer, { transfer: [buffer] });
+  return buffer;
+}
