@@ -1,7 +1,7 @@
 -- Waits until every item put has been dealt with. Asked again, it answers what is.
 -- KEYS: state items takers putters parcels joiners outcomes holds
 -- ARGV: name wait_id wait shape
--- RETURNS: {'joined', ''} | {'waiting', ''} | {'busy', '', unfinished} | {'mismatch', '', shape}
+-- RETURNS: {'joined', more} | {'waiting', more} | {'busy', '', unfinished} | {'mismatch', '', shape}
 local state, items, joiners, holds = KEYS[1], KEYS[2], KEYS[6], KEYS[8]
 local me = caller .. '#' .. ARGV[2]
 local same, existing, outcome = queue_enter(KEYS, ARGV[4], me)
@@ -15,4 +15,7 @@ end
 if ARGV[3] == '0' then return { 'busy', '', unfinished } end
 if not redis.call('ZSCORE', joiners, me) then join_tail(joiners, me) end
 queue_record(holds, ARGV[2], ARGV[1], true)
-return { 'waiting', '' }
+local more = queue_advance(KEYS, ARGV[1], me)
+if redis.call('HDEL', KEYS[7], me) == 0 then return { 'waiting', more } end
+queue_record(holds, ARGV[2], ARGV[1], false)
+return { 'joined', more }

@@ -18,8 +18,9 @@ export class CallEnded extends Error {
   }
 }
 
-/** At most so many operations go in one script call. */
+/** At most so many operations go in one script call, and fewer where their arguments are this long (in characters). */
 const LARGEST_BATCH = 64;
+const LONGEST_BATCH = 2 ** 20;
 /** Ms before a call that met a passing fault of the server is sent again. */
 const RETRY_AFTER = 50;
 
@@ -137,9 +138,9 @@ export class Calls {
     if (this.#unanswered.some(({ sent }) => !sent)) return;
     while (this.#waiting.length > 0 && this.#wire.up && !this.#ended) {
       this.#lastSeq += 1;
-      const calls =
-        this.#waiting.length <= LARGEST_BATCH ? this.#waiting : this.#waiting.slice(0, LARGEST_BATCH);
-      this.#waiting = calls === this.#waiting ? [] : this.#waiting.slice(LARGEST_BATCH);
+      const size = batchSize(this.#waiting);
+      const calls = size === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, size);
+      this.#waiting = calls === this.#waiting ? [] : this.#waiting.slice(size);
       const batch: Batch = { seq: this.#lastSeq, calls, sent: false, attempts: 0 };
       this.#unanswered.push(batch);
       this.#transmit(batch);
@@ -214,4 +215,14 @@ export class Calls {
     const at = this.#unanswered.indexOf(batch);
     if (at >= 0) this.#unanswered.splice(at, 1);
   }
+}
+
+/** How many of those that wait go in one call: no script is to hold up others for long. */
+function batchSize(waiting: readonly Call[]): number {
+  let length = 0;
+  for (const [at, { invocation }] of waiting.entries()) {
+    for (const arg of invocation.args) if (typeof arg === 'string') length += arg.length;
+    if (at > 0 && (at === LARGEST_BATCH || length > LONGEST_BATCH)) return at;
+  }
+  return waiting.length;
 }
