@@ -5,7 +5,7 @@ import { stillPending, until } from '../testing/waiting.ts';
 
 const bench = redisBench();
 const key = (name: string, part: string) => `{heddle:0}:queue:${name}:${part}`;
-const inLine = (name: string, line: 'takers' | 'putters', count: number) =>
+const inLine = (name: string, line: 'takers' | 'putters' | 'joiners', count: number) =>
   until(async () => (await bench.admin.zcard(key(name, line))) === count, `${count} ${line} stand in line`);
 const noKeyNames = (id: string) =>
   until(async () => (await bench.admin.keys('*')).every((each) => !each.includes(id)), 'no key names it');
@@ -37,7 +37,8 @@ describe('a taker that dies', () => {
     await dead.do('connect', bench.url, { ttl: 500 });
     void dead.do('get', name).catch(() => {});
     await inLine(name, 'takers', 1);
-    const session = await bench.session({ ttl: 500 });
+    // Its own asking again would come too late.
+    const session = await bench.session({ ttl: 60_000 });
     const waiting = session.queue(name).get();
     await inLine(name, 'takers', 2);
     dead.signal('SIGSTOP');
@@ -45,6 +46,29 @@ describe('a taker that dies', () => {
     expect(await stillPending(waiting, 100)).toBe(true);
     await dead.kill();
     expect(await waiting).toBe('item');
+    await session.close();
+  });
+
+  it('in the middle of a line leaves it, and that of those who join', async () => {
+    const name = bench.name();
+    const session = await bench.session({ ttl: 60_000 });
+    const queue = session.queue(name);
+    await queue.put(1);
+    const dead = await forked();
+    const id = await dead.do('connect', bench.url, { ttl: 500 });
+    expect(await queue.get()).toBe(1);
+    const waits = [queue.get(), queue.join()];
+    await inLine(name, 'takers', 1);
+    for (const deed of ['get', 'join'] as const) void dead.do(deed, name).catch(() => {});
+    await inLine(name, 'takers', 2);
+    await inLine(name, 'joiners', 2);
+    await dead.kill();
+    await noKeyNames(id);
+    await inLine(name, 'takers', 1);
+    await inLine(name, 'joiners', 1);
+    await queue.taskDone();
+    await queue.put(2);
+    expect(await Promise.all(waits)).toEqual([2, true]);
     await session.close();
   });
 

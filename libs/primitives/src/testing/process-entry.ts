@@ -51,6 +51,9 @@ const deeds = {
   get(name: string) {
     return connected().queue(name).get();
   },
+  join(name: string) {
+    return connected().queue(name).join();
+  },
   /** Takes by `lines` loops at once until the queue is shut down; each one's items in the order in which it got them. */
   takeAll(name: string, lines: number, maxsize: number) {
     const line = async () => {
