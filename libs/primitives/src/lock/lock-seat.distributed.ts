@@ -20,8 +20,10 @@
 
 import { Deadline, now } from '../deadline.ts';
 import { LeaseLostError } from '../errors.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
+import type { Target } from '../session/deadlock.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
@@ -35,6 +37,7 @@ const LOCAL_TURNS = 64;
 
 /** What one waiter wants of the lease; `again`: one that is to be the handle of its hold, as it was before. */
 interface Wish {
+  readonly owner: LogicalThread;
   readonly maxHold: number | undefined;
   readonly again?: HeldLease;
 }
@@ -46,6 +49,7 @@ export class LockSeat implements Seat {
   readonly #kind: string;
   readonly #name: string;
   readonly #what: string;
+  readonly #target: Target;
   readonly #partition: Partition;
   readonly #keys: readonly string[];
   readonly #waiters = new Waiters<HeldLease | null, Wish>();
@@ -72,6 +76,7 @@ export class LockSeat implements Seat {
     this.#kind = kind;
     this.#name = name;
     this.#what = `${kind} ${name}`;
+    this.#target = { kind, name, form: 'lock', permits: 1 };
     this.#partition = core.partitionOf(name);
     this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
     this.#keys = core.keyspace.of(kind, name, ['state', 'queue']);
@@ -87,18 +92,29 @@ export class LockSeat implements Seat {
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
   ): Promise<HeldLease | null> {
+    const owner = currentLogicalThread();
     if (timeout === 0) {
-      return this.#core.patiently(this.#what, this.#try(maxHold), {
+      return this.#core.patiently(this.#what, this.#try({ owner, maxHold }), {
         signal,
         unwanted: (lease) => void lease?.release().catch((error: Error) => this.#core.failed(error)),
       });
     }
-    const lease = this.#waiters.add(
-      { maxHold },
-      { timeout, signal, onTimeout: null, decided: this.#inLine, gaveUp: () => this.#gaveUp() },
+    const circle =
+      Deadline.after(timeout) === Deadline.never && this.#core.deadlocks.ownCircle(owner, this.#target);
+    if (circle) throw circle;
+    const wish: Wish = { owner, maxHold };
+    const lease = this.#waiters.add(wish, {
+      timeout,
+      signal,
+      onTimeout: null,
+      decided: this.#inLine,
+      gaveUp: () => this.#gaveUp(),
+    });
+    const over = this.#core.deadlocks.waits(this.#core.nextWait(), owner, this.#target, (error) =>
+      this.#waiters.get(wish)?.giveUp(error),
     );
     this.#askIfIdle();
-    return lease;
+    return lease.finally(over);
   }
 
   /**
@@ -114,7 +130,8 @@ export class LockSeat implements Seat {
   /** Holds again, whenever that is, with the lease of before; its `maxHold` counts anew. */
   async resume(lease: HeldLease, maxHold: number | undefined): Promise<void> {
     this.#parked -= 1;
-    const wish: Wish = { maxHold, again: lease };
+    const { owner } = lease;
+    const wish: Wish = { owner, maxHold, again: lease };
     const held = this.#waiters.add(wish, {
       timeout: undefined,
       signal: undefined,
@@ -123,8 +140,9 @@ export class LockSeat implements Seat {
       gaveUp: () => undefined,
     });
     if (this.#core.closed) this.closed();
+    const over = this.#core.deadlocks.waits(this.#core.nextWait(), owner, this.#target);
     this.#askIfIdle();
-    await held;
+    await held.finally(over);
   }
 
   /** It was not held any more when it was given up: nothing is to be held again. */
@@ -187,14 +205,14 @@ export class LockSeat implements Seat {
   }
 
   /** Without waiting: never in line, and never in front of those who wait here. */
-  async #try(maxHold: number | undefined): Promise<HeldLease | null> {
+  async #try(wish: Wish): Promise<HeldLease | null> {
     if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
     this.#become('asking');
     try {
       for (;;) {
         const reply = await this.#acquire(0);
         if (reply?.is === 'more') continue;
-        if (reply?.is === 'granted' && this.#foothold.life?.lives) return this.#take(reply.block, maxHold);
+        if (reply?.is === 'granted' && this.#foothold.life?.lives) return this.#take(reply.block, wish);
         this.#idle();
         return null;
       }
@@ -263,9 +281,9 @@ export class LockSeat implements Seat {
     this.#return().catch((error: Error) => this.#core.failed(error));
   }
 
-  #take(block: TokenBlock, maxHold: number | undefined): HeldLease {
+  #take(block: TokenBlock, wish: Wish): HeldLease {
     this.#begin(block);
-    return this.#hold({ maxHold });
+    return this.#hold(wish);
   }
 
   #begin(block: TokenBlock): void {
@@ -274,13 +292,15 @@ export class LockSeat implements Seat {
     this.#past = Math.max(this.#past, block.first);
   }
 
-  #hold({ maxHold, again }: Wish): HeldLease {
+  #hold({ owner, maxHold, again }: Wish): HeldLease {
     const life = this.#foothold.life as Incarnation; // A grant comes under a life, and this is that.
     const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
     again?.resume(this.#nextToken, life, until);
     const lease =
-      again ?? new HeldLease(this.#what, this.#nextToken, life, (ended) => this.#released(ended), until);
+      again ??
+      new HeldLease(this.#what, this.#nextToken, life, owner, (ended) => this.#released(ended), until);
     this.#nextToken += 1;
+    lease.onOver(this.#core.deadlocks.holds(owner, this.#target, '', () => lease.token));
     this.#lease = lease;
     this.#become('held');
     this.#waiters.decide();

@@ -42,10 +42,9 @@ export class DistributedRLock implements AnyRLock {
     this.#core.assertOpen(`${this.#kind} ${this.name}`);
     const mine = this.#hold();
     if (mine !== undefined) return mine.enter();
-    const owner = currentLogicalThread().ident;
     const lease = await this.#seat().acquire(timeout, signal, undefined);
     if (lease === null) return null;
-    const hold = new Hold(owner, lease);
+    const hold = new Hold(lease);
     holds.set(lease, hold);
     return hold.enter();
   }
@@ -84,7 +83,7 @@ export class DistributedRLock implements AnyRLock {
     seat.tidy();
     if (lease === undefined || !lease.incarnation.lives) return undefined;
     const hold = holds.get(lease);
-    return hold?.owner === currentLogicalThread().ident ? hold : undefined;
+    return lease.owner.ident === currentLogicalThread().ident ? hold : undefined;
   }
 
   #seat(): LockSeat {
@@ -94,12 +93,10 @@ export class DistributedRLock implements AnyRLock {
 
 /** From the owner's first acquisition to its last release. */
 class Hold {
-  readonly owner: number;
   readonly lease: HeldLease;
   readonly #levels: Level[] = [];
 
-  constructor(owner: number, lease: HeldLease) {
-    this.owner = owner;
+  constructor(lease: HeldLease) {
     this.lease = lease;
   }
 

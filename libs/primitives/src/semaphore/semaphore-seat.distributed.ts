@@ -10,6 +10,7 @@ import {
   OverReleaseError,
   rangeError,
 } from '../errors.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
@@ -29,6 +30,7 @@ export interface SemaphoreShape {
 
 interface Wait {
   readonly id: string;
+  readonly owner: LogicalThread;
   readonly shape: SemaphoreShape;
   readonly permits: number;
   /** The life under which it was asked for last. */
@@ -87,7 +89,8 @@ export class SemaphoreSeat implements Seat {
     timeout: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Lease | null> {
-    const wait: Wait = { id: this.#core.nextWait(), shape, permits, asking: false, doubt: false };
+    const owner = currentLogicalThread();
+    const wait: Wait = { id: this.#core.nextWait(), owner, shape, permits, asking: false, doubt: false };
     if (timeout === 0) {
       return this.#core.patiently(this.#what, this.#try(wait), {
         signal,
@@ -101,8 +104,15 @@ export class SemaphoreSeat implements Seat {
       onTimeout: null,
       gaveUp: () => this.#gaveUp(wait),
     });
+    const target = { kind: this.#kind, name: this.#name, form: 'permits', permits } as const;
+    const over = this.#core.deadlocks.waits(wait.id, owner, target, (error) =>
+      this.#line.get(wait)?.giveUp(error),
+    );
     this.#ask(wait);
-    return lease.finally(() => this.#waits.delete(wait.id));
+    return lease.finally(() => {
+      over();
+      this.#waits.delete(wait.id);
+    });
   }
 
   /** Gives back the oldest `n` permits of the session; what is beyond them raises the limit, or is refused. */
@@ -235,8 +245,8 @@ export class SemaphoreSeat implements Seat {
     else this.#ask(waiter.what);
   }
 
-  #hold({ id, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
-    const lease = new HeldLease(this.#what, token, life, async () => {
+  #hold({ id, owner, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
+    const lease = new HeldLease(this.#what, token, life, owner, async () => {
       const hold = this.#holds.get(id);
       if (hold === undefined) return;
       const given = hold.permits;
@@ -249,6 +259,7 @@ export class SemaphoreSeat implements Seat {
       }
     });
     this.#holds.set(id, { id, shape, life, lease, permits });
+    lease.onOver(this.#core.deadlocks.holds(owner, { kind: this.#kind, name: this.#name }, id, () => token));
     return lease;
   }
 

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Commands, type CommandTerms } from './commands.ts';
+import { Deadlocks } from './deadlock.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -63,6 +64,7 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly scripts: { readonly operations: string; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly inbox: Inbox;
+  readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
   readonly about: string;
   readonly #subscriber: Client;
@@ -113,6 +115,7 @@ export class SessionCore extends Voice implements PartitionHost {
     this.target = target;
     this.#subscriber = subscriber;
     this.#commands = new Commands(this);
+    this.deadlocks = new Deadlocks(this, options.deadlockAfter);
     this.keyspace = new Keyspace(options.namespace, target.mode === 'cluster' ? CLUSTER_PARTITIONS : 1);
     this.scripts = {
       operations: bundle([...sessionOperations, ...machinery.operations]),
@@ -134,7 +137,7 @@ export class SessionCore extends Voice implements PartitionHost {
     client.on('ready', () => this.#connected());
     client.on('close', () => this.#disconnected());
     this.inbox.onReconnect(() => this.#askAgain());
-    for (const kind of [...Object.keys(machinery.kinds), 'watch'])
+    for (const kind of [...Object.keys(machinery.kinds), 'deadlock', 'watch'])
       this.inbox.on(kind, (message) => this.#told(kind, message));
     this.#slowTick = setInterval(() => this.#lookAgain(), options.ttl);
     this.#slowTick.unref();
@@ -277,6 +280,7 @@ export class SessionCore extends Voice implements PartitionHost {
     clearInterval(this.#slowTick);
     this.tell('closing');
     this.#commands.close();
+    this.deadlocks.close();
     for (const seat of [...this.#seats.values()]) seat.closed();
     this.#seats.clear();
     let timer: NodeJS.Timeout | undefined;
@@ -349,6 +353,7 @@ export class SessionCore extends Voice implements PartitionHost {
           throw new TypeError('no message of ours');
         return partition.watch(before, Number(remaining));
       }
+      if (kind === 'deadlock') return this.deadlocks.told(life, parts);
       const name = parts.shift();
       return this.#seats.get(`${kind}\n${name}`)?.told(life, parts);
     }

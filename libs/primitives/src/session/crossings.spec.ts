@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { currentLogicalThread } from '../identity.ts';
 import { connect, coreOf } from '../session.distributed.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { startProxy } from '../testing/proxy.ts';
@@ -61,7 +62,7 @@ describe('a lease under a life that has ended', () => {
     );
     const life = new Incarnation('x', words, calls, () => {});
     life.end('the clock of Redis was set');
-    const lease = new HeldLease('lock x', 1, life, () => Promise.resolve());
+    const lease = new HeldLease('lock x', 1, life, currentLogicalThread(), () => Promise.resolve());
     expect(lease.valid).toBe(false);
     expect(lease.signal.aborted).toBe(true);
     expect(lease.signal.reason).toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });

@@ -5,11 +5,14 @@
 
 import { now } from '../deadline.ts';
 import { LeaseLostError, SessionClosedError } from '../errors.ts';
+import type { LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nameOf } from './keys.ts';
 
 export class HeldLease implements Lease {
+  /** Whose it is: the logical thread that acquired it. */
+  readonly owner: LogicalThread;
   readonly #what: string;
   readonly #end: (lease: HeldLease) => Promise<void>;
   #token: number;
@@ -17,6 +20,7 @@ export class HeldLease implements Lease {
   #until: number;
   #forget: () => void = () => {};
   #suspended = false;
+  #told: () => void = () => {};
   #controller: AbortController | undefined;
   #lost: LeaseLostError | undefined;
   #over = false;
@@ -29,9 +33,11 @@ export class HeldLease implements Lease {
     what: string,
     token: number,
     incarnation: Incarnation,
+    owner: LogicalThread,
     end: (lease: HeldLease) => Promise<void>,
     until = Number.POSITIVE_INFINITY,
   ) {
+    this.owner = owner;
     this.#what = what;
     this.#end = end;
     this.#token = token;
@@ -77,16 +83,24 @@ export class HeldLease implements Lease {
     return this.#lost;
   }
 
+  /** Calls `fn` once the hold it has now is over, in whatever way. */
+  onOver(fn: () => void): void {
+    if (this.#over || this.#lost !== undefined) fn();
+    else this.#told = fn;
+  }
+
   /** Ends it without asking anybody: another call has released it. */
   conclude(): void {
     this.#over = true;
     this.#forget();
+    this.#told();
   }
 
   /** Its hold is given up for a while. */
   suspend(): void {
     this.#forget();
     this.#suspended = true;
+    this.#told();
   }
 
   /** It is the handle of this hold from here on. */
@@ -102,6 +116,7 @@ export class HeldLease implements Lease {
   lose(reason: string): void {
     if (this.#over || this.#lost !== undefined) return;
     this.#forget();
+    this.#told();
     this.#lost = new LeaseLostError(
       `the lease of ${this.#what} was lost: ${reason}; stop, and trust only what its token ${this.token} guards`,
       {

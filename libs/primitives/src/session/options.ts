@@ -24,6 +24,11 @@ export interface ConnectOptions {
   readonly redis?: RedisOptions | undefined;
   /** Ms within which `connect` succeeds or says why not. Default 5,000. */
   readonly connectTimeout?: number | undefined;
+  /**
+   * Ms that a wait for a lock or a permit lasts before it is looked at whether it is in a circle of such waits; the
+   * youngest in one rejects with `DeadlockError`. `Infinity`: never. Default 1,000.
+   */
+  readonly deadlockAfter?: number | undefined;
   /** Told of warnings and of errors without a listener. Default: `console`. */
   readonly logger?: Logger | undefined;
 }
@@ -34,12 +39,19 @@ export interface ResolvedOptions {
   readonly maxStall: number;
   readonly name: string | undefined;
   readonly connectTimeout: number;
+  readonly deadlockAfter: number;
   readonly logger: Logger | undefined;
   readonly target: Target;
 }
 
-const DEFAULTS = { namespace: 'heddle', ttl: 10_000, maxStall: 60_000, connectTimeout: 5_000 } as const;
-const KNOWN = ['namespace', 'ttl', 'maxStall', 'name', 'redis', 'connectTimeout', 'logger'];
+const DEFAULTS = {
+  namespace: 'heddle',
+  ttl: 10_000,
+  maxStall: 60_000,
+  connectTimeout: 5_000,
+  deadlockAfter: 1_000,
+} as const;
+const KNOWN = ['namespace', 'ttl', 'maxStall', 'name', 'redis', 'connectTimeout', 'deadlockAfter', 'logger'];
 
 function duration(value: unknown, name: string, fallback: number, min: number, max: number): number {
   if (value === undefined) return fallback;
@@ -82,6 +94,10 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
     maxStall: duration(options.maxStall, 'maxStall', DEFAULTS.maxStall, 100, LONGEST),
     name: options.name,
     connectTimeout,
+    deadlockAfter:
+      options.deadlockAfter === Number.POSITIVE_INFINITY
+        ? options.deadlockAfter
+        : duration(options.deadlockAfter, 'deadlockAfter', DEFAULTS.deadlockAfter, 1, LONGEST),
     logger: options.logger ?? console,
     target: resolveTarget(
       redis === undefined ? (process.env.REDIS_URL ?? 'redis://127.0.0.1:6379') : redis,

@@ -17,5 +17,17 @@ export const sessionOperations = [
     keys: ['calls', 'ring', 'members', 'holds'],
     args: ['dead', 'spoiled…'],
   },
+  {
+    name: 'deadlock.ask',
+    file: new URL('./deadlock.ask.lua', import.meta.url),
+    keys: ['state', 'holders'],
+    args: ['kind', 'name', 'question'],
+  },
+  {
+    name: 'deadlock.tell',
+    file: new URL('./deadlock.tell.lua', import.meta.url),
+    keys: [],
+    args: ['asker', 'question', 'id', 'answer'],
+  },
   { name: 'session.members', file: file('members'), keys: ['members'], args: [] },
 ] as const satisfies readonly Operation[];

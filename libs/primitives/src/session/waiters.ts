@@ -20,6 +20,8 @@ export interface Waiter<T, W> {
   readonly what: W;
   resolve(value: T): void;
   reject(error: unknown): void;
+  /** As its signal would: it gives up, and rejects once nothing is left of it. */
+  giveUp(reason: unknown): void;
 }
 
 /**
@@ -58,7 +60,8 @@ export class Waiters<T, W extends object> {
         if (leaving === undefined) settle();
         else withGrace<T>(leaving, settle);
       };
-      const onAbort = () => giveUp(() => reject(signal?.reason));
+      const giveUpFor = (reason: unknown) => giveUp(() => reject(reason));
+      const onAbort = () => giveUpFor(signal?.reason);
       const waiter: Waiter<T, W> = {
         what,
         resolve: (value) => {
@@ -69,6 +72,7 @@ export class Waiters<T, W extends object> {
           stop();
           reject(error);
         },
+        giveUp: giveUpFor,
       };
       this.#line.set(what, waiter);
       signal?.addEventListener('abort', onAbort, { once: true });
