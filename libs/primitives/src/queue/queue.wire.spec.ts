@@ -1,9 +1,8 @@
-import { startRedis } from '@heddle/embedded-redis';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { connect, type Session } from '../session.distributed.ts';
+import { describe, expect, it } from 'vitest';
+import { connect } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
-import { later, stillPending, until } from '../testing/waiting.ts';
+import { later, until } from '../testing/waiting.ts';
 
 const bench = redisBench();
 const key = (name: string, part: string) => `{heddle:0}:queue:${name}:${part}`;
@@ -84,25 +83,29 @@ describe('an item that meets a taker who gives up', () => {
     const { proxy, session } = await behindProxy(20_000);
     const name = bench.name();
     const other = (await bench.session()).queue(name);
-    for (const [delay, ends] of [
-      [100, { status: 'fulfilled', value: 'first' }],
-      [600, { reason: { code: 'ERR_HEDDLE_QUEUE_EMPTY' } }],
-    ] as const) {
+    const cross = async (delay: number) => {
       proxy.delayReplies(0);
-      const getting = session.queue(name).get({ timeout: 150 });
-      await inLine(name, 'takers', 1);
-      proxy.delayReplies(delay);
-      await later(60, undefined);
-      await other.put('first');
-      expect((await Promise.allSettled([getting]))[0]).toMatchObject(ends);
+      const getting = session.queue(name).get({ timeout: 100 });
+      const [settled] = await Promise.all([
+        Promise.allSettled([getting]),
+        inLine(name, 'takers', 1).then(() => {
+          proxy.delayReplies(delay);
+          return other.put('first');
+        }),
+      ]);
+      const [end] = settled;
       await other.put('second');
-      const expected = delay === 600 ? ['first', 'second'] : ['second'];
+      const expected = end?.status === 'fulfilled' ? ['second'] : ['first', 'second'];
       await until(
         async () => (await other.size()) === expected.length,
         'all is there that was not delivered',
       );
       for (const item of expected) expect(await other.get()).toBe(item);
-    }
+      return end?.status === 'fulfilled' ? end.value : end?.reason.code;
+    };
+    // The message is late; what asks whether it was all in vain is answered in time, unless this machine is busy.
+    await until(async () => (await cross(110)) === 'first', 'it is delivered');
+    expect(await cross(900)).toBe('ERR_HEDDLE_QUEUE_EMPTY');
     await session.close();
   });
 
@@ -183,6 +186,45 @@ describe('a putter that gives up', () => {
     await session.close();
   });
 
+  it('is told so, too, where no call of it is on its way, or none was answered', async () => {
+    const { proxy, session, losses } = await behindProxy(600);
+    const name = bench.name();
+    const other = (await bench.session()).queue(name, { maxsize: 1 });
+    await other.put('first');
+    const queue = session.queue(name, { maxsize: 1 });
+    const standing = queue.put('second');
+    standing.catch(() => {});
+    await inLine(name, 'putters', 1);
+    await bench.admin.zrem('{heddle:0}:sessions', `${session.id}-1`);
+    await expect(standing).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
+    expect(await other.get()).toBe('first');
+    expect(await other.size()).toBe(0);
+
+    await queue.put('third');
+    expect(await other.get()).toBe('third');
+    proxy.swallow();
+    await expect(queue.put('fourth')).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
+    await queue.put('fifth');
+    expect(await other.get()).toBe('fifth');
+    expect(losses).toHaveLength(2);
+    await session.close();
+  });
+
+  it('is told that its item is in, where that meets the end of its session', async () => {
+    const { proxy, session } = await behindProxy(20_000);
+    const name = bench.name();
+    const other = (await bench.session()).queue(name, { maxsize: 1 });
+    await other.put('first');
+    const putting = session.queue(name, { maxsize: 1 }).put('second');
+    await inLine(name, 'putters', 1);
+    proxy.delayReplies(50);
+    expect(await other.get()).toBe('first');
+    const closing = session.close();
+    await putting;
+    await closing;
+    expect(await other.get()).toBe('second');
+  });
+
   it('is told the truth by a session that closes', async () => {
     const name = bench.name();
     const other = (await bench.session()).queue(name, { maxsize: 1 });
@@ -197,105 +239,5 @@ describe('a putter that gives up', () => {
     const size = await other.size();
     expect(told.filter((word) => word === 'in')).toHaveLength(size);
     expect(new Set([...told, 'in'])).toEqual(new Set(['in', 'ERR_HEDDLE_SESSION_CLOSED']));
-  });
-});
-
-/** Items through a bounded queue by sessions, of which each puts as many as all and takes what it gets. */
-async function pass(rigs: readonly Session[], name: string, each: number, mischief: () => Promise<unknown>) {
-  const taken: string[] = [];
-  const puts: Promise<unknown>[] = [];
-  const takers = rigs.map(async (session) => {
-    const queue = session.queue<string>(name, { maxsize: 3 });
-    for await (const item of queue) {
-      taken.push(item);
-      await queue.taskDone();
-    }
-  });
-  for (const [at, session] of rigs.entries()) {
-    const put = async (line: number) => {
-      const queue = session.queue<string>(name, { maxsize: 3 });
-      for (let n = 0; n < each; n += 1) await queue.put(`${at} ${line} ${n}`);
-    };
-    puts.push(put(0), put(1));
-  }
-  let done = false;
-  const all = Promise.all(puts).then(() => {
-    done = true;
-  });
-  while (!done) {
-    const before = taken.length;
-    await until(() => done || taken.length > before + 5, 'items pass');
-    await mischief();
-  }
-  await all;
-  const queue = (await bench.turn()).queue(name, { maxsize: 3 });
-  expect(await queue.join({ timeout: 10_000 })).toBe(true);
-  await queue.shutdown();
-  await Promise.all(takers);
-  return taken;
-}
-
-describe('connections that break at random', () => {
-  it('lose no item and double none', async () => {
-    const name = bench.name();
-    const rigs = [await behindProxy(20_000, 5000), await behindProxy(20_000, 5000)];
-    let round = 0;
-    const taken = await pass(
-      rigs.map(({ session }) => session),
-      name,
-      150,
-      async () => {
-        round += 1;
-        const { proxy } = rigs[round % 2] as (typeof rigs)[number];
-        if (round % 3) proxy.cut();
-        else proxy.loseReplyTo(/queue/);
-        if (round % 5 === 0) await bench.admin.script('FLUSH');
-        if (round % 7 === 0) await bench.admin.call('CLIENT', 'PAUSE', '20', 'ALL');
-      },
-    );
-    expect(rigs.flatMap(({ losses }) => losses)).toEqual([]);
-    expect(taken).toHaveLength(600);
-    expect(new Set(taken).size).toBe(600);
-    expect(round).toBeGreaterThan(5);
-    for (const { session } of rigs) await session.close();
-    await until(async () => (await bench.keysOf(name)).length === 1, 'only the shape is left');
-  });
-});
-
-describe('a Redis that restarts', () => {
-  it('with its data: has its items, and who waits goes on', async () => {
-    const redis = await startRedis({ sources: ['process'] });
-    onTestFinished(() => redis.close());
-    const [a, b] = [
-      await connect(redis.url, { ttl: 500, logger: {} }),
-      await connect(redis.url, { logger: {} }),
-    ];
-    const [full, empty] = [a.priorityQueue('full'), b.queue('empty')];
-    for (const n of [3, 1, 2]) await full.put(n);
-    expect(await full.get()).toBe(1);
-    const waiting = empty.get();
-    await full.taskDone(); // Takes along that the item was read.
-    await redis.restart({ data: 'keep' });
-    await a.queue('empty').put('here', { timeout: 5000 });
-    expect(await waiting).toBe('here');
-    expect([await b.priorityQueue('full').get(), await full.get()]).toEqual([2, 3]);
-    await Promise.all([a.close(), b.close()]);
-  });
-
-  it('without it: is empty, and who waits goes on', async () => {
-    const redis = await startRedis({ sources: ['process'] });
-    onTestFinished(() => redis.close());
-    const [a, b] = [
-      await connect(redis.url, { ttl: 500, logger: {} }),
-      await connect(redis.url, { logger: {} }),
-    ];
-    await a.queue('full').put(1);
-    const waiting = b.queue('empty').get();
-    expect(await stillPending(waiting, 50)).toBe(true);
-    await redis.restart({ data: 'lose' });
-    await a.queue('empty').put('here', { timeout: 5000 });
-    expect(await waiting).toBe('here');
-    expect(await a.queue('full').size()).toBe(0);
-    await Promise.all([a.close(), b.close()]);
   });
 });
