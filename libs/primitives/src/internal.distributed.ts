@@ -1,5 +1,8 @@
 /** What Heddle's own packages need of a session; no promise holds here. */
 import type { Cluster, Redis } from 'ioredis';
+import { JoinedLease } from './lock/joined-lease.ts';
+import type { Lease } from './lock/lock.ts';
+import { HeldLease } from './session/held-lease.ts';
 import type { Inbox } from './session/inbox.ts';
 import type { Logger } from './session/options.ts';
 import { coreOf, type Session } from './session.distributed.ts';
@@ -22,6 +25,11 @@ export interface SessionParts {
   client(): Redis | Cluster;
   /** Another one like it, for blocking commands. */
   anotherClient(): Redis | Cluster;
+  /**
+   * The words of the present life in the partition of a name: until their deadline all that is held there is the
+   * session's. Other threads may read them.
+   */
+  lifeWords(name: string): SharedArrayBuffer | undefined;
   /** Calls `fn` when messages may have been lost; gives back what ends that. */
   onReconnect(fn: () => void): () => void;
   /** Calls `fn` when the session begins to close; gives back what ends that. */
@@ -52,6 +60,7 @@ export function sessionParts(session: Session): SessionParts {
       return shared;
     },
     anotherClient: () => core.ordinaryClient(),
+    lifeWords: (name) => core.partitionOf(name).current?.words.buffer,
     onReconnect: (fn) => core.inbox.onReconnect(fn),
     onClose(fn) {
       core.once('closing', fn);
@@ -60,4 +69,10 @@ export function sessionParts(session: Session): SessionParts {
   };
   parts.set(session, made);
   return made;
+}
+
+/** When a `maxHold` ends a lease, in monotonic ms; `Infinity` where there is none. */
+export function endOfHold(lease: Lease): number {
+  if (lease instanceof JoinedLease) return Math.min(...lease.leases.map(endOfHold));
+  return lease instanceof HeldLease ? lease.until : Number.POSITIVE_INFINITY;
 }

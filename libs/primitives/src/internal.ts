@@ -6,7 +6,9 @@
 export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
 export { adoptThread, currentLogicalThread, runAsJob } from './identity.ts';
+export { useLease } from './lock/use-lease.ts';
 export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';
+export { LeaseWords } from './shared-memory/lease-words.ts';
 export { isHandle, isShareable } from './sharing/share.ts';
 export { attachTravelling, shareTravelling } from './sharing/travel.ts';
 export { tellUncaught } from './thread/except-hook.ts';

@@ -13,6 +13,11 @@ export class JoinedLease implements Lease {
     this.#leases = leases;
   }
 
+  /** What it is made of. */
+  get leases(): readonly Lease[] {
+    return this.#leases;
+  }
+
   /** The largest of theirs: it rises, as each of theirs does, from one grant of the same locks to the next. */
   get token(): number {
     return this.#leases.reduce((most, { token }) => Math.max(most, token), 0);

@@ -55,6 +55,11 @@ export class HeldLease implements Lease {
     return this.#incarnation;
   }
 
+  /** Monotonic ms at which `maxHold` ends it. */
+  get until(): number {
+    return this.#until;
+  }
+
   get signal(): AbortSignal {
     // An end that the event loop slept through is told before anybody looks.
     if (!this.#over && !this.#suspended && !this.incarnation.lives)
