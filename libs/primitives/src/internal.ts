@@ -10,7 +10,7 @@ export { useLease } from './lock/use-lease.ts';
 export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';
 export { LeaseWords } from './shared-memory/lease-words.ts';
 export { isHandle, isShareable } from './sharing/share.ts';
-export { attachTravelling, shareTravelling } from './sharing/travel.ts';
+export { attachTravelling, shareTravelling } from './sharing/share.ts';
 export { tellUncaught } from './thread/except-hook.ts';
 export { reportThreadEnd } from './thread/thread-end.ts';
 export { workerArgv } from './thread/worker-argv.ts';

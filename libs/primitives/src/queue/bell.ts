@@ -6,18 +6,27 @@
  * |---|---|
  * | `RINGS` | how often the bell was rung; who waits sleeps on it |
  * | `ASLEEP` | bit 0: blocked threads may sleep; bit 1: threads with asynchronous waiters may |
+ * | `HEIR` | 1 and the number of the thread that goes next, if there is only one to go; 0: whoever comes |
+ * | `SINCE` | since when, in ms of the monotonic clock, cut to 32 bits |
  *
  * A ring wakes one blocked thread, or all where asynchronous waiters may be among them: a wake-up of one could go to a
  * thread whose event loop is busy. One that was woken alone rings on, for those who sleep behind it. The waking itself
  * is done when the lock has been given back (`sound`): who wakes would find it held, and sleep again.
+ *
+ * An event loop is slower than a blocked thread: an asynchronous waiter that others were before `PATIENCE` times has its
+ * thread made heir. Who is heir and does not come for `LAPSE` ms has lost that: its thread is gone, or its loop stands.
  */
-
-import type { Deadline } from '../deadline.ts';
+import { threadId } from 'node:worker_threads';
+import { type Deadline, now } from '../deadline.ts';
 import type { Words } from '../shared-memory/cells.ts';
 import { load, store } from '../shared-memory/cells.ts';
 import { WaitList, type Wish, waitSync, wake } from '../shared-memory/word.ts';
 
-export const BELL_WORDS = 2;
+export const BELL_WORDS = 4;
+
+const PATIENCE = 3;
+const LAPSE = 1_000;
+const ME = threadId + 1;
 
 const SLEEPERS = 1;
 const CROWD = 2;
@@ -26,6 +35,8 @@ export class Bell {
   readonly #words: Words;
   readonly #rings: number;
   readonly #asleep: number;
+  readonly #heir: number;
+  readonly #since: number;
   readonly #passOn: () => void;
   /** How many are to be woken. */
   #due = 0;
@@ -36,6 +47,8 @@ export class Bell {
     this.#words = words;
     this.#rings = index;
     this.#asleep = index + 1;
+    this.#heir = index + 2;
+    this.#since = index + 3;
     this.#passOn = passOn;
   }
 
@@ -44,8 +57,25 @@ export class Bell {
     return this.#list === undefined || this.#list.empty;
   }
 
-  /** With the lock: says that somebody is about to sleep; gives the value to sleep on. */
-  announce(blocking: boolean): number {
+  /** With the lock: whether this thread may have the only one there is. */
+  admits(): boolean {
+    const heir = this.#words[this.#heir];
+    return heir === 0 || heir === ME || this.#lapsed();
+  }
+
+  /** With the lock: this thread has had one. */
+  admitted(): void {
+    if (this.#words[this.#heir] !== ME) return;
+    this.#words[this.#heir] = 0;
+    this.ringForAll();
+  }
+
+  /** With the lock: says that somebody, who was too late so often, is about to sleep; gives the value to sleep on. */
+  announce(blocking: boolean, races: number): number {
+    if (!blocking && races >= PATIENCE && (this.#words[this.#heir] === 0 || this.#lapsed())) {
+      this.#words[this.#heir] = ME;
+      this.#words[this.#since] = now() | 0;
+    }
     const seen = load(this.#words, this.#asleep);
     store(this.#words, this.#asleep, seen | (blocking ? SLEEPERS : CROWD));
     return load(this.#words, this.#rings);
@@ -70,8 +100,13 @@ export class Bell {
     wake(this.#words, this.#rings, due);
   }
 
+  #lapsed(): boolean {
+    return ((now() - (this.#words[this.#since] as number)) | 0) > LAPSE;
+  }
+
   /** With the lock: one that slept has gone; others may sleep on, and go too where there is `more`. */
   ringOn(more: boolean): void {
+    if (this.#words[this.#heir] === ME && this.clear) this.#words[this.#heir] = 0;
     store(this.#words, this.#asleep, load(this.#words, this.#asleep) | SLEEPERS);
     if (more) this.ring();
   }

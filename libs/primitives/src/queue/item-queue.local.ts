@@ -3,30 +3,44 @@
  * (`bell.ts`), one rung when an item has come and one when there is room: Python's `queue.Queue`, whose two conditions
  * these are, in shared memory.
  *
+ * A thread may end while it holds the lock. Who waits for that long looks whether it has, and gives the lock back for it;
+ * if the items were just being changed, the queue is broken.
+ *
  * The memory is that of a lock (`lock.local.ts`), then, all changed only by who holds the lock:
  *
  * | word | holds |
  * |---|---|
  * | `MAXSIZE` | how many items it takes, 0 where their number has no bound; never changed |
  * | `UNFINISHED` | items put for which nobody has said `taskDone`; who joins sleeps on it |
- * | `SHUT` | 1 once it takes no more items |
+ * | `SHUT` | 1 once it takes no more items; 2 once it is broken |
+ * | `HOLDER` | the system's number of the thread that holds the lock, 0 for none, or where there is no such number |
+ * | `TORN` | 1 while the items are being changed |
  * | `FILLED`, `DRAINED` | the bells |
  * | `STORE` | the items |
  */
 import { Deadline } from '../deadline.ts';
-import { QueueEmptyError, QueueFullError, QueueShutDownError, rangeError } from '../errors.ts';
+import {
+  InvalidStateError,
+  QueueEmptyError,
+  QueueFullError,
+  QueueShutDownError,
+  rangeError,
+} from '../errors.ts';
 import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
 import {
   type BlockingOptions,
+  type CheckedWait,
   checkBlocking,
   checkCount,
   checkOptions,
   checkWait,
   type WaitOptions,
 } from '../options.ts';
-import { load, store, type Words } from '../shared-memory/cells.ts';
+import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
+import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
 import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { carry, settle } from '../sharing/carried-memory.ts';
 import { BELL_WORDS, Bell } from './bell.ts';
 import { fromBytes, type ItemBytes, keep, toBytes } from './item-bytes.ts';
 import { HeapStore, type ItemStore, RingStore, STORE_WORDS, StackStore } from './item-store.ts';
@@ -36,15 +50,19 @@ import type { AnySimpleQueue, ShutdownOptions } from './queue.ts';
 const MAXSIZE = FIRST + LOCK_WORDS;
 const UNFINISHED = MAXSIZE + 1;
 const SHUT = MAXSIZE + 2;
-const FILLED = MAXSIZE + 3;
+const HOLDER = MAXSIZE + 3;
+const TORN = MAXSIZE + 4;
+const FILLED = MAXSIZE + 5;
 const DRAINED = FILLED + BELL_WORDS;
 const STORE = DRAINED + BELL_WORDS;
 const WORDS = STORE + STORE_WORDS - FIRST;
 
 const DEFAULT_BYTES = 16 * 2 ** 20;
+/** In `SHUT`. */
+const BROKEN = 2;
 const NO_KEY = new Uint8Array(0);
 const DONE: Promise<void> = Promise.resolve();
-const FOREVER = { timeout: undefined, signal: undefined };
+const FOREVER: CheckedWait = { timeout: undefined, signal: undefined };
 
 /** What a simple queue can be made with. */
 export interface SimpleQueueOptions {
@@ -92,10 +110,25 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
       const wait = options === undefined ? FOREVER : checkWait(options, `${core.kind}.put`);
       const key = core.keyOf(item);
       const bytes = core.bytesOf(item, key);
-      if ((wait.timeout === 0 || core.drained.clear) && core.offer(bytes, key)) return DONE;
-      if (wait.timeout === 0) return Promise.reject(core.fullError());
+      if (bytes.memories === undefined) return this.#put(bytes, key, wait);
+      const { memories } = bytes;
+      carry(memories);
+      return this.#put(bytes, key, wait).catch((error) => {
+        settle(memories);
+        throw error;
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #put(bytes: ItemBytes, key: Uint8Array, { timeout, signal }: CheckedWait): Promise<void> {
+    const { core } = this;
+    try {
+      if ((timeout === 0 || core.drained.clear) && core.offer(bytes, key)) return DONE;
+      if (timeout === 0) return Promise.reject(core.fullError());
       const wish = new PutWish(core, keep(bytes), key, false);
-      return core.drained.enqueue(wish, Deadline.after(wait.timeout), wait.signal);
+      return core.drained.enqueue(wish, Deadline.after(timeout), signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -110,6 +143,18 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
     const timeout = options === undefined ? undefined : checkBlocking(options, `${core.kind}.putSync`);
     const key = core.keyOf(item);
     const bytes = core.bytesOf(item, key);
+    if (bytes.memories === undefined) return this.#putSync(bytes, key, timeout);
+    carry(bytes.memories);
+    try {
+      this.#putSync(bytes, key, timeout);
+    } catch (error) {
+      settle(bytes.memories);
+      throw error;
+    }
+  }
+
+  #putSync(bytes: ItemBytes, key: Uint8Array, timeout: number | undefined): void {
+    const { core } = this;
     if (core.offer(bytes, key)) return;
     if (timeout === 0 || (timeout === undefined && !core.memory.shared)) throw core.fullError();
     if (core.putSpin.until(() => !core.full && core.offer(bytes, key))) return;
@@ -176,6 +221,7 @@ export class QueueCore implements WaitListOwner {
   readonly #lock: Lock;
   readonly #store: ItemStore;
   readonly #maxsize: number;
+  readonly #me: number = nativeThreadId() ?? 0;
   #joining: WaitList | undefined;
 
   constructor(memory: Memory) {
@@ -183,6 +229,7 @@ export class QueueCore implements WaitListOwner {
     this.kind = memory.kind;
     this.#words = memory.words;
     this.#lock = new Lock(memory);
+    this.#lock.stuck = () => this.#leaveForEnded();
     this.#store = new (STORES[memory.kind] ?? RingStore)(memory.words.subarray(STORE));
     this.#maxsize = load(memory.words, MAXSIZE);
     const passOn = (bell: Bell, wanted: () => boolean) => this.locked(() => bell.ringOn(wanted()));
@@ -192,7 +239,7 @@ export class QueueCore implements WaitListOwner {
 
   /** Runs `body` holding the lock: for a moment only, so that blocking for it is no harm to an event loop. */
   locked<R>(body: () => R): R {
-    this.#lock.blockUntil(Deadline.never);
+    this.#enter();
     try {
       return body();
     } finally {
@@ -200,15 +247,43 @@ export class QueueCore implements WaitListOwner {
     }
   }
 
+  #enter(): void {
+    this.#lock.blockUntil(Deadline.never);
+    this.#words[HOLDER] = this.#me;
+  }
+
   #leave(): void {
+    this.#words[HOLDER] = 0;
     this.#lock.release();
     this.filled.sound();
     this.drained.sound();
   }
 
+  /** Gives the lock back in the place of a thread that ended holding it; false where none has. */
+  #leaveForEnded(): boolean {
+    const holder = load(this.#words, HOLDER);
+    // As long as it stands there the hold goes on; whoever takes it off acts for the one that ended.
+    if (!hasEnded(holder) || compareExchange(this.#words, HOLDER, holder, 0) !== holder) return false;
+    if (load(this.#words, TORN) !== 0) {
+      this.#store.clear();
+      store(this.#words, SHUT, BROKEN);
+      this.filled.ringForAll();
+      this.drained.ringForAll();
+      wakeAll(this.#words, UNFINISHED);
+      store(this.#words, TORN, 0);
+    }
+    this.#leave();
+    return true;
+  }
+
+  /** With the lock: the items are about to be changed. */
+  tear(): void {
+    this.#words[TORN] = 1;
+  }
+
   /** Puts an item where there is room. */
   offer(bytes: ItemBytes, key: Uint8Array): boolean {
-    this.#lock.blockUntil(Deadline.never);
+    this.#enter();
     try {
       return this.push(bytes, key);
     } finally {
@@ -219,7 +294,7 @@ export class QueueCore implements WaitListOwner {
   /** Takes the next item, where there is one: it is `taken`, and to be read at once. */
   take(): boolean {
     if (this.size === 0 && load(this.#words, SHUT) === 0) return false;
-    this.#lock.blockUntil(Deadline.never);
+    this.#enter();
     try {
       return this.pop();
     } finally {
@@ -247,9 +322,12 @@ export class QueueCore implements WaitListOwner {
   /** With the lock: false where there is no room. */
   push(bytes: ItemBytes, key: Uint8Array): boolean {
     if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('put');
-    if (this.#filledUp || !this.#store.fits(bytes, key)) return false;
+    if (this.#filledUp || !this.#store.fits(bytes, key) || !this.drained.admits()) return false;
+    this.tear();
     this.#store.push(bytes, key);
     if (this.kind !== 'SimpleQueue') store(this.#words, UNFINISHED, this.unfinished + 1);
+    this.#words[TORN] = 0;
+    this.drained.admitted();
     this.filled.ring();
     return true;
   }
@@ -260,7 +338,11 @@ export class QueueCore implements WaitListOwner {
       if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('get');
       return false;
     }
+    if (this.#store.count === 1 && !this.filled.admits()) return false;
+    this.tear();
     this.#store.pop();
+    this.#words[TORN] = 0;
+    this.filled.admitted();
     // Items differ in size: room that is not enough for one that waits may be for another.
     this.drained.ringForAll();
     return true;
@@ -311,7 +393,7 @@ export class QueueCore implements WaitListOwner {
 
   shutdown({ immediate }: ShutdownOptions): void {
     this.locked(() => {
-      store(this.#words, SHUT, 1);
+      if (load(this.#words, SHUT) === 0) store(this.#words, SHUT, 1);
       if (immediate === true && this.#store.count > 0) {
         const dropped = this.#store.count;
         this.#store.clear();
@@ -341,10 +423,24 @@ export class QueueCore implements WaitListOwner {
     );
   }
 
-  #shutDownError(method: string): QueueShutDownError {
+  #shutDownError(method: string): QueueShutDownError | InvalidStateError {
     const primitive = this.memory.label;
+    if (load(this.#words, SHUT) === BROKEN) return this.#brokenError();
     return new QueueShutDownError(
       `${primitive} was shut down${method === 'get' ? ' and is empty' : ''}: no ${method} any more; make a new queue`,
+      { primitive },
+    );
+  }
+
+  /** Throws where the queue is broken. */
+  checkWhole(): void {
+    if (load(this.#words, SHUT) === BROKEN) throw this.#brokenError();
+  }
+
+  #brokenError(): InvalidStateError {
+    const primitive = this.memory.label;
+    return new InvalidStateError(
+      `${primitive} is broken: a thread ended while it was changing its items, which are lost; make a new queue`,
       { primitive },
     );
   }
@@ -367,7 +463,7 @@ class PutWish extends Wish<void> {
   attempt(): number | undefined {
     return this.#core.locked(() => {
       if (this.#core.push(this.#bytes, this.#key)) return undefined;
-      return this.#core.drained.announce(this.#blocking);
+      return this.#core.drained.announce(this.#blocking, this.races);
     });
   }
 
@@ -397,7 +493,7 @@ class GetWish<T> extends Wish<T> {
         return undefined;
       }
       this.#slept = true;
-      return this.#core.filled.announce(this.#blocking);
+      return this.#core.filled.announce(this.#blocking, this.races);
     });
     if (seen === undefined) this.#item = this.#core.taken;
     return seen;
@@ -421,6 +517,7 @@ class JoinWish extends Wish<boolean> {
   }
 
   attempt(): number | undefined {
+    this.#core.checkWhole();
     return this.#core.unfinished || undefined;
   }
 

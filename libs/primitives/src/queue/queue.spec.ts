@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NotCloneableError, QueueEmptyError, QueueFullError, QueueShutDownError } from '../errors.ts';
-import { Lock } from '../lock/lock.local.ts';
+import { QueueEmptyError, QueueFullError, QueueShutDownError } from '../errors.ts';
 import { attach, type Handle, type Shareable, share } from '../sharing/share.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { queueConformance } from './queue.conformance.ts';
@@ -163,14 +162,6 @@ describe('queues, local', () => {
     expect(queue.size()).toBe(count);
     for (; count > 0; count -= 1) await queue.get({ timeout: 0 });
     expect(queue.empty()).toBe(true);
-  });
-
-  it('tells that shared memory can not be an item, also in a handle', async () => {
-    const queue = new SimpleQueue();
-    for (const item of [new SharedArrayBuffer(8), { handle: share(new Lock()) }, [new Lock()]]) {
-      await expect(queue.put(item)).rejects.toThrow(NotCloneableError);
-    }
-    expect(queue.size()).toBe(0);
   });
 
   it.each([0, 63, 2 ** 31, 1.5, '64', null])('refuses %s as maxBytes', (maxBytes) => {

@@ -2,11 +2,15 @@
  * Local primitives on their way to another thread: `share` gives a handle that structured clone carries,
  * `attach` the same primitive on the other side.
  */
+import { needsAction } from '../barrier/barrier.local.ts';
 import { adoptLedger, ledgerOf } from '../debug/ledger.ts';
 import { show, typeError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
+import { travelBy } from '../queue/item-bytes.ts';
 import { DEBUG, INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { hearThreadEnds } from '../thread/thread-end.ts';
+import { attachSignal, isSignalHandle, shareSignal } from './abort-signals.ts';
+import { type Carried, carriedNow, expectCarried } from './carried-memory.ts';
 import { type AttachOptions, makers } from './makers.ts';
 
 declare const of: unique symbol;
@@ -20,6 +24,8 @@ export interface Handle<T = unknown> {
   readonly inner?: Handle;
   /** Of a lock in debug mode: what is known of all of them. */
   readonly ledger?: SharedArrayBuffer;
+  /** Of a queue: the shared memory that items of queues hold. */
+  readonly carried?: readonly Carried[];
   /** For the compiler alone: what `attach` makes of it. */
   readonly [of]?: T;
 }
@@ -66,6 +72,7 @@ export function share<T extends Shareable>(primitive: T): Handle<T> {
     memory: buffer,
     ...(isShareable(inner) && { inner: share(inner) }),
     ...((memory.traits & DEBUG) !== 0 && { ledger: ledgerOf(buffer).buffer }),
+    ...(kind.endsWith('Queue') && { carried: carriedNow() }),
   };
 }
 
@@ -83,8 +90,32 @@ export function attach(handle: unknown, options?: AttachOptions): unknown {
   }
   const memory = Memory.adopt(handle.heddle, handle.memory);
   if ((memory.traits & DEBUG) !== 0) adoptLedger(memory.buffer, handle.ledger);
+  if (handle.heddle.endsWith('Queue')) expectCarried(handle.carried ?? []);
   const inner = handle.inner === undefined ? undefined : attach(handle.inner as unknown);
   const primitive = make(memory, checkOptions(options, 'attach'), inner);
   hearThreadEnds(primitive);
   return primitive;
 }
+
+/**
+ * For values that go from thread to thread by themselves, which `toPortable` walks: the handle of a local primitive or
+ * an `AbortSignal`; `undefined` for anything else.
+ */
+export function shareTravelling(object: object): unknown {
+  if (object instanceof AbortSignal) return shareSignal(object);
+  if (!isShareable(object)) return undefined;
+  if (needsAction(object)) {
+    throw typeError(
+      'A barrier made with an action can not go along by itself, since functions do not travel: pass share(barrier), and attach(handle, { action }) or { action: null } over there',
+    );
+  }
+  return share(object);
+}
+
+/** For `fromPortable`: what such a handle stands for. */
+export function attachTravelling(handle: unknown): unknown {
+  return isSignalHandle(handle) ? attachSignal(handle) : attach(handle);
+}
+
+// Queues can't import this file, which makes queues.
+travelBy({ share: shareTravelling, attach: attachTravelling });

@@ -2,6 +2,8 @@
 import type { Barrier } from '../barrier/barrier.local.ts';
 import type { Event } from '../event/event.local.ts';
 import type { Lock } from '../lock/lock.local.ts';
+import type { QueueCore } from '../queue/item-queue.local.ts';
+import type { Queue } from '../queue/queue.local.ts';
 import type { Semaphore } from '../semaphore/semaphore.local.ts';
 import { attach, type Handle } from '../sharing/share.ts';
 
@@ -178,4 +180,14 @@ export function arrive(handle: Handle<Barrier>, cells: Cells): string {
   } catch (error) {
     return (error as Error).name;
   }
+}
+
+/** Holds the queue's own lock for ever, as if it were at work under it; `torn`: as if it were changing the items. */
+export function stayInQueue(handle: Handle<Queue>, cells: Cells, torn: boolean): void {
+  const { core } = attach(handle) as unknown as { core: QueueCore };
+  core.locked(() => {
+    if (torn) core.tear();
+    cells[0] = 1;
+    while (cells[1] === 0);
+  });
 }

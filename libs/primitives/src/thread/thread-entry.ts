@@ -5,7 +5,7 @@ import { adoptThread } from '../identity.ts';
 import { adoptRoster, Seat } from '../shared-memory/roster.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
 import { stayForSignals } from '../sharing/abort-signals.ts';
-import { attachTravelling, shareTravelling } from '../sharing/travel.ts';
+import { attachTravelling, shareTravelling } from '../sharing/share.ts';
 import { fromPortable, toPortable } from '../values/portable.ts';
 import { Thread, type ThreadBoot, type ThreadOutcome } from './thread.local.ts';
 import { type AnyFunction, exportOf, functionOfProgram, type ThreadTarget } from './thread-target.ts';

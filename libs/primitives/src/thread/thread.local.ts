@@ -18,7 +18,7 @@ import {
 } from '../options.ts';
 import { nextThreadNumber, rosterBuffer, type Seat, takeSeat } from '../shared-memory/roster.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
-import { attachTravelling, shareTravelling } from '../sharing/travel.ts';
+import { attachTravelling, shareTravelling } from '../sharing/share.ts';
 import { fromPortable, toPortable } from '../values/portable.ts';
 import { tellUncaught } from './except-hook.ts';
 import { here } from './here.ts';

@@ -11,6 +11,16 @@ import { mapStep, Walk, type WalkOptions } from './walk.ts';
 export interface PortableOptions extends WalkOptions {
   /** Objects that will be in the transfer list: these, and views of them, go as they are. */
   readonly transfer?: ReadonlySet<object> | undefined;
+  /** Where bytes alone go, which can't hold shared memory: gives the number to put in its place, for `memoryOf`. */
+  readonly numberOf?: ((memory: SharedArrayBuffer) => number) | undefined;
+}
+
+/** What `fromPortable` asks. */
+export interface ReviveOptions {
+  /** Makes the primitive of a handle that `share` gave. */
+  readonly attach?: ((handle: unknown) => unknown) | undefined;
+  /** The shared memory of a number. */
+  readonly memoryOf?: ((number: number) => SharedArrayBuffer) | undefined;
 }
 
 const ENVELOPE = '@heddle/portable';
@@ -21,6 +31,15 @@ interface Envelope {
   readonly errors: readonly ErrorRecord[];
   readonly buffers: readonly Uint8Array[];
   readonly handles: readonly { readonly handle: unknown }[];
+  readonly memories?: readonly MemoryRecord[];
+}
+
+/** Shared memory by its number, or a view of it. */
+interface MemoryRecord {
+  readonly memory: number;
+  readonly view?: string;
+  readonly offset?: number;
+  readonly length?: number;
 }
 
 /**
@@ -37,14 +56,10 @@ export function toPortable(value: unknown, where: string, options: PortableOptio
 
 /**
  * A value as it was before `toPortable`, out of its structured clone (which it may change in place).
- * `attach` makes the primitive of a handle that `share` gave.
  */
-export function fromPortable(
-  value: unknown,
-  { attach }: { attach?: (handle: unknown) => unknown } = {},
-): unknown {
+export function fromPortable(value: unknown, options: ReviveOptions = {}): unknown {
   if (value === null || typeof value !== 'object' || !Object.hasOwn(value, ENVELOPE)) return value;
-  return new Reviver(Reflect.get(value, ENVELOPE) as Envelope, attach).root();
+  return new Reviver(Reflect.get(value, ENVELOPE) as Envelope, options).root();
 }
 
 function isPrimitive(value: unknown): boolean {
@@ -65,20 +80,24 @@ class Copier extends Walk {
   private readonly errors: ErrorRecord[] = [];
   private readonly buffers: Uint8Array[] = [];
   private readonly handles: { readonly handle: unknown }[] = [];
+  private readonly memories: MemoryRecord[] = [];
   private readonly transfer: ReadonlySet<object> | undefined;
+  private readonly numberOf: ((memory: SharedArrayBuffer) => number) | undefined;
 
   constructor(where: string, options: PortableOptions) {
     super(where, options);
     this.transfer = options.transfer;
+    this.numberOf = options.numberOf;
   }
 
   envelope(value: unknown): unknown {
     const root = this.guarded(() => this.copy(value, 0));
-    const special = this.errors.length + this.buffers.length + this.handles.length > 0;
+    const { errors, buffers, handles, memories } = this;
+    const special = errors.length + buffers.length + handles.length + memories.length > 0;
     const mistakable = root !== null && typeof root === 'object' && Object.hasOwn(root, ENVELOPE);
     if (!special && !mistakable) return root;
-    const { errors, buffers, handles } = this;
-    return { [ENVELOPE]: { root, errors, buffers, handles } satisfies Envelope };
+    const named = memories.length > 0 && { memories };
+    return { [ENVELOPE]: { root, errors, buffers, handles, ...named } satisfies Envelope };
   }
 
   private copy(value: unknown, depth: number): unknown {
@@ -110,7 +129,7 @@ class Copier extends Walk {
       case 'buffer':
         return this.copyView(value as ArrayBufferView, depth);
       case 'shared':
-        return value;
+        return this.numberOf === undefined ? value : this.copyShared(value, this.numberOf);
       case 'other':
         return this.shareOrRefuse(value, depth);
     }
@@ -190,11 +209,26 @@ class Copier extends Walk {
     return this.keep(value, new View(this.copy(bytesOf(value), depth) as ArrayBuffer));
   }
 
+  private copyShared(value: object, numberOf: (memory: SharedArrayBuffer) => number): unknown {
+    const record: MemoryRecord = ArrayBuffer.isView(value)
+      ? {
+          memory: numberOf(value.buffer as SharedArrayBuffer),
+          view: Buffer.isBuffer(value) ? 'Buffer' : viewName(value),
+          offset: value.byteOffset,
+          length: value instanceof DataView ? value.byteLength : (value as Uint8Array).length,
+        }
+      : { memory: numberOf(value as SharedArrayBuffer) };
+    this.memories.push(record);
+    return this.keep(value, record);
+  }
+
   private shareOrRefuse(value: object, depth: number): unknown {
     const handle = this.options.share?.(value);
     if (handle === undefined) return this.refused(value, depth);
-    const record = this.keep(value, { handle });
+    const record: { handle: unknown } = this.keep(value, { handle });
     this.handles.push(record);
+    // A handle is plain; all that may have to be said otherwise is its memory.
+    if (this.numberOf !== undefined) record.handle = this.copy(handle, depth);
     return record;
   }
 
@@ -211,14 +245,18 @@ class Reviver {
   private readonly became = new Map<object, unknown>();
   private readonly errors: ReadonlySet<object>;
 
-  constructor(envelope: Envelope, attach: ((handle: unknown) => unknown) | undefined) {
+  constructor(envelope: Envelope, { attach, memoryOf }: ReviveOptions) {
     this.envelope = envelope;
     this.errors = new Set(envelope.errors);
     for (const bytes of envelope.buffers) {
       this.became.set(bytes, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     }
+    for (const record of envelope.memories ?? []) {
+      if (memoryOf !== undefined) this.became.set(record, memoryIn(record, memoryOf(record.memory)));
+    }
     for (const record of envelope.handles) {
-      this.became.set(record, attach === undefined ? record.handle : attach(record.handle));
+      const handle = this.revive(record.handle);
+      this.became.set(record, attach === undefined ? handle : attach(handle));
     }
   }
 
@@ -264,6 +302,13 @@ class Reviver {
     addFields(error, record.name, record.fields, record.hidden);
     return error;
   }
+}
+
+function memoryIn({ view, offset, length }: MemoryRecord, memory: SharedArrayBuffer): unknown {
+  if (view === undefined) return memory;
+  if (view === 'Buffer') return Buffer.from(memory, offset, length);
+  const View = VIEWS.get(view) as new (memory: ArrayBufferLike, offset?: number, length?: number) => object;
+  return new View(memory, offset, length);
 }
 
 /** The bytes a view shows: its whole buffer, the same for all such views, or a copy of its part. */
