@@ -60,6 +60,22 @@ export class LeaseLostError extends HeddleError {
   }
 }
 
+/** A fenced write came too late: a later token has written. Nothing was changed. */
+export class StaleTokenError extends HeddleError {
+  /** The token of the write. */
+  readonly token: number;
+  /** The largest that has written. */
+  readonly seen: number;
+  constructor(
+    message: string,
+    { token, seen, ...options }: HeddleErrorOptions & { token: number; seen: number },
+  ) {
+    super(message, 'ERR_HEDDLE_STALE_TOKEN', options);
+    this.token = token;
+    this.seen = seen;
+  }
+}
+
 /** `acquireSync` of a robust lock got it from a thread that ended while it held it. The lock is held. */
 export class AbandonedError extends HeddleError {
   constructor(message: string, options?: HeddleErrorOptions) {

@@ -36,6 +36,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'Semaphore',
     'SessionClosedError',
     'SimpleQueue',
+    'StaleTokenError',
     'Thread',
     'ThreadCrashedError',
     'ThreadLocal',

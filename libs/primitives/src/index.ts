@@ -26,6 +26,7 @@ export {
   RedisRefusedError,
   RedisUnreachableError,
   SessionClosedError,
+  StaleTokenError,
   ThreadCrashedError,
   TimeoutError,
   UnknownTaskError,
