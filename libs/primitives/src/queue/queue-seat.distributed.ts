@@ -153,7 +153,7 @@ export class QueueSeat implements Seat {
   /** What is kept in Redis of a wait that was answered goes with the next call, whatever that is. */
   #read(wait: Wait, outcome: Outcome): Outcome {
     const { life, placed } = wait;
-    if (life !== undefined && outcome !== SILENCE && (placed || outcome.is === 'item')) {
+    if (life !== undefined && (outcome.is === 'item' || (placed && outcome.is !== 'late'))) {
       const keys = [...this.#keys.slice(-1), this.#holds(life)];
       life.later({ operation: 'queue.forget', keys, args: [this.#name, wait.id] }, FORGET_WITHIN);
     }

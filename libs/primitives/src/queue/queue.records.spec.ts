@@ -211,6 +211,24 @@ describe('queues, distributed: what stands in Redis', () => {
     expect(await (await bench.turn()).queue(name, { maxsize: 1 }).get()).toBe(1);
   });
 
+  it('is what was not read, and no more, once its session has closed', async () => {
+    const name = bench.name();
+    const session = await bench.session();
+    const other = (await bench.turn()).queue(name);
+    for (const item of ['read', 'not', 'nor this']) await other.put(item);
+    expect(await session.queue(name).get()).toBe('read');
+    // Given, and on its way when the session closes.
+    const crossing = session.queue(name).get();
+    crossing.catch(() => {});
+    await until(async () => (await other.size()) === 1, 'it was given');
+    const closing = session.close();
+    const [end] = await Promise.allSettled([crossing]);
+    await closing;
+    const left = end?.status === 'fulfilled' ? ['nor this'] : ['not', 'nor this'];
+    expect(await other.size()).toBe(left.length);
+    for (const item of left) expect(await other.get()).toBe(item);
+  });
+
   it('lives on with every use', async () => {
     const name = bench.name();
     const queue = (await bench.turn()).queue(name, { maxsize: 2 });

@@ -59,6 +59,25 @@ describe('on a Cluster', () => {
     expect((await Promise.all(met)).sort()).toEqual([0, 1]);
   });
 
+  it('has queues, wherever they lie', async () => {
+    const [a, b] = [await session(), await session()];
+    const names = Array.from({ length: 12 }, (_, n) => `queue ${n}`);
+    const gets = names.map((name) => a.queue(name, { maxsize: 1 }).get());
+    expect(await stillPending(Promise.race(gets), 100)).toBe(true);
+    await Promise.all(names.map((name) => b.queue(name, { maxsize: 1 }).put(name)));
+    expect(await Promise.all(gets)).toEqual(names);
+    const puts = names.flatMap((name) => [1, 2].map((n) => b.queue(name, { maxsize: 1 }).put(n)));
+    const joins = names.map((name) => b.queue(name, { maxsize: 1 }).join());
+    expect(await stillPending(Promise.all(puts), 100)).toBe(true);
+    for (const name of names) {
+      const queue = a.queue(name, { maxsize: 1 });
+      expect([await queue.get(), await queue.get()]).toEqual([1, 2]);
+      for (let n = 0; n < 3; n += 1) await queue.taskDone();
+      await queue.shutdown();
+    }
+    await Promise.all([...puts, ...joins]);
+  });
+
   it('frees what a session held when that closes, wherever it lies', async () => {
     const [a, b] = [await session(), await session()];
     const names = Array.from({ length: 12 }, (_, n) => `freed ${n}`);
