@@ -139,7 +139,8 @@ describe('a circle of locks in debug mode', () => {
     expect(() => lock.withSync(() => lock.withSync(() => {}))).toThrow(DeadlockError);
     expect(() => lock.withSync(() => lock.acquireSync())).toThrow(DeadlockError);
     expect(await lock.with(() => lock.acquire({ timeout: 0 }))).toBe(null);
-    expect(lock.withSync(() => lock.acquireSync({ timeout: 20 }))).toBe(false);
+    expect(() => lock.withSync(() => lock.acquireSync({ timeout: 20 }))).toThrow(DeadlockError);
+    await expect(lock.with(() => lock.acquire({ timeout: 20 }))).rejects.toThrow(DeadlockError);
     expect(lock.locked()).toBe(false);
   });
 
