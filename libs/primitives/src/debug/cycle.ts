@@ -3,8 +3,7 @@
  * of Coffman, Elphick and Shoshani, "System Deadlocks", 1971). A circle is a deadlock.
  *
  * Not every hold is an edge: one of a plain async context is not, since other code of the same thread may end it. Nor is
- * every wait: one that gives up by itself within `SOON` opens the circle again, and is how people get out of one. Who waits for what it
- * has itself is told whatever its time-out.
+ * every wait: one that gives up by itself within `SOON` opens the circle again, and is how people get out of one.
  */
 import { now } from '../deadline.ts';
 import { type DeadlockEdge, DeadlockError } from '../errors.ts';
@@ -22,8 +21,6 @@ interface Step {
 
 /** The circle that this wait is in; `undefined` where there is none. With the ledger. */
 export function circleOf(ledger: Ledger, start: PlacedClaim): Step[] | undefined {
-  const again = ledger.holdsOn(start.record.lock).find(({ record }) => isTakenAgain(start.record, record));
-  if (again !== undefined) return [{ wait: start.record, by: again.record }];
   if (!lasts(start.record)) return undefined;
   const seen = new Set<number>();
   const walk = (wait: PlacedClaim, trail: readonly Step[]): Step[] | undefined => {
@@ -40,12 +37,6 @@ export function circleOf(ledger: Ledger, start: PlacedClaim): Step[] | undefined
     return undefined;
   };
   return walk(start, []);
-}
-
-/** Whether this wait is for what its own line has, in vain however long it waits. */
-function isTakenAgain(wait: Claim, hold: Claim): boolean {
-  const same = hold.line.ident === wait.line.ident && hold.side === wait.side;
-  return same && hold.surrounding && hold.side !== 'read';
 }
 
 /** Whether a hold can't end as long as this wait goes on. */

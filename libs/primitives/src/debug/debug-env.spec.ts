@@ -13,7 +13,7 @@ async function run(program: string, debug?: string): Promise<{ stdout: string; s
 }
 
 const watched = `
-  const told = (lock) => lock.with(() => lock.acquire({ timeout: 20 })).then(() => 'waits', (error) => error.code);
+  const told = (lock) => lock.with(() => lock.acquire({ timeout: 1_500 })).then(() => 'waits', (error) => error.code);
   console.log(await told(new Lock()), 'ledger' in share(new RLock()));
 `;
 
