@@ -138,6 +138,43 @@ describe('a putter that dies', () => {
   });
 });
 
+describe('takers that are killed in the middle of it', () => {
+  it('lose no item; each may have the one it had just read delivered once more', {
+    timeout: 60_000,
+  }, async () => {
+    const [name, list, kills] = [bench.name(), 'taken down', 5];
+    const session = await bench.session({ ttl: 500 });
+    const queue = session.queue(name);
+    const taker = async () => {
+      const process = await forked();
+      await process.do('connect', bench.url, { ttl: 500 });
+      void process.do('takeInto', name, list).catch(() => {});
+      return process;
+    };
+    const takers = await Promise.all([taker(), taker()]);
+    let put = 0;
+    const more = async (count: number) => {
+      for (const end = put + count; put < end; put += 1) await queue.put(put);
+    };
+    for (let n = 0; n < kills; n += 1) {
+      const putting = more(60);
+      const before = await bench.admin.llen(list);
+      await until(async () => (await bench.admin.llen(list)) > before + 10 * n, 'some are taken');
+      await takers[n % 2]?.kill();
+      await putting;
+      takers[n % 2] = await taker();
+    }
+    const taken = async () => new Set(await bench.admin.lrange(list, 0, -1));
+    await until(async () => (await taken()).size === put, 'all are taken');
+    expect(await bench.admin.llen(list)).toBeLessThanOrEqual(put + kills);
+    await queue.shutdown();
+    for (const process of takers) await process.do('close');
+    await session.close();
+    await until(async () => (await bench.keysOf(name)).length === 1, 'only the shape is left');
+    await bench.admin.del(list);
+  });
+});
+
 describe('four processes', () => {
   it('pass 10,000 items on, each once, in the order of each putter', { timeout: 60_000 }, async () => {
     const [name, maxsize] = [bench.name(), 100];

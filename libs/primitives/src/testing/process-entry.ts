@@ -54,6 +54,10 @@ const deeds = {
   join(name: string) {
     return connected().queue(name).join();
   },
+  /** Takes until the queue is shut down, writing each item down in a list before it asks for the next. */
+  async takeInto(name: string, key: string) {
+    for await (const item of connected().queue(name)) await redis?.rpush(key, String(item));
+  },
   /** Takes by `lines` loops at once until the queue is shut down; each one's items in the order in which it got them. */
   takeAll(name: string, lines: number, maxsize: number) {
     const line = async () => {
