@@ -24,8 +24,9 @@ import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
+import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
-import { closedError, HeldLease } from '../session/held-lease.ts';
+import { type Claim, closedError, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { TOKEN_BLOCK } from '../session/sweep.ts';
@@ -37,7 +38,7 @@ const LOCAL_TURNS = 64;
 
 /** What one waiter wants of the lease; `again`: one that is to be the handle of its hold, as it was before. */
 interface Wish {
-  readonly owner: LogicalThread;
+  readonly claim: Claim;
   readonly maxHold: number | undefined;
   readonly again?: HeldLease;
 }
@@ -92,9 +93,11 @@ export class LockSeat implements Seat {
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
   ): Promise<HeldLease | null> {
-    const owner = currentLogicalThread();
+    const claim = this.#claim(currentLogicalThread());
+    const { owner } = claim;
+    tell('acquire', () => claim);
     if (timeout === 0) {
-      return this.#core.patiently(this.#what, this.#try({ owner, maxHold }), {
+      return this.#core.patiently(this.#what, this.#try({ claim, maxHold }), {
         signal,
         unwanted: (lease) => void lease?.release().catch((error: Error) => this.#core.failed(error)),
       });
@@ -102,7 +105,7 @@ export class LockSeat implements Seat {
     const circle =
       Deadline.after(timeout) === Deadline.never && this.#core.deadlocks.ownCircle(owner, this.#target);
     if (circle) throw circle;
-    const wish: Wish = { owner, maxHold };
+    const wish: Wish = { claim, maxHold };
     const lease = this.#waiters.add(wish, {
       timeout,
       signal,
@@ -131,7 +134,7 @@ export class LockSeat implements Seat {
   async resume(lease: HeldLease, maxHold: number | undefined): Promise<void> {
     this.#parked -= 1;
     const { owner } = lease;
-    const wish: Wish = { owner, maxHold, again: lease };
+    const wish: Wish = { claim: this.#claim(owner), maxHold, again: lease };
     const held = this.#waiters.add(wish, {
       timeout: undefined,
       signal: undefined,
@@ -162,6 +165,10 @@ export class LockSeat implements Seat {
   /** The first token of the grant that the present hold is part of. */
   get grant(): number {
     return this.#block?.first ?? 0;
+  }
+
+  #claim(owner: LogicalThread): Claim {
+    return { kind: this.#kind, name: this.#name, session: this.#core.id, owner, asked: now() };
   }
 
   /** Nothing is kept here for a name that nobody uses. */
@@ -292,15 +299,16 @@ export class LockSeat implements Seat {
     this.#past = Math.max(this.#past, block.first);
   }
 
-  #hold({ owner, maxHold, again }: Wish): HeldLease {
+  #hold({ claim, maxHold, again }: Wish): HeldLease {
     const life = this.#foothold.life as Incarnation; // A grant comes under a life, and this is that.
     const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
-    again?.resume(this.#nextToken, life, until);
+    const handedOver = this.#nextToken > this.grant;
+    again?.resume(this.#nextToken, life, until, claim.asked, handedOver);
     const lease =
       again ??
-      new HeldLease(this.#what, this.#nextToken, life, owner, (ended) => this.#released(ended), until);
+      new HeldLease(claim, this.#nextToken, life, (ended) => this.#released(ended), until, handedOver);
     this.#nextToken += 1;
-    lease.onOver(this.#core.deadlocks.holds(owner, this.#target, '', () => lease.token));
+    lease.onOver(this.#core.deadlocks.holds(claim.owner, this.#target, '', () => lease.token));
     this.#lease = lease;
     this.#become('held');
     this.#waiters.decide();

@@ -3,6 +3,8 @@
  * several permits which come free at once go to several waiters of a session in one step; the number of a wait is its
  * name there, and later the name of its hold.
  */
+
+import { now } from '../deadline.ts';
 import {
   ConfigMismatchError,
   LeaseLostError,
@@ -10,12 +12,13 @@ import {
   OverReleaseError,
   rangeError,
 } from '../errors.ts';
-import { currentLogicalThread, type LogicalThread } from '../identity.ts';
+import { currentLogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
+import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
-import { closedError, HeldLease } from '../session/held-lease.ts';
+import { type Claim, closedError, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import type { Answer } from '../session/run-operations.ts';
@@ -30,7 +33,7 @@ export interface SemaphoreShape {
 
 interface Wait {
   readonly id: string;
-  readonly owner: LogicalThread;
+  readonly claim: Claim;
   readonly shape: SemaphoreShape;
   readonly permits: number;
   /** The life under which it was asked for last. */
@@ -90,7 +93,10 @@ export class SemaphoreSeat implements Seat {
     signal: AbortSignal | undefined,
   ): Promise<Lease | null> {
     const owner = currentLogicalThread();
-    const wait: Wait = { id: this.#core.nextWait(), owner, shape, permits, asking: false, doubt: false };
+    const { id: session } = this.#core;
+    const claim: Claim = { kind: this.#kind, name: this.#name, session, owner, asked: now() };
+    tell('acquire', () => claim);
+    const wait: Wait = { id: this.#core.nextWait(), claim, shape, permits, asking: false, doubt: false };
     if (timeout === 0) {
       return this.#core.patiently(this.#what, this.#try(wait), {
         signal,
@@ -245,8 +251,8 @@ export class SemaphoreSeat implements Seat {
     else this.#ask(waiter.what);
   }
 
-  #hold({ id, owner, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
-    const lease = new HeldLease(this.#what, token, life, owner, async () => {
+  #hold({ id, claim, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
+    const lease = new HeldLease(claim, token, life, async () => {
       const hold = this.#holds.get(id);
       if (hold === undefined) return;
       const given = hold.permits;
@@ -259,7 +265,7 @@ export class SemaphoreSeat implements Seat {
       }
     });
     this.#holds.set(id, { id, shape, life, lease, permits });
-    lease.onOver(this.#core.deadlocks.holds(owner, { kind: this.#kind, name: this.#name }, id, () => token));
+    lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
     return lease;
   }
 

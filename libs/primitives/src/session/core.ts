@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Commands, type CommandTerms } from './commands.ts';
 import { Deadlocks } from './deadlock.ts';
+import { tell } from './diagnostics.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -319,7 +320,10 @@ export class SessionCore extends Voice implements PartitionHost {
   }
 
   #connected(): void {
-    if (this.#down) this.tell('ready');
+    if (this.#down) {
+      tell('reconnect', () => ({ session: this.id }));
+      this.tell('ready');
+    }
     this.#down = false;
     for (const partition of this.#partitions.values()) partition.connected();
   }

@@ -62,7 +62,8 @@ describe('a lease under a life that has ended', () => {
     );
     const life = new Incarnation('x', words, calls, () => {});
     life.end('the clock of Redis was set');
-    const lease = new HeldLease('lock x', 1, life, currentLogicalThread(), () => Promise.resolve());
+    const claim = { kind: 'lock', name: 'x', session: 'x', owner: currentLogicalThread(), asked: 0 };
+    const lease = new HeldLease(claim, 1, life, () => Promise.resolve());
     expect(lease.valid).toBe(false);
     expect(lease.signal.aborted).toBe(true);
     expect(lease.signal.reason).toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });

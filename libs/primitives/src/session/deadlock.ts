@@ -12,6 +12,7 @@ import { now } from '../deadline.ts';
 import { DeadlockError } from '../errors.ts';
 import type { LogicalThread } from '../identity.ts';
 import { type Circle, circleThrough, type Standing, type Wanted } from './circle.ts';
+import { tell } from './diagnostics.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { Keyspace } from './keys.ts';
 import type { Partition } from './partition.ts';
@@ -188,6 +189,8 @@ export class Deadlocks {
       next = Math.min(next, wait.nextLook);
       if (wait.fail === undefined || wait.looking || !this.#holdsOf.has(wait.owner.ident)) continue;
       wait.looking = true;
+      const { kind, name } = wait.target;
+      tell('probe', () => ({ kind, name, session: this.#host.id }));
       this.#lookAt(wait)
         .catch(() => {}) // The session was lost, or Redis is away: the next look will tell.
         .finally(() => {

@@ -7,13 +7,24 @@ import { now } from '../deadline.ts';
 import { LeaseLostError, SessionClosedError } from '../errors.ts';
 import type { LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
+import { type EndEvent, tell } from './diagnostics.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nameOf } from './keys.ts';
 
-export class HeldLease implements Lease {
-  /** Whose it is: the logical thread that acquired it. */
+/** Who asked for what, and when. */
+export interface Claim {
+  readonly kind: string;
+  readonly name: string;
+  /** The session's id. */
+  readonly session: string;
   readonly owner: LogicalThread;
-  readonly #what: string;
+  /** Monotonic ms. */
+  readonly asked: number;
+}
+
+export class HeldLease implements Lease {
+  readonly #claim: Claim;
+  #since = 0;
   readonly #end: (lease: HeldLease) => Promise<void>;
   #token: number;
   #incarnation: Incarnation;
@@ -28,22 +39,28 @@ export class HeldLease implements Lease {
   /**
    * @param end gives back what is held, in the primitive's own way
    * @param until monotonic ms at which `maxHold` ends it
+   * @param handedOver whether it came from another of the same session
    */
   constructor(
-    what: string,
+    claim: Claim,
     token: number,
     incarnation: Incarnation,
-    owner: LogicalThread,
     end: (lease: HeldLease) => Promise<void>,
     until = Number.POSITIVE_INFINITY,
+    handedOver = false,
   ) {
-    this.owner = owner;
-    this.#what = what;
+    this.#claim = claim;
     this.#end = end;
     this.#token = token;
     this.#incarnation = incarnation;
     this.#until = until;
+    this.#granted(claim.asked, handedOver);
     this.#forget = incarnation.onEnd((reason) => this.lose(reason));
+  }
+
+  /** Whose it is: the logical thread that acquired it. */
+  get owner(): LogicalThread {
+    return this.#claim.owner;
   }
 
   get token(): number {
@@ -96,6 +113,7 @@ export class HeldLease implements Lease {
 
   /** Ends it without asking anybody: another call has released it. */
   conclude(): void {
+    if (!this.#over && this.#lost === undefined && !this.#suspended) tell('release', () => this.#ended());
     this.#over = true;
     this.#forget();
     this.#told();
@@ -105,15 +123,17 @@ export class HeldLease implements Lease {
   suspend(): void {
     this.#forget();
     this.#suspended = true;
+    tell('release', () => this.#ended());
     this.#told();
   }
 
   /** It is the handle of this hold from here on. */
-  resume(token: number, incarnation: Incarnation, until: number): void {
+  resume(token: number, incarnation: Incarnation, until: number, asked: number, handedOver: boolean): void {
     this.#token = token;
     this.#incarnation = incarnation;
     this.#until = until;
     this.#suspended = false;
+    this.#granted(asked, handedOver);
     this.#forget = incarnation.onEnd((reason) => this.lose(reason));
   }
 
@@ -122,12 +142,12 @@ export class HeldLease implements Lease {
     if (this.#over || this.#lost !== undefined) return;
     this.#forget();
     this.#told();
+    const { kind, name } = this.#claim;
     this.#lost = new LeaseLostError(
-      `the lease of ${this.#what} was lost: ${reason}; stop, and trust only what its token ${this.token} guards`,
-      {
-        primitive: nameOf(this.#what),
-      },
+      `the lease of ${kind} ${name} was lost: ${reason}; stop, and trust only what its token ${this.token} guards`,
+      { primitive: name },
     );
+    tell('lost', () => ({ ...this.#ended(), reason }));
     this.#controller?.abort(this.#lost);
   }
 
@@ -142,6 +162,18 @@ export class HeldLease implements Lease {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
+  }
+
+  #granted(asked: number, handedOver: boolean): void {
+    this.#since = now();
+    const { kind, name, session } = this.#claim;
+    const waited = this.#since - asked;
+    tell('grant', () => ({ kind, name, session, token: this.#token, waited, handedOver }));
+  }
+
+  #ended(): EndEvent {
+    const { kind, name, session } = this.#claim;
+    return { kind, name, session, token: this.#token, held: now() - this.#since };
   }
 }
 
