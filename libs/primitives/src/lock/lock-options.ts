@@ -15,7 +15,7 @@ export interface LockOptions {
   /**
    * Tracks who holds it and who waits for it, and where in the code, in all threads: a circle of waiters is a
    * `DeadlockError` in the one that closes it, and warnings tell of locks taken in two orders and of holds that outlive
-   * their thread. Costs some ten microseconds an acquisition. As `HEDDLE_DEBUG=1` says unless given.
+   * their thread. Costs tens of microseconds an acquisition. As `HEDDLE_DEBUG=1` says unless given.
    */
   readonly debug?: boolean | undefined;
 }
