@@ -1,4 +1,5 @@
 import { startRedis } from '@heddle/embedded-redis';
+import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { connect, type Session } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
@@ -117,5 +118,37 @@ describe('a Redis that restarts', () => {
     expect(await waiting).toBe('here');
     expect(await a.queue('full').size()).toBe(0);
     await Promise.all([a.close(), b.close()]);
+  });
+});
+
+describe('a Redis that is full', () => {
+  it('takes no more items, and gives those it has', async () => {
+    const redis = await startRedis({ sources: ['process'] });
+    const admin = new Redis(redis.url);
+    onTestFinished(async () => {
+      admin.disconnect();
+      await redis.close();
+    });
+    const session = await connect(redis.url, { logger: {} });
+    const [queue, other] = [session.queue('pile'), session.queue('other', { maxsize: 1 })];
+    for (let n = 0; n < 20; n += 1) await queue.put(`${n} ${'x'.repeat(100_000)}`);
+    await other.put('first');
+    const waiting = other.put('second');
+    expect(await stillPending(waiting)).toBe(true);
+    await admin.config('SET', 'maxmemory', '2mb');
+    const refused = {
+      code: 'ERR_HEDDLE_REDIS_REFUSED',
+      message: expect.stringMatching(/OOM.*raise maxmemory/),
+    };
+    await expect(queue.put('more')).rejects.toMatchObject(refused);
+    await expect(Promise.all([queue.size(), queue.put('more')])).rejects.toMatchObject(refused);
+    expect(await queue.size()).toBe(20);
+    expect(await other.get()).toBe('first');
+    await waiting;
+    for (let n = 0; n < 20; n += 1) expect(await queue.get()).toMatch(new RegExp(`^${n} `));
+    await queue.taskDone(); // The last was read: with that it has gone.
+    await queue.put('more');
+    expect([await queue.get(), await other.get()]).toEqual(['more', 'second']);
+    await session.close();
   });
 });

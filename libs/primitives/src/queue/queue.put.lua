@@ -13,6 +13,7 @@ local stands = redis.call('ZSCORE', putters, me)
 if not stands then
   if shut ~= '0' then return { 'shut', '' } end
   if ARGV[6] == '' then return { 'gone', '' } end
+  if no_memory then error(no_memory) end
   local size = redis.call('ZCARD', items)
   if max == 0 or (size < max and redis.call('ZCARD', putters) == 0) then
     queue_push(state, items, ARGV[5], ARGV[6])

@@ -6,6 +6,7 @@ local SESSIONS, CALLS = KEYS[1], KEYS[2]
 local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
 local BOUND = 256 -- records one script may grant, wake or drop
 local CARRIED = 3000 -- bytes of a queue's item that go along with the message
+local no_memory -- what Redis says where it is full, to operations that would let it grow without end
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
