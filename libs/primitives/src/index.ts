@@ -50,7 +50,11 @@ export type {
 export type { QueueOptions, SimpleQueueOptions } from './queue/item-queue.local.ts';
 export { LifoQueue, PriorityQueue, Queue, SimpleQueue } from './queue/queue.local.ts';
 export type { AnyQueue, AnySimpleQueue, ShutdownOptions } from './queue/queue.ts';
-export { type LockSide, ReadWriteLock } from './read-write-lock/read-write-lock.local.ts';
+export {
+  type LockSide,
+  ReadWriteLock,
+  type ReadWriteLockOptions,
+} from './read-write-lock/read-write-lock.local.ts';
 export type { AnyReadWriteLock } from './read-write-lock/read-write-lock.ts';
 export { RLock } from './rlock/rlock.local.ts';
 export type { AnyRLock } from './rlock/rlock.ts';
