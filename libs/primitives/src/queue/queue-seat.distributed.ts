@@ -18,8 +18,8 @@ import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
-import { mismatch, type QueueShape, shapeText, unknownOutcome } from './queue.errors.ts';
-import { queueParts } from './queue.scripts.ts';
+import { mismatch, unknownOutcome } from './queue.errors.ts';
+import { type QueueShape, queueParts, shapeText } from './queue.scripts.ts';
 
 /** An item on its way in: its place among priorities, and itself as text. */
 export type Parcel = readonly [key: string, body: string];

@@ -8,17 +8,8 @@ import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import { decodeText, encodeText } from '../values/text.ts';
 import { priorityKey } from './priority-key.ts';
-import {
-  emptyError,
-  fullError,
-  mismatch,
-  overRelease,
-  type QueueShape,
-  shapeText,
-  shutDownError,
-  tooLarge,
-} from './queue.errors.ts';
-import { queueParts } from './queue.scripts.ts';
+import { emptyError, fullError, mismatch, overRelease, shutDownError, tooLarge } from './queue.errors.ts';
+import { type QueueShape, queueParts, shapeText } from './queue.scripts.ts';
 import type { AnyQueue, AnySimpleQueue, ShutdownOptions } from './queue.ts';
 import { type Parcel, QueueSeat } from './queue-seat.distributed.ts';
 
@@ -106,10 +97,12 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
     const [is, , detail = ''] = answer;
     if (is === 'mismatch') throw mismatch(this.name, detail, this.shape);
     if (is === 'over') throw overRelease(this.name);
+    // It is done; where Redis is lost over telling everybody, they find out for themselves, a ttl later.
     while (answer[1] === 'more') {
-      answer = await this.core.command(what, this.name, 'queue.advance', this.keys, [this.name], {
-        repeatable: true,
-      });
+      const terms = { repeatable: true };
+      answer = await this.core
+        .command(what, this.name, 'queue.advance', this.keys, [this.name], terms)
+        .catch(() => []);
     }
     return detail;
   }

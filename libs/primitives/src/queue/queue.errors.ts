@@ -8,18 +8,7 @@ import {
   QueueShutDownError,
   rangeError,
 } from '../errors.ts';
-
-/** What must be the same for all who name a queue. */
-export interface QueueShape {
-  readonly kind: 'Queue' | 'LifoQueue' | 'PriorityQueue' | 'SimpleQueue';
-  /** 0: as many as there are. */
-  readonly maxsize: number;
-}
-
-/** As the scripts keep it. */
-export function shapeText({ kind, maxsize }: QueueShape): string {
-  return `${kind} ${maxsize}`;
-}
+import type { QueueShape } from './queue.scripts.ts';
 
 export function mismatch(name: string, existing: string, requested: QueueShape): ConfigMismatchError {
   const [kind = '', maxsize] = existing.split(' ');

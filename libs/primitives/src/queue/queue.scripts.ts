@@ -22,3 +22,15 @@ export const queueOperations = [
 
 export const queueParts = parts;
 export const queueRecord: RecordKind = { drop: 'queue.drop', parts };
+
+/** What must be the same for all who name a queue. */
+export interface QueueShape {
+  readonly kind: 'Queue' | 'LifoQueue' | 'PriorityQueue' | 'SimpleQueue';
+  /** 0: as many as there are. */
+  readonly maxsize: number;
+}
+
+/** As the scripts keep it. */
+export function shapeText({ kind, maxsize }: QueueShape): string {
+  return `${kind} ${maxsize}`;
+}
