@@ -28,7 +28,7 @@ describe('examples/threading', () => {
     expect(programs.filter((name) => !index.includes(`(threading/${name})`))).toEqual([]);
   });
 
-  it.each(programs)('%s prints what it says', async (name) => {
+  it.each(programs)('%s prints what it says', { timeout: 60_000 }, async (name) => {
     const path = fileURLToPath(new URL(name, folder));
     const lines = promised(readFileSync(path, 'utf8'));
     expect(lines.length).toBeGreaterThan(0);
