@@ -339,6 +339,15 @@ describe('a lock in debug mode', () => {
     expect(warnings[0]?.detail?.match(/debug\.spec\.ts/g)?.length).toBeGreaterThanOrEqual(4);
   });
 
+  it('tells nothing of who only tries in the other order', async () => {
+    const [a, b] = [new Lock(debug), new Lock(debug)];
+    a.withSync(() => b.withSync(() => {}));
+    b.withSync(() => a.withSync(() => {}, { timeout: 0 }));
+    await b.with(async () => (await a.acquire({ timeout: 0 }))?.release());
+    await later(5, undefined);
+    expect(codes()).toEqual([]);
+  });
+
   it('tells of two orders in two threads', async () => {
     const [a, b] = [new Lock(debug), new Lock(debug)];
     const target = (first: Lock, second: Lock) => {

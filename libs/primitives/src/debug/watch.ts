@@ -97,7 +97,7 @@ class Watched {
     const stack = stackHere();
     const line = lineHere();
     const { explicit } = currentLogicalThread();
-    if (timeout === 0) return this.#granted(await this.#plain.acquire(options), line, stack, explicit);
+    if (timeout === 0) return this.#granted(await this.#plain.acquire(options), line, stack, explicit, true);
     const stop = new AbortController();
     const takingBack = this.#takingBack;
     // What a plain async context waits for keeps none of its holds up.
@@ -112,7 +112,7 @@ class Watched {
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       const lease = await this.#plain.acquire({ timeout, signal: stop.signal });
-      return this.#granted(lease, line, stack, explicit);
+      return this.#granted(lease, line, stack, explicit, false);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       pending.delete(waiting);
@@ -124,12 +124,12 @@ class Watched {
     const timeout =
       options === undefined ? undefined : checkBlocking(options, `${this.#name.label}.acquireSync`);
     const stack = stackHere();
-    if (this.#tryFor(0, stack)) return true;
+    if (this.#tryFor(0, stack, timeout === 0)) return true;
     if (timeout === 0) return false;
     const deadline = Deadline.after(timeout);
     const wait = this.#wait(lineHere(), stack, timeout, true, false);
     try {
-      while (!this.#tryFor(Math.min(deadline.remaining(), LOOK), stack)) {
+      while (!this.#tryFor(Math.min(deadline.remaining(), LOOK), stack, false)) {
         if (deadline.expired) return false;
         look(this.#ledger, this.#name, wait);
       }
@@ -174,13 +174,13 @@ class Watched {
         const wait = this.#wait(lineHere(), stack, undefined, true, true);
         held.resumeSync();
         this.#strike(wait);
-        this.#hold(lineHere(), stack, currentLogicalThread().explicit, () => true);
+        this.#hold(lineHere(), stack, currentLogicalThread().explicit, false, () => true);
       },
     };
   }
 
-  /** Blocks for so long; notes the hold, where there is one. */
-  #tryFor(timeout: number, stack: string): boolean {
+  /** Blocks for so long; notes the hold, where there is one. `passing`: who called would not wait at all. */
+  #tryFor(timeout: number, stack: string, passing: boolean): boolean {
     let taken = false;
     try {
       taken = this.#plain.acquireSync({ timeout });
@@ -188,7 +188,10 @@ class Watched {
       taken = error instanceof AbandonedError;
       throw error;
     } finally {
-      if (taken) this.#hold(lineHere(), stack, currentLogicalThread().explicit, () => this.#plain.locked());
+      if (taken) {
+        const { explicit } = currentLogicalThread();
+        this.#hold(lineHere(), stack, explicit, passing, () => this.#plain.locked());
+      }
     }
     return taken;
   }
@@ -219,14 +222,20 @@ class Watched {
     });
   }
 
-  #granted(lease: Lease | null, line: Line, stack: string, surrounding: boolean): Lease | null {
+  #granted(
+    lease: Lease | null,
+    line: Line,
+    stack: string,
+    surrounding: boolean,
+    passing: boolean,
+  ): Lease | null {
     if (lease === null) return null;
-    this.#hold(line, stack, surrounding, () => lease.valid);
+    this.#hold(line, stack, surrounding, passing, () => lease.valid);
     return this.#watchedLease(lease);
   }
 
-  /** Notes a hold, unless it has ended meanwhile, and tells of orders it contradicts. */
-  #hold(line: Line, stack: string, surrounding: boolean, goesOn: () => boolean): void {
+  /** Notes a hold, unless it has ended meanwhile, and tells of orders it contradicts: but for who would not wait. */
+  #hold(line: Line, stack: string, surrounding: boolean, passing: boolean, goesOn: () => boolean): void {
     const claim: Claim = {
       what: 'hold',
       lock: this.#name,
@@ -240,7 +249,8 @@ class Watched {
     const orders = this.#ledger.exclusive(() => {
       if (!goesOn()) return [];
       if (this.#side !== 'read') this.#strikeHold();
-      return contradicted(this.#ledger, this.#ledger.note(claim));
+      const hold = this.#ledger.note(claim);
+      return passing ? [] : contradicted(this.#ledger, hold);
     });
     for (const [before, after] of orders) warnOfOrder(before, after);
   }
