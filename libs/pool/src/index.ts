@@ -13,6 +13,7 @@ export { DistributedExecutor, type DistributedOptions } from './executor/distrib
 export type {
   AnyTasks,
   Executor,
+  Holding,
   MapOptions,
   ScheduledTask,
   ScheduleOptions,

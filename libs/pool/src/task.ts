@@ -1,3 +1,4 @@
 /** What a task module imports: the job it runs in. */
 export { ContextVar, type ContextVarOptions } from './context/context-var.ts';
+export type { JobSession } from './threads/job-session.ts';
 export { type CurrentJob, currentJob } from './threads/running-job.ts';

@@ -170,7 +170,7 @@ describe('a ThreadPoolExecutor', () => {
   });
 
   it('says that sessions do not reach threads', async () => {
-    expect(await pool().submit('session').exception()).toMatchObject({ code: 'ERR_HEDDLE_NOT_BUILT' });
+    expect(await pool().submit('session').exception()).toMatchObject({ code: 'ERR_HEDDLE_NO_SESSION' });
   });
 
   it('runs what has the lowest priority number first', async () => {
@@ -432,7 +432,9 @@ describe('bad arguments', () => {
     ['a negative time', () => pool({ taskTimeout: -1 }), /taskTimeout/],
     ['NaN', () => pool().with({ delay: Number.NaN }), /delay/],
     ['an unknown submit option', () => pool().with({ prio: 1 } as object), /no option "prio"/],
-    ['what is not built', () => pool().with({ holding: {} }), /not built/],
+    ['nothing to hold', () => pool().with({ holding: {} as string }), /holding must be/],
+    ['a hold of no name', () => pool().with({ holding: { lock: '{' } }), /must be a name/],
+    ['a hold of a thread', () => pool().with({ holding: 'x' }).submit('noop'), /needs a DistributedExecutor/],
     ['a task that is no name', () => pool().submit(1 as unknown as 'noop'), /name of a task/],
     ['inputs that are none', () => pool().map('square', 5 as unknown as number[]), /iterable/],
     ['no chunk', () => pool().map('square', [1], { chunksize: 0 }), /chunksize/],

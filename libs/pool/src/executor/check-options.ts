@@ -7,7 +7,9 @@ import {
   show,
   typeError,
 } from '@heddle/primitives/internal';
+import { checkName } from '../primitive-name.ts';
 import type { Backoff } from '../threads/pooled-task.ts';
+import type { HandleForm } from '../threads/session-protocol.ts';
 import type { ScheduleOptions, SubmitOptions } from './executor.ts';
 
 const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
@@ -54,13 +56,25 @@ export function checkSubmitOptions(options: SubmitOptions, where: string): Submi
       `${where}: transfer must be an array of transferable objects, not ${show(given.transfer)}`,
     );
   }
-  if (given.holding !== undefined) {
+  if (given.holding !== undefined) holdingForm(given.holding, `${where}: holding`);
+  return options;
+}
+
+/** What `holding` names, as a handle of a session. */
+export function holdingForm(holding: unknown, where: string): HandleForm {
+  if (typeof holding === 'string') return { make: 'lock', name: checkName(holding, where), args: [] };
+  const given: Record<string, unknown> =
+    holding !== null && typeof holding === 'object' ? { ...holding } : {};
+  const { lock, semaphore, permits, ...others } = given;
+  const either = (lock === undefined) !== (semaphore === undefined);
+  if (!either || Object.keys(others).length > 0 || (lock !== undefined && permits !== undefined)) {
     throw typeError(
-      `${where}: holding is not built in this version; acquire inside the task`,
-      'ERR_HEDDLE_NOT_BUILT',
+      `${where} must be the name of a lock, { lock: name } or { semaphore: name, permits }, not ${show(holding)}`,
     );
   }
-  return options;
+  if (lock !== undefined) return { make: 'lock', name: checkName(lock, `${where}.lock`), args: [] };
+  const limit = checkCount(permits ?? 1, `${where}.permits`);
+  return { make: 'semaphore', name: checkName(semaphore, `${where}.semaphore`), args: [limit] };
 }
 
 /** Milliseconds, 0 or more. */

@@ -17,7 +17,7 @@ import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
 import type { Backoff } from '../threads/pooled-task.ts';
-import { checkSchedule, checkSubmitOptions } from './check-options.ts';
+import { checkSchedule, checkSubmitOptions, holdingForm } from './check-options.ts';
 import type {
   AnyTasks,
   Call,
@@ -133,7 +133,7 @@ class DistributedCore implements ExecutorCore {
       );
     }
     const context = captureContext();
-    const { retries = 0, backoff, priority, delay, dedupe, timeout, ttl } = options;
+    const { retries = 0, backoff, priority, delay, dedupe, timeout, ttl, holding } = options;
     return {
       name: task,
       data: {
@@ -142,6 +142,7 @@ class DistributedCore implements ExecutorCore {
         ...(context === undefined ? {} : { context: encodeText(context, 'context', { share: refuseLocal }) }),
         ...(chunk ? { chunk: true as const } : {}),
         ...(timeout === undefined ? {} : { timeout }),
+        ...(holding === undefined ? {} : { holding: holdingForm(holding, 'holding') }),
         ...(ttl === undefined ? {} : { until: Date.now() + ttl }),
       },
       opts: {

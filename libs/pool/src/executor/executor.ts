@@ -42,9 +42,18 @@ export interface SubmitOptions {
   readonly retries?: number | undefined;
   /** How long to wait before each such run (default 0 ms). */
   readonly backoff?: Backoff | undefined;
-  /** A distributed lock or semaphore to hold while it runs. */
-  readonly holding?: unknown;
+  /**
+   * What to hold while it runs, of the session's namespace; it waits for that without occupying a thread.
+   * DistributedExecutor only.
+   */
+  readonly holding?: Holding | undefined;
 }
+
+/** A lock by its name, or one permit of a semaphore that has `permits` in all (default 1). */
+export type Holding =
+  | string
+  | { readonly lock: string }
+  | { readonly semaphore: string; readonly permits?: number | undefined };
 
 /** What `map` takes. */
 export interface MapOptions {

@@ -140,11 +140,18 @@ class ThreadPoolCore implements ExecutorCore {
       resourceLimits: options.resourceLimits,
       idleTimeout: options.idleTimeout,
       gracePeriod: options.gracePeriod ?? 1000,
+      session: undefined,
     });
   }
 
   submit(call: Call): Future<unknown> {
-    const { signal, dedupe, delay, ttl } = call.options;
+    const { signal, dedupe, delay, ttl, holding } = call.options;
+    if (holding !== undefined) {
+      throw typeError(
+        'ThreadPoolExecutor: holding needs a DistributedExecutor; acquire a local lock inside the task',
+        'ERR_HEDDLE_NOT_BUILT',
+      );
+    }
     const known = dedupe === undefined ? undefined : this.byKey.get(dedupe);
     if (known !== undefined) return known;
     const task = new LocalTask(this.pool, call, this.options);

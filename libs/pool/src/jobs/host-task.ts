@@ -3,13 +3,18 @@ import {
   BrokenExecutorError,
   CancelledError,
   HeddleError,
+  type Lease,
   TimeoutError,
   UnknownTaskError,
 } from '@heddle/primitives';
 import { decodeText } from '@heddle/primitives/internal';
 import { type Job, UnrecoverableError } from 'bullmq';
 import { PooledTask } from '../threads/pooled-task.ts';
+import type { TaskExtra } from '../threads/protocol.ts';
+import { type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
 import { checkSize, type JobPayload, packError, packErrorText } from './job-form.ts';
+import { Lending } from './lending.ts';
+import type { SessionParts } from './session-parts.ts';
 
 /** How a job leaves the host. */
 export type Ending =
@@ -36,8 +41,14 @@ export class HostTask extends PooledTask {
   private readonly desk: HostDesk;
   private readonly end: (ending: Ending) => void;
   private goesBack = false;
+  private readonly parts: SessionParts;
+  private lending: Lending | undefined;
+  /** It lost what it was to hold while it ran: it fails with this once no thread runs it any more. */
+  private doom: Error | undefined;
+  /** What it held by its host's session is given back; `undefined` where there was nothing, or a thread runs it. */
+  cleared: Promise<void> | undefined;
 
-  constructor(job: Job, payload: JobPayload, desk: HostDesk) {
+  constructor(job: Job, payload: JobPayload, desk: HostDesk, parts: SessionParts) {
     super(job.name, job.id ?? '', payload.args, {
       extra: {
         attempt: Math.max(1, job.attemptsStarted),
@@ -50,6 +61,7 @@ export class HostTask extends PooledTask {
     this.job = job;
     this.payload = payload;
     this.desk = desk;
+    this.parts = parts;
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.ending = promise;
     this.end = resolve;
@@ -80,7 +92,30 @@ export class HostTask extends PooledTask {
   }
 
   override released(): void {
+    this.cleared = this.lending?.end();
     if (this.goesBack) this.end({ how: 'returned' });
+    else if (this.doom !== undefined) this.end({ how: 'error', error: bullFailure(this.doom) });
+  }
+
+  override asked(call: SessionCall): void {
+    this.lend().hear(call);
+  }
+
+  /** It holds this while it runs. */
+  hold(lease: Lease, form: HandleForm): void {
+    const terms = this.lend().lend(lease, [form]);
+    const extra = this.extra as TaskExtra; // a host's task has one
+    this.extra = { ...extra, holding: { terms, names: [heldAs(form)] } };
+  }
+
+  /** From now on, once no thread runs it any more, it fails with this, whatever it may have ended with. */
+  fail(error: Error): void {
+    this.doom = error;
+  }
+
+  private lend(): Lending {
+    this.lending ??= new Lending(this.parts, (news) => this.thread?.tell(news));
+    return this.lending;
   }
 
   retried(): void {}

@@ -1,7 +1,9 @@
 /** What a job is in Redis: its queue's name, its payload, its outcome. Written by submitters and hosts, read by either. */
 import { hostname } from 'node:os';
 import { HeddleError, ThreadCrashedError } from '@heddle/primitives';
-import { decodeText, encodeText, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { decodeText, encodeText, rangeError } from '@heddle/primitives/internal';
+import { checkName } from '../primitive-name.ts';
+import type { HandleForm } from '../threads/session-protocol.ts';
 
 /** The most characters that arguments or a result may have as text. */
 export const LARGEST_VALUE = 16 * 2 ** 20;
@@ -16,6 +18,8 @@ export interface JobPayload {
   readonly chunk?: true;
   /** Milliseconds one attempt may run. */
   readonly timeout?: number;
+  /** What to hold while it runs. */
+  readonly holding?: HandleForm;
   /** When its time to live ends, in ms since 1970. */
   readonly until?: number;
 }
@@ -28,15 +32,9 @@ export interface QueueAddress {
 
 /** @throws TypeError for a name that is none (1 to 512 bytes, no `{`, `}` or control characters). */
 export function queueAddress(namespace: string, queue: unknown, where: string): QueueAddress {
-  const wrong = typeof queue !== 'string' || queue === '' || Buffer.byteLength(queue) > 512;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (wrong || /[{}\u0000-\u001f\u007f-\u009f]/.test(queue)) {
-    throw typeError(
-      `${where}: queue must be a name of 1 to 512 bytes without braces or control characters, not ${show(queue)}`,
-    );
-  }
+  const name = checkName(queue, `${where}: queue`);
   // BullMQ parts its keys by colons.
-  return { name: queue.replaceAll(':', '%3A'), prefix: `{${namespace}:queue:${queue}}` };
+  return { name: name.replaceAll(':', '%3A'), prefix: `{${namespace}:queue:${name}}` };
 }
 
 /** @throws RangeError for what is too large to go through Redis. */

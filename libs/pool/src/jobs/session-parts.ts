@@ -7,7 +7,8 @@ import type { Cluster, Redis } from 'ioredis';
 
 type Lent = ReturnType<typeof sessionParts>;
 
-export interface SessionParts extends Pick<Lent, 'namespace' | 'inbox' | 'onReconnect' | 'onClose'> {
+export interface SessionParts
+  extends Pick<Lent, 'namespace' | 'inbox' | 'onReconnect' | 'onClose' | 'lifeWords'> {
   readonly id: string;
   readonly session: Session;
   /** The shared connection of all that has to do with jobs in this session. */
@@ -32,6 +33,7 @@ export function partsOf(session: unknown, where: string): SessionParts {
     redis,
     namespace: lent.namespace,
     inbox: lent.inbox,
+    lifeWords: (name) => lent.lifeWords(name),
     onReconnect: (fn) => lent.onReconnect(fn),
     onClose: (fn) => lent.onClose(fn),
     closed: () => lent.closed,

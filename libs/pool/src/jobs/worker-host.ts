@@ -10,6 +10,7 @@ import {
   CancelledError,
   HeddleError,
   InvalidStateError,
+  type Lease,
   LeaseLostError,
   TimeoutError,
 } from '@heddle/primitives';
@@ -28,6 +29,7 @@ import { type Job, WaitingError, Worker } from 'bullmq';
 import { checkNamed } from '../executor/check-options.ts';
 import type { TaskLog } from '../executor/thread-pool.executor.ts';
 import { reportException } from '../future/report-exception.ts';
+import type { HandleForm } from '../threads/session-protocol.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
@@ -89,6 +91,9 @@ const OPTIONS: ReadonlySet<string> = new Set([
 /** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
 const TELL_RUNNING_AFTER = 20;
 
+/** So many jobs may wait for what they are to hold beside those that run; further ones take the turn of others. */
+const MOST_PARKED = 100;
+
 let hosts = 0;
 
 /**
@@ -112,6 +117,8 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
   readonly #worker: Worker;
   readonly #outbox: Outbox;
   readonly #tasks = new Map<string, HostTask>();
+  /** Those that wait for what they are to hold. */
+  readonly #parked = new Map<HostTask, AbortController>();
   readonly #undo: (() => void)[] = [];
   readonly #since = Date.now();
   #completed = 0;
@@ -128,7 +135,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     this.id = `${this.#parts.id}:${hosts}`;
     const address = queueAddress(this.#parts.namespace, queue, 'WorkerHost');
     this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
-    this.#pool = hostPool(queue, given);
+    this.#pool = hostPool(queue, given, this.#parts);
     const { stallTimeout = 6000, maxStalls = 3 } = given;
     this.#worker = new Worker(address.name, (job) => this.#run(job), {
       connection: this.#parts.redis,
@@ -230,6 +237,12 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     await this.#pool.close().catch(() => this.#pool.terminate());
   }
 
+  /** Ends what it does for a task, wherever that is. */
+  #stop(task: HostTask, reason: unknown): void {
+    this.#parked.get(task)?.abort(reason);
+    this.#pool.abort(task, reason);
+  }
+
   /** All it has goes back to the queue: what has not begun at once, the rest when it has ended or been ended. */
   #sendBack(): void {
     const reason = new HeddleError(
@@ -238,7 +251,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     );
     for (const task of this.#tasks.values()) {
       task.giveBack();
-      this.#pool.abort(task, reason);
+      this.#stop(task, reason);
     }
   }
 
@@ -258,17 +271,58 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       await older.ending;
       return this.#handBack(job);
     }
-    const task = new HostTask(job, payload, this);
+    const task = new HostTask(job, payload, this, this.#parts);
     this.#tasks.set(id, task);
     try {
-      this.#pool.submit(task);
+      if (payload.holding !== undefined) await this.#park(task, payload.holding);
+      else this.#pool.submit(task);
       const ending = await task.ending;
+      await task.cleared;
       if (ending.how === 'ok') return ending.text;
       if (ending.how === 'error') throw ending.error;
     } finally {
       this.#tasks.delete(id);
     }
     return this.#handBack(job);
+  }
+
+  /**
+   * Waits for what the task is to hold, then has it run. It waits here, where it takes no thread, and so that it takes
+   * no turn of another job either, BullMQ may fetch one more meanwhile. This runs in the turn in which BullMQ hands the
+   * job over, before it looks whether it may.
+   */
+  async #park(task: HostTask, form: HandleForm): Promise<void> {
+    const room = this.#parked.size < MOST_PARKED;
+    const waiting = new AbortController();
+    task.place = 'gone'; // not the pool's yet
+    this.#parked.set(task, waiting);
+    if (room) this.#worker.concurrency += 1;
+    let lease: Lease | null | undefined;
+    try {
+      lease = await acquireFor(this.#parts.session, form, waiting.signal);
+    } catch (error) {
+      if (!waiting.signal.aborted) this.#couldNotHold(task, error as Error);
+    } finally {
+      this.#parked.delete(task);
+      if (room) this.#worker.concurrency -= 1;
+    }
+    if (!lease) return;
+    task.hold(lease, form);
+    if (waiting.signal.aborted) return task.released();
+    const { signal } = lease;
+    const lost = () => {
+      task.fail(signal.reason as Error);
+      this.#pool.abort(task, signal.reason);
+    };
+    task.place = 'waiting';
+    this.#pool.submit(task);
+    if (signal.aborted) lost();
+    else signal.addEventListener('abort', lost, { once: true });
+  }
+
+  #couldNotHold(task: HostTask, error: Error): void {
+    if (this.#parts.closed()) task.giveBack();
+    else task.failed(error);
   }
 
   /** Where the job is another's by now, there is nothing to hand back. */
@@ -280,7 +334,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
   /** The job was given to another host, since this one gave no sign of life in time: what it does here is in vain. */
   #lose(task: HostTask): void {
     task.giveBack();
-    this.#pool.abort(
+    this.#stop(
       task,
       new LeaseLostError('the job was given to another host: this one gave no sign of life in time'),
     );
@@ -291,7 +345,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     if (task === undefined) return false;
     const cause = decodeText(reason);
     task.failed(new CancelledError('the task was aborted', { cause }));
-    this.#pool.abort(task, cause);
+    this.#stop(task, cause);
     return true;
   }
 
@@ -349,7 +403,13 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
   }
 }
 
-function hostPool(queue: string, options: WorkerHostOptions): ThreadPool {
+/** First come, first served between hosts, and between the jobs of one. */
+async function acquireFor(session: Session, form: HandleForm, signal: AbortSignal): Promise<Lease> {
+  if (form.make === 'lock') return session.lock(form.name).acquire({ signal });
+  return session.semaphore(form.name, form.args[0] as number).acquire({ signal });
+}
+
+function hostPool(queue: string, options: WorkerHostOptions, { id, namespace }: SessionParts): ThreadPool {
   return new ThreadPool({
     module: options.tasks.href,
     codec: 'text',
@@ -361,6 +421,7 @@ function hostPool(queue: string, options: WorkerHostOptions): ThreadPool {
     resourceLimits: options.resourceLimits,
     idleTimeout: undefined,
     gracePeriod: options.gracePeriod ?? 1000,
+    session: { id, namespace },
   });
 }
 

@@ -20,6 +20,7 @@ import {
   OUTCOME_STRIDE,
   PASSED_OVER,
 } from './protocol.ts';
+import type { SessionIdentity, SessionNews } from './session-protocol.ts';
 import { attach } from './sharing.ts';
 
 /** The most tasks one thread may have at a time. */
@@ -34,6 +35,8 @@ export interface ThreadSettings {
   readonly initializer: string | undefined;
   readonly initargs: unknown;
   readonly resourceLimits: ResourceLimits | undefined;
+  /** The session whose primitives tasks may use; `undefined`: none. */
+  readonly session: SessionIdentity | undefined;
 }
 
 /** What a thread tells its pool. */
@@ -79,12 +82,12 @@ export class PoolThread {
     this.watcher = watcher;
     this.concurrency = settings.concurrency;
     this.port = port1;
-    const { module, codec, concurrency, initializer, initargs, resourceLimits } = settings;
+    const { module, codec, concurrency, initializer, initargs, resourceLimits, session } = settings;
     const boot: Boot = {
       port: port2,
       claims: this.claims.memory,
       host: hostname(),
-      ...{ module, codec, name, concurrency, initializer, initargs },
+      ...{ module, codec, name, concurrency, initializer, initargs, session },
     };
     this.worker = new Worker(
       new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
@@ -171,6 +174,11 @@ export class PoolThread {
     this.order({ abort: task.slot, reason: toPortable(reason, 'reason', { lenient: true }) });
   }
 
+  /** What a task of it called the session for. */
+  tell(session: SessionNews): void {
+    this.order({ session });
+  }
+
   /** Lets it end by itself, its `exit` handlers included; it has nothing left to do. */
   close(): void {
     this.state = 'ending';
@@ -232,6 +240,8 @@ export class PoolThread {
     } else if ('log' in notice) {
       const context = fromPortable(notice.context, { attach }) as Record<string, unknown> | undefined;
       this.slots[notice.log]?.logged(notice.line, context);
+    } else if ('ask' in notice) {
+      this.slots[notice.ask]?.asked(notice.call);
     } else this.watcher.stray(fromPortable(notice.stray));
   }
 

@@ -1,5 +1,6 @@
 /** One task in a pool's hands. */
 import type { TaskExtra } from './protocol.ts';
+import type { SessionCall, SessionNews } from './session-protocol.ts';
 
 /** How long to wait before a failed task is run again: that many ms, or each time twice as long. */
 export type Backoff =
@@ -14,6 +15,7 @@ export type Backoff =
 
 /**
  * Where it is: `delayed` → `waiting` in the pool → `sent` to a thread (which may have begun it: the claim words tell) → `gone`.
+ * A task that its host has not submitted yet, because it waits for what the task is to hold, is `gone` too.
  * A task taken back from a thread, or one whose thread crashed and that is to be run again, is `waiting` once more.
  */
 export type Place = 'delayed' | 'waiting' | 'sent' | 'gone';
@@ -24,6 +26,8 @@ export interface SentTo {
   hanging: number;
   revoke(task: PooledTask): boolean;
   isRunning(task: PooledTask): boolean;
+  /** What its host's session has to say to a task. */
+  tell(news: SessionNews): void;
 }
 
 export abstract class PooledTask {
@@ -93,6 +97,8 @@ export abstract class PooledTask {
   abstract failed(error: Error): void;
   /** The pool has nothing to do with it any more: it was taken back, or no thread runs it any longer. */
   released(): void {}
+  /** The task calls its host's session. */
+  asked(_call: SessionCall): void {}
   /** What the task told of itself while it ran. */
   abstract progressed(value: unknown): void;
   /** It goes back to the queue, to be run once more. */

@@ -3,6 +3,7 @@
  * because one array of five entries a task is clearly cheaper to clone than an object a task.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { Holding, SessionCall, SessionIdentity, SessionNews } from './session-protocol.ts';
 
 /** How values are written: as portable values between threads, as text where Redis is at the other end. */
 export type Codec = 'portable' | 'text';
@@ -21,6 +22,8 @@ export interface Boot {
   readonly initargs: unknown;
   /** Which machine this is, for `currentJob().host`. */
   readonly host: string;
+  /** The host's session, where tasks may use it. */
+  readonly session: SessionIdentity | undefined;
 }
 
 /** `slot, task, id, args, extra` of each task. */
@@ -35,10 +38,14 @@ export interface TaskExtra {
   readonly chunk: boolean;
   /** Tell when it begins: somebody counts its time. */
   readonly timed: boolean;
+  readonly holding?: Holding | undefined;
 }
 
 /** Pool to thread, beside batches of tasks. */
-export type Order = { readonly abort: number; readonly reason: unknown } | { readonly close: true };
+export type Order =
+  | { readonly abort: number; readonly reason: unknown }
+  | { readonly close: true }
+  | { readonly session: SessionNews };
 
 /** `slot, status, value` of each outcome; one last entry: how many milliseconds the thread was busy with them. */
 export const OUTCOME_STRIDE = 3;
@@ -56,6 +63,8 @@ export type Notice =
   | { readonly broken: unknown; readonly stage: 'import' | 'initializer' }
   | { readonly progress: number; readonly value: unknown }
   | { readonly log: number; readonly line: string; readonly context: unknown }
+  /** A task's call of the host's session, by its slot. */
+  | { readonly ask: number; readonly call: SessionCall }
   | { readonly stray: unknown };
 
 /** A chunk's outcome: the results up to the first error, and that error. */

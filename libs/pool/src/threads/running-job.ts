@@ -1,7 +1,9 @@
 /** The job around the caller, inside a task. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { HeddleError, InvalidStateError } from '@heddle/primitives';
-import type { Session } from '@heddle/primitives/distributed';
+import { HeddleError, InvalidStateError, type Lease } from '@heddle/primitives';
+import { type JobSession, SessionOfJob } from './job-session.ts';
+import type { SessionLine } from './session-line.ts';
+import type { Holding } from './session-protocol.ts';
 
 /** What a task can know of, and say about, the job it runs. */
 export interface CurrentJob {
@@ -20,14 +22,21 @@ export interface CurrentJob {
   progress(value: unknown): void;
   /** Writes a line to the job's log, with its id, attempt and context. */
   log(line: string): void;
-  /** The host's Session, for distributed primitives inside the task. */
-  session(): Session;
+  /**
+   * The host's Session, for distributed primitives inside the task, while the job runs: what it acquires is given back
+   * when the job is over. @throws HeddleError in a ThreadPoolExecutor, which has none.
+   */
+  session(): JobSession;
+  /** What the job holds while it runs, where it was submitted `with({ holding })`. */
+  readonly lease: Lease | undefined;
 }
 
 /** What a running job does through its thread. */
 export interface JobPort {
   progress(slot: number, value: unknown): void;
   log(slot: number, line: string): void;
+  /** To the host's session, where there is one. */
+  readonly line: SessionLine | undefined;
 }
 
 export class RunningJob implements CurrentJob {
@@ -36,8 +45,9 @@ export class RunningJob implements CurrentJob {
   readonly attempt: number;
   readonly host: string;
   readonly thread: string;
-  /** Its task has returned: what still runs on its behalf is stray. */
-  ended = false;
+  readonly lease: Lease | undefined;
+  #ended = false;
+  #session: SessionOfJob | undefined;
   readonly #slot: number;
   readonly #port: JobPort;
   #controller: AbortController | undefined;
@@ -49,6 +59,7 @@ export class RunningJob implements CurrentJob {
     place: { host: string; thread: string },
     slot: number,
     port: JobPort,
+    holding: Holding | undefined,
   ) {
     this.id = id;
     this.task = task;
@@ -57,6 +68,17 @@ export class RunningJob implements CurrentJob {
     this.thread = place.thread;
     this.#slot = slot;
     this.#port = port;
+    this.lease = holding && this.#open().hold(holding.terms, holding.names);
+  }
+
+  /** Its task has returned: what still runs on its behalf is stray. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#session?.end();
   }
 
   get signal(): AbortSignal {
@@ -82,11 +104,23 @@ export class RunningJob implements CurrentJob {
     };
   }
 
-  session(): Session {
-    throw new HeddleError(
-      "currentJob().session(): the host's session does not reach its threads in this version; connect() one in the task module's initializer and close it when the process exits",
-      'ERR_HEDDLE_NOT_BUILT',
-    );
+  get session(): () => JobSession {
+    // Its handles are not of the classes that the type names, but do all that those show.
+    return () => this.#open() as unknown as JobSession;
+  }
+
+  #open(): SessionOfJob {
+    if (this.#session !== undefined) return this.#session;
+    const { line } = this.#port;
+    if (line === undefined) {
+      throw new HeddleError(
+        'currentJob().session(): a ThreadPoolExecutor has no session to lend; run the task on a WorkerHost, or connect() one in the initializer',
+        'ERR_HEDDLE_NO_SESSION',
+      );
+    }
+    this.#session = new SessionOfJob(line, this.#slot);
+    if (this.#ended) this.#session.end();
+    return this.#session;
   }
 }
 

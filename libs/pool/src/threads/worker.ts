@@ -29,6 +29,7 @@ import {
   type TaskExtra,
 } from './protocol.ts';
 import { jobs, RunningJob } from './running-job.ts';
+import { SessionLine } from './session-line.ts';
 import { attach, share } from './sharing.ts';
 import { importTasks, type Task } from './task-module.ts';
 
@@ -67,7 +68,10 @@ let busySince: number | undefined;
 let busy = 0;
 let sendPlanned = false;
 
+const line =
+  boot.session && new SessionLine(boot.session, (slot, call) => port.postMessage({ ask: slot, call }));
 const jobPort = {
+  line,
   progress: (slot: number, value: unknown) =>
     port.postMessage({ progress: slot, value: encode(value, 'progress') }),
   log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
@@ -146,6 +150,7 @@ function begin(
     place,
     slot,
     jobPort,
+    extra?.holding,
   );
   running += 1;
   runningJobs.set(slot, job);
@@ -207,7 +212,7 @@ function end(
   value: unknown,
 ): void {
   if (job.ended) return;
-  job.ended = true;
+  job.end();
   running -= 1;
   runningJobs.delete(slot);
   const quick = performance.now() - startedAt < QUICK;
@@ -237,6 +242,7 @@ function asError(thrown: unknown): Error {
 
 function obey(order: Order): void {
   if ('close' in order) process.exit(0);
+  if ('session' in order) return line?.hear(order.session);
   runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
 }
 
