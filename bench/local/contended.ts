@@ -7,7 +7,7 @@ import { FutexMutex } from './contenders.ts';
 import { type Contender, print, sideBySide } from './rounds.ts';
 
 const MS = 400;
-const TURNS = 5_000;
+const TURNS = 10_000;
 
 /** ns per acquisition (`contend`) or per turn (`alternate`), by two threads. */
 async function measure(what: Order['what'], how: Order['how'], spins: number): Promise<number> {
@@ -41,12 +41,21 @@ async function measure(what: Order['what'], how: Order['how'], spins: number): P
   return (MS * 1e6) / ((cells[3] as number) + (cells[4] as number));
 }
 
-const contenders = (how: Order['how'], heddle: string): Contender[] => [
+/** `spins`: of the one that spins. To meet in turn it must go on about as long as waking a thread takes. */
+const contenders = (how: Order['how'], spins: number, heddle: string): Contender[] => [
   { name: 'hand-written futex', run: () => measure('futex', how, 0) },
-  { name: 'hand-written futex, spinning first', run: () => measure('futex', how, 200) },
+  { name: 'hand-written futex, spinning first', run: () => measure('futex', how, spins) },
   { name: heddle, run: () => measure('heddle', how, 0) },
 ];
 
 const unit = 'hand-written futex';
-print('Two threads contending, per acquisition', await sideBySide(contenders('contend', 'Lock'), 5), unit);
-print('Two threads in turn, per turn', await sideBySide(contenders('alternate', 'Semaphore'), 5), unit);
+print(
+  'Two threads contending, per acquisition',
+  await sideBySide(contenders('contend', 200, 'Lock'), 9),
+  unit,
+);
+print(
+  'Two threads in turn, per turn',
+  await sideBySide(contenders('alternate', 5_000, 'Semaphore'), 9),
+  unit,
+);

@@ -6,7 +6,7 @@
  * has a `then`. async-sema's (41) is one of a string.
  */
 import { spawnSync } from 'node:child_process';
-import { Event, Lock, Semaphore } from '@heddle/primitives';
+import { Event, Lock, Semaphore, share } from '@heddle/primitives';
 import { Mutex } from 'async-mutex';
 import { Sema } from 'async-sema';
 import { FutexMutex } from './contenders.ts';
@@ -16,6 +16,9 @@ const TIMES = 1_000_000;
 
 const words = new Int32Array(new SharedArrayBuffer(4));
 const lock = new Lock();
+/** As other threads may see it: on atomic operations. */
+const shared = new Lock();
+share(shared);
 const semaphore = new Semaphore(1);
 const event = new Event();
 const sema = new Sema(1);
@@ -45,6 +48,14 @@ const blocking: Contender[] = [
       timed(TIMES, () => {
         lock.acquireSync();
         lock.release();
+      }),
+  },
+  {
+    name: 'Lock.acquireSync + release, shared',
+    run: () =>
+      timed(TIMES, () => {
+        shared.acquireSync();
+        shared.release();
       }),
   },
   {

@@ -41,19 +41,38 @@ for (const [what, one] of [
   print(`Waiters of one ${what}`, await sideBySide(contenders), `${what}: 1000 waiters, each`);
 }
 
-/** Bytes of heap that one waiter takes. */
-async function bytes(count: number): Promise<number> {
-  const event = new Event();
-  const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});
+const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});
+
+/** Bytes of heap that one of so many waiters takes. */
+async function bytes(
+  waiters: () => Promise<unknown>[],
+  release: () => unknown,
+  count: number,
+): Promise<number> {
   collect();
   const before = process.memoryUsage().heapUsed;
-  const waiters = Array.from({ length: count }, () => event.wait());
+  const waiting = waiters();
   collect();
   const after = process.memoryUsage().heapUsed;
-  event.set();
-  await Promise.all(waiters);
+  await release();
+  await Promise.all(waiting);
   return (after - before) / count;
 }
 
 console.log('\nHeap of one waiter (with --expose-gc)');
-for (const count of [1_000, 10_000]) console.log(`  of ${count}: ${(await bytes(count)).toFixed(0)} bytes`);
+for (const count of [1_000, 10_000]) {
+  const event = new Event();
+  const ofEvent = await bytes(
+    () => Array.from({ length: count }, () => event.wait()),
+    () => event.set(),
+    count,
+  );
+  const lock = new Lock();
+  const first = await lock.acquire();
+  const ofLock = await bytes(
+    () => Array.from({ length: count }, () => lock.acquire().then((lease) => lease.release())),
+    () => first.release(),
+    count,
+  );
+  console.log(`  of ${count}: Lock ${ofLock.toFixed(0)} bytes, Event ${ofEvent.toFixed(0)} bytes`);
+}
