@@ -50,7 +50,10 @@ describe('a reply that is lost', () => {
 
     // One that gives up.
     proxy.loseReplyTo(/queue\.cancel/);
-    await expect(queue.put('f', { timeout: 20 })).rejects.toMatchObject({ code: 'ERR_HEDDLE_QUEUE_FULL' });
+    // Where the connection is not made anew in time, it does not know.
+    await expect(queue.put('f', { timeout: 20 })).rejects.toMatchObject({
+      code: expect.stringMatching(/^ERR_HEDDLE_(QUEUE_FULL|OUTCOME_UNKNOWN)$/),
+    });
     expect([await other.get(), await other.get()]).toEqual(['d', 'e']);
     proxy.loseReplyTo(/queue\.cancel/);
     await expect(queue.get({ timeout: 20 })).rejects.toMatchObject({ code: 'ERR_HEDDLE_QUEUE_EMPTY' });
@@ -83,29 +86,37 @@ describe('an item that meets a taker who gives up', () => {
     const { proxy, session } = await behindProxy(20_000);
     const name = bench.name();
     const other = (await bench.session()).queue(name);
-    const cross = async (delay: number) => {
+    /** Has an item put while a taker waits, and its news held up; gives what the taker was told. */
+    const cross = async (delay: number): Promise<unknown> => {
       proxy.delayReplies(0);
-      const getting = session.queue(name).get({ timeout: 100 });
-      const [settled] = await Promise.all([
-        Promise.allSettled([getting]),
-        inLine(name, 'takers', 1).then(() => {
-          proxy.delayReplies(delay);
-          return other.put('first');
-        }),
-      ]);
-      const [end] = settled;
+      let end: unknown;
+      const getting = session
+        .queue(name)
+        .get({ timeout: 200 })
+        .catch((error) => error.code)
+        .then((told) => (end = told));
+      await until(
+        async () => end !== undefined || (await bench.admin.zcard(key(name, 'takers'))) === 1,
+        'it stands in line',
+      );
+      proxy.delayReplies(delay);
+      await other.put('first');
+      await getting;
       await other.put('second');
-      const expected = end?.status === 'fulfilled' ? ['second'] : ['first', 'second'];
+      const expected = end === 'first' ? ['second'] : ['first', 'second'];
       await until(
         async () => (await other.size()) === expected.length,
         'all is there that was not delivered',
       );
       for (const item of expected) expect(await other.get()).toBe(item);
-      return end?.status === 'fulfilled' ? end.value : end?.reason.code;
+      return end;
     };
     // The message is late; what asks whether it was all in vain is answered in time, unless this machine is busy.
-    await until(async () => (await cross(110)) === 'first', 'it is delivered');
-    expect(await cross(900)).toBe('ERR_HEDDLE_QUEUE_EMPTY');
+    await until(async () => (await cross(210)) === 'first', 'it is delivered');
+    await until(
+      async () => (await cross(900)) === 'ERR_HEDDLE_QUEUE_EMPTY',
+      'it is told that there was none',
+    );
     await session.close();
   });
 
@@ -155,7 +166,7 @@ describe('a putter that gives up', () => {
     proxy.delayReplies(0);
 
     await other.put('third');
-    const late = session.queue(name, { maxsize: 1 }).put('fourth', { timeout: 100 });
+    const late = session.queue(name, { maxsize: 1 }).put('fourth', { timeout: 1000 });
     await inLine(name, 'putters', 1);
     proxy.delayReplies(600);
     await expect(late).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN', primitive: name });
