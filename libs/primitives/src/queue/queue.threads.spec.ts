@@ -1,8 +1,11 @@
+import { threadId } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { InvalidStateError, NotCloneableError, QueueFullError } from '../errors.ts';
+import { now } from '../deadline.ts';
+import { InvalidStateError, NotCloneableError, QueueEmptyError, QueueFullError } from '../errors.ts';
 import { Event } from '../event/event.local.ts';
-import { Lock } from '../lock/lock.local.ts';
+import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
 import { Semaphore } from '../semaphore/semaphore.local.ts';
+import { FIRST, MEMORY } from '../shared-memory/memory.ts';
 import { carriedNow } from '../sharing/carried-memory.ts';
 import { attach, type Handle, share } from '../sharing/share.ts';
 import { Crew } from '../testing/threads.ts';
@@ -175,6 +178,41 @@ describe.runIf(process.platform === 'linux')(
 );
 
 describe('an asynchronous waiter at a queue', () => {
+  /** In the queue's memory: whose thread the next item is for, and since when. */
+  const HEIR = FIRST + LOCK_WORDS + 7;
+  const wordsOf = (queue: Queue<number>) => queue[MEMORY].words;
+
+  it('has the next item kept for it once others were before it three times, until it comes or a second has passed', async () => {
+    const queue = new Queue<number>();
+    const words = wordsOf(queue);
+    words[HEIR] = 1_000_000; // some other thread
+    words[HEIR + 1] = now() | 0;
+    queue.putSync(1);
+    expect(() => queue.getSync({ timeout: 0 })).toThrow(QueueEmptyError);
+    await expect(queue.get({ timeout: 0 })).rejects.toThrow(QueueEmptyError);
+    queue.putSync(2); // One is enough for the other.
+    expect(queue.getSync({ timeout: 0 })).toBe(1);
+    words[HEIR + 1] = (now() - 1_001) | 0;
+    expect(queue.getSync({ timeout: 0 })).toBe(2);
+  });
+
+  it('gives up what is kept for it where it gives up', async () => {
+    const queue = new Queue<number>();
+    const words = wordsOf(queue);
+    const stop = new AbortController();
+    const waiting = queue.get({ signal: stop.signal });
+    for (let lost = 0; lost < 20 && words[HEIR] === 0; lost += 1) {
+      // As if somebody had put one and another had taken it: a ring, and nothing there.
+      Atomics.add(words, HEIR - 2, 1);
+      Atomics.notify(words, HEIR - 2);
+      await later(2, undefined);
+    }
+    expect(words[HEIR]).toBe(threadId + 1);
+    stop.abort('enough');
+    await expect(waiting).rejects.toBe('enough');
+    expect(words[HEIR]).toBe(0);
+  });
+
   it('is not starved by threads that block for the same items, or the same room', async () => {
     const queue = new Queue<number>({ maxsize: 1 });
     const stop = cells();

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Barrier } from '../barrier/barrier.local.ts';
 import { Condition } from '../condition/condition.local.ts';
 import { BrokenBarrierError } from '../errors.ts';
+import { Event } from '../event/event.local.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
-import { later, until } from '../testing/waiting.ts';
+import { later, stillPending, until } from '../testing/waiting.ts';
 import { Thread } from './thread.local.ts';
 
 let warnings: (Error & { code?: string })[] = [];
@@ -59,15 +60,20 @@ describe('a thread that ends while it holds', () => {
 
   it('an arrival at a Barrier breaks it for the rest', async () => {
     const barrier = new Barrier(3);
-    const target = async (theirs: Barrier) => {
+    const go = new Event();
+    const target = async (theirs: Barrier, end: Event) => {
       await theirs.wait();
       void theirs.wait();
+      await end.wait();
     };
     const waits = [0, 1].map(() => barrier.wait());
-    const thread = new Thread({ target, args: [barrier] });
+    const thread = new Thread({ target, args: [barrier, go] });
     thread.start();
     await Promise.all(waits);
+    await until(() => barrier.waiting() === 1, 'the thread has come');
     const next = barrier.wait();
+    expect(await stillPending(next)).toBe(true);
+    go.set();
     await expect(next).rejects.toThrow(BrokenBarrierError);
     expect(barrier.broken()).toBe(true);
     barrier.reset();
