@@ -55,6 +55,17 @@ describe('queues, distributed: commands', () => {
     }
   });
 
+  it('are one for what is put at once, but no call is made long by that', async () => {
+    const name = bench.name();
+    const queue = (await bench.session()).queue(name);
+    const putAll = (count: number, item: string) => () =>
+      Promise.all(Array.from({ length: count }, () => queue.put(item)));
+    await queue.put('first');
+    expect(await calls(name, putAll(60, 'short'))).toHaveLength(1);
+    expect(await calls(name, putAll(4, 'x'.repeat(600_000)))).toHaveLength(4);
+    await queue.shutdown({ immediate: true });
+  });
+
   it('are one more where the item is long, and one within a second to say that it was read', async () => {
     const name = bench.name();
     const [a, b] = [await bench.session({ ttl: 60_000 }), await bench.turn()];
