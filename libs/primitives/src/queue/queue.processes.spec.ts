@@ -14,7 +14,7 @@ describe('a taker that dies', () => {
   it('after it was given an item and before it read it: that goes to another, before all that came later', async () => {
     const name = bench.name();
     const dead = await forked();
-    const id = await dead.do('connect', bench.url, { ttl: 500 });
+    const id = await dead.do('connect', bench.url, { ttl: 2000 });
     void dead.do('get', name).catch(() => {});
     await inLine(name, 'takers', 1);
     dead.signal('SIGSTOP');
@@ -34,7 +34,7 @@ describe('a taker that dies', () => {
   it('gives what it had not read to one who waits', async () => {
     const name = bench.name();
     const dead = await forked();
-    await dead.do('connect', bench.url, { ttl: 500 });
+    await dead.do('connect', bench.url, { ttl: 2000 });
     void dead.do('get', name).catch(() => {});
     await inLine(name, 'takers', 1);
     // Its own asking again would come too late.
