@@ -18,7 +18,7 @@ describe('a taker that dies', () => {
     void dead.do('get', name).catch(() => {});
     await inLine(name, 'takers', 1);
     dead.signal('SIGSTOP');
-    const session = await bench.session({ ttl: 500 });
+    const session = await bench.session({ ttl: 1000 });
     const queue = session.queue(name);
     await queue.put('first');
     expect(await queue.size()).toBe(0); // Granted: its connection still stands.
@@ -55,7 +55,7 @@ describe('a taker that dies', () => {
     const queue = session.queue(name);
     await queue.put(1);
     const dead = await forked();
-    const id = await dead.do('connect', bench.url, { ttl: 500 });
+    const id = await dead.do('connect', bench.url, { ttl: 1000 });
     expect(await queue.get()).toBe(1);
     const waits = [queue.get(), queue.join()];
     await inLine(name, 'takers', 1);
@@ -97,8 +97,8 @@ describe('a taker that dies', () => {
   it('after it has read an item and asked for another takes that one along', async () => {
     const name = bench.name();
     const dead = await forked();
-    const id = await dead.do('connect', bench.url, { ttl: 500 });
-    const session = await bench.session({ ttl: 500 });
+    const id = await dead.do('connect', bench.url, { ttl: 1000 });
+    const session = await bench.session({ ttl: 1000 });
     const queue = session.queue(name);
     await queue.put('first');
     expect(await dead.do('get', name)).toBe('first');
@@ -114,11 +114,11 @@ describe('a taker that dies', () => {
 describe('a putter that dies', () => {
   it('while it waits for room puts nothing, and those behind it go on', async () => {
     const name = bench.name();
-    const session = await bench.session({ ttl: 500 });
+    const session = await bench.session({ ttl: 1000 });
     const queue = session.queue(name, { maxsize: 1 });
     await queue.put('first');
     const dead = await forked();
-    const id = await dead.do('connect', bench.url, { ttl: 500 });
+    const id = await dead.do('connect', bench.url, { ttl: 1000 });
     void dead.do('put', name, 'of the dead', 1).catch(() => {});
     await inLine(name, 'putters', 1);
     const behind = (await bench.turn()).queue(name, { maxsize: 1 }).put('second');
@@ -143,11 +143,11 @@ describe('takers that are killed in the middle of it', () => {
     timeout: 60_000,
   }, async () => {
     const [name, list, kills] = [bench.name(), 'taken down', 5];
-    const session = await bench.session({ ttl: 500 });
+    const session = await bench.session({ ttl: 1000 });
     const queue = session.queue(name);
     const taker = async () => {
       const process = await forked();
-      await process.do('connect', bench.url, { ttl: 500 });
+      await process.do('connect', bench.url, { ttl: 1000 });
       void process.do('takeInto', name, list).catch(() => {});
       return process;
     };
