@@ -47,9 +47,9 @@ export type {
   MaybePromise,
   WaitOptions,
 } from './options.ts';
-export type { QueueOptions, SimpleQueueOptions } from './queue/item-queue.local.ts';
 export { LifoQueue, PriorityQueue, Queue, SimpleQueue } from './queue/queue.local.ts';
 export type { AnyQueue, AnySimpleQueue, ShutdownOptions } from './queue/queue.ts';
+export type { QueueOptions, SimpleQueueOptions } from './queue/queue-core.local.ts';
 export {
   type LockSide,
   ReadWriteLock,

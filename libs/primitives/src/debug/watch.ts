@@ -14,8 +14,6 @@ import type { Lease } from '../lock/lock.ts';
 import { type AcquireOptions, type BlockingOptions, checkBlocking, checkWait } from '../options.ts';
 import { type Memory, ROBUST } from '../shared-memory/memory.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
-import { circleOf, deadlockError } from './cycle.ts';
-import { tellHoldersGone } from './holds-left.ts';
 import {
   type Claim,
   type Ledger,
@@ -25,13 +23,11 @@ import {
   type PlacedClaim,
   type Side,
 } from './ledger.ts';
+import { LOOK, look, pending, refuseCircle } from './pending.ts';
 import { readSite } from './site.ts';
 import { stackHere } from './stack.ts';
 import { contradicted } from './taken-order.ts';
 import { warnOfOrder } from './warnings.ts';
-
-/** How often who waits looks again for a circle, in ms: one may be closed by what a condition's wait takes back. */
-const LOOK = 500;
 
 /** What the hold of a condition's lock becomes meanwhile. */
 interface Suspended {
@@ -308,57 +304,3 @@ function lineHere(): Line {
     name: (thread.ident === ident ? name : `${name} (${thread.name})`).slice(0, 100),
   };
 }
-
-/** With the ledger: strikes a wait that is in a circle, and throws. */
-function refuseCircle(ledger: Ledger, wait: PlacedClaim): void {
-  const circle = circleOf(ledger, wait);
-  if (circle === undefined) return;
-  ledger.strike(wait);
-  throw deadlockError(circle);
-}
-
-/** Another look at a wait that goes on. Throws where it would never end. */
-function look(ledger: Ledger, lock: LockName, wait: PlacedClaim | undefined): void {
-  tellHoldersGone(ledger, lock);
-  if (wait !== undefined) ledger.exclusive(() => refuseCircle(ledger, wait));
-}
-
-/** An asynchronous wait that goes on. */
-interface Waiting {
-  readonly ledger: Ledger;
-  readonly lock: LockName;
-  /** Where it can be in a circle. */
-  readonly wait: PlacedClaim | undefined;
-  /** Ends it with that reason. */
-  end(reason: unknown): void;
-}
-
-/** This thread's asynchronous waits. */
-class Pending {
-  readonly #all = new Set<Waiting>();
-  #timer: NodeJS.Timeout | undefined;
-
-  add(waiting: Waiting): void {
-    this.#all.add(waiting);
-    this.#timer ??= setInterval(() => this.#look(), LOOK).unref();
-  }
-
-  delete(waiting: Waiting): void {
-    this.#all.delete(waiting);
-    if (this.#all.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #look(): void {
-    for (const { ledger, lock, wait, end } of this.#all) {
-      try {
-        look(ledger, lock, wait);
-      } catch (error) {
-        end(error);
-      }
-    }
-  }
-}
-
-const pending = new Pending();

@@ -1,4 +1,4 @@
-/** The queues between threads: Python's `queue` module, on the machinery of `item-queue.local.ts`. */
+/** The queues between threads: Python's `queue` module, on `item-queue.local.ts`. */
 import { Deadline } from '../deadline.ts';
 import { OverReleaseError, show, typeError } from '../errors.ts';
 import {
@@ -9,13 +9,9 @@ import {
   type WaitOptions,
 } from '../options.ts';
 import { type Kind, Memory } from '../shared-memory/memory.ts';
-import {
-  ItemQueue,
-  makeQueueMemory,
-  type QueueOptions,
-  type SimpleQueueOptions,
-} from './item-queue.local.ts';
+import { ItemQueue } from './item-queue.local.ts';
 import type { AnyQueue, ShutdownOptions } from './queue.ts';
+import { makeQueueMemory, type QueueOptions, type SimpleQueueOptions } from './queue-core.local.ts';
 
 /** `queue.SimpleQueue` between the threads of one process. */
 export class SimpleQueue<T = unknown> extends ItemQueue<T> {

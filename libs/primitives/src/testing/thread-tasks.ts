@@ -2,8 +2,8 @@
 import type { Barrier } from '../barrier/barrier.local.ts';
 import type { Event } from '../event/event.local.ts';
 import type { Lock } from '../lock/lock.local.ts';
-import type { QueueCore } from '../queue/item-queue.local.ts';
 import type { Queue } from '../queue/queue.local.ts';
+import type { QueueCore } from '../queue/queue-core.local.ts';
 import type { Semaphore } from '../semaphore/semaphore.local.ts';
 import { attach, type Handle } from '../sharing/share.ts';
 
