@@ -1,5 +1,4 @@
 /** What the two threads of a queue measurement do: one sends `times` small objects, the other takes them. */
-import { once } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import type { Queue } from '@heddle/primitives';
 
@@ -32,13 +31,17 @@ export async function receive(
 ): Promise<number> {
   let sum = 0;
   if (way === 'MessagePort') {
-    let left = times;
-    port.on('message', (item: Parcel) => {
-      sum += item.id;
-      left -= 1;
-      if (left === 0) port.close();
+    await new Promise<void>((resolve) => {
+      let left = times;
+      const take = (item: Parcel) => {
+        sum += item.id;
+        left -= 1;
+        if (left > 0) return;
+        port.off('message', take);
+        resolve();
+      };
+      port.on('message', take);
     });
-    await once(port, 'close');
     return sum;
   }
   for (let n = 0; n < times; n += 1) sum += (way === 'async' ? await queue.get() : queue.getSync()).id;

@@ -1,5 +1,4 @@
 /** Small objects from one thread to another: ns for each, through a MessagePort and through a Queue. */
-import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { Queue, share } from '@heddle/primitives';
 import { type Parcel, receive, type Way } from './queues-work.ts';
@@ -7,28 +6,34 @@ import { type Contender, print, sideBySide } from './rounds.ts';
 
 const TIMES = 100_000;
 
-async function measure(way: Way): Promise<number> {
+/** A thread that sends one way, for as long as all is measured: who starts anew is compiled anew. */
+function sender(way: Way): Contender['run'] & { end(): Promise<unknown> } {
   const queue = new Queue<Parcel>();
   const { port1, port2 } = new MessageChannel();
   const worker = new Worker(new URL('./queues.thread.ts', import.meta.url), {
-    workerData: { way, queue: share(queue), port: port1, times: TIMES },
+    workerData: { way, queue: share(queue), port: port1 },
     transferList: [port1],
   });
-  const exited = once(worker, 'exit');
-  await once(worker, 'online');
-  worker.postMessage('go');
-  const start = process.hrtime.bigint();
-  const sum = await receive(way, queue, port2, TIMES);
-  const taken = Number(process.hrtime.bigint() - start);
-  port2.close();
-  if (sum !== (TIMES * (TIMES - 1)) / 2) throw new Error(`${way}: lost items`);
-  await exited;
-  return taken / TIMES;
+  const run = async () => {
+    const start = process.hrtime.bigint();
+    worker.postMessage(TIMES);
+    const sum = await receive(way, queue, port2, TIMES);
+    const taken = Number(process.hrtime.bigint() - start);
+    if (sum !== (TIMES * (TIMES - 1)) / 2) throw new Error(`${way}: lost items`);
+    return taken / TIMES;
+  };
+  const end = () => {
+    port2.close();
+    return worker.terminate();
+  };
+  return Object.assign(run, { end });
 }
 
-const contenders: Contender[] = [
-  { name: 'MessagePort', run: () => measure('MessagePort') },
-  { name: 'Queue: put, get', run: () => measure('async') },
-  { name: 'Queue: putSync, getSync', run: () => measure('sync') },
-];
-print('A small object from thread to thread', await sideBySide(contenders, 5), 'MessagePort');
+const ways = {
+  MessagePort: 'MessagePort',
+  'Queue: put, get': 'async',
+  'Queue: putSync, getSync': 'sync',
+} as const;
+const senders = Object.entries(ways).map(([name, way]) => ({ name, run: sender(way) }));
+print('A small object from thread to thread', await sideBySide(senders, 9), 'MessagePort');
+for (const { run } of senders) await run.end();
