@@ -10,7 +10,10 @@ const inLine = (name: string, line: 'takers' | 'putters' | 'joiners', count: num
 const noKeyNames = (id: string) =>
   until(async () => (await bench.admin.keys('*')).every((each) => !each.includes(id)), 'no key names it');
 
-describe('a taker that dies', () => {
+// Processes take their time to start where the machine is busy.
+const PATIENT = { timeout: 60_000 };
+
+describe('a taker that dies', PATIENT, () => {
   it('after it was given an item and before it read it: that goes to another, before all that came later', async () => {
     const name = bench.name();
     const dead = await forked();
@@ -111,7 +114,7 @@ describe('a taker that dies', () => {
   });
 });
 
-describe('a putter that dies', () => {
+describe('a putter that dies', PATIENT, () => {
   it('while it waits for room puts nothing, and those behind it go on', async () => {
     const name = bench.name();
     const session = await bench.session({ ttl: 1000 });
@@ -138,10 +141,8 @@ describe('a putter that dies', () => {
   });
 });
 
-describe('takers that are killed in the middle of it', () => {
-  it('lose no item; each may have the one it had just read delivered once more', {
-    timeout: 60_000,
-  }, async () => {
+describe('takers that are killed in the middle of it', PATIENT, () => {
+  it('lose no item; each may have the one it had just read delivered once more', async () => {
     const [name, list, kills] = [bench.name(), 'taken down', 5];
     const session = await bench.session({ ttl: 1000 });
     const queue = session.queue(name);
@@ -175,8 +176,8 @@ describe('takers that are killed in the middle of it', () => {
   });
 });
 
-describe('four processes', () => {
-  it('pass 10,000 items on, each once, in the order of each putter', { timeout: 60_000 }, async () => {
+describe('four processes', PATIENT, () => {
+  it('pass 10,000 items on, each once, in the order of each putter', async () => {
     const [name, maxsize] = [bench.name(), 100];
     const processes = await Promise.all(Array.from({ length: 4 }, () => forked()));
     await Promise.all(processes.map((process) => process.do('connect', bench.url, {})));
