@@ -1,0 +1,319 @@
+/**
+ * One simulated thread: a program of the scenario over the shipped code, taken one step at a time.
+ *
+ * A run can't be halted in the middle, but it can be repeated: what a thread does follows from what its operations
+ * gave and which events its loop was handed. So all that it can do is a tree, whose edges are those; a node knows what
+ * the thread does next. To get to know a node the program is run from its start, its operations answered along the
+ * path; then it goes on alone, over a copy of memory, until it would sleep. Most nodes come to be known that way before
+ * anybody asks for them, and no path is ever run twice.
+ */
+import { BREAK, type Desk, platformOf } from './desk.ts';
+import { Realm } from './realm.ts';
+import type { Scenario, Witness } from './scenario.ts';
+import type { Cells, Layout, Operation, Outcome } from './simulated-memory.ts';
+import type { Sources } from './sources.ts';
+
+/** What an event loop is handed. */
+export interface LoopEvent {
+  readonly type: 'timer' | 'entry' | 'look';
+  readonly id: number;
+}
+
+/** How a node is reached from the one before. */
+interface Edge {
+  readonly key: string;
+  readonly outcome?: Outcome;
+  readonly event?: LoopEvent;
+  /** What stands in memory that is read without atomic operations, by who has just taken a lock. */
+  readonly plain?: Int32Array | undefined;
+}
+
+/** What a thread does next: an operation, or nothing before an event comes. */
+export type Next = { readonly operation: Operation } | { readonly idle: Idle };
+
+export interface Idle {
+  readonly finished: boolean;
+  readonly failure: unknown;
+  readonly result: unknown;
+  readonly timers: readonly number[];
+  /** Whether the clock of the slices is running. */
+  readonly looks: boolean;
+}
+
+/** What happens between two steps. */
+interface Gap {
+  readonly next: Next;
+  readonly enters: readonly string[];
+  readonly leaves: readonly string[];
+  /** Cells written without atomic operations, and what to. */
+  readonly writes: readonly (readonly [number, number])[];
+  /** Of a thread that has ended for good: what it gave. However it came there, nothing more can come of it. */
+  readonly ending: string | undefined;
+}
+
+/** A thread after some history of its own. */
+export class Node {
+  readonly id: number;
+  readonly parent: Node | undefined;
+  readonly edge: Edge;
+  readonly children = new Map<string, Node>();
+  gap: Gap | undefined;
+
+  constructor(id: number, parent: Node | undefined, edge: Edge) {
+    this.id = id;
+    this.parent = parent;
+    this.edge = edge;
+  }
+}
+
+const MOST_STEPS = 5000;
+
+/** The state of one run of the program. */
+interface Run {
+  readonly path: readonly Node[];
+  at: number;
+  node: Node;
+  memory: Cells;
+  broken: boolean;
+  steps: number;
+  enters: string[];
+  leaves: string[];
+  finished: boolean;
+  failure: unknown;
+  result: unknown;
+  /** For messages: where in the sources each step of the path is made. */
+  readonly places: string[] | undefined;
+}
+
+export class Actor implements Desk {
+  readonly index: number;
+  readonly root: Node = new Node(0, undefined, { key: '' });
+  readonly layout: Layout;
+  readonly #scenario: { readonly file: string; readonly name: string };
+  readonly #realm: Realm;
+  readonly #platform: ReturnType<typeof platformOf>;
+  readonly #wrap: (
+    program: unknown,
+    args: unknown[],
+    report: (failure: unknown, result: unknown) => void,
+  ) => void;
+  readonly #plain: boolean;
+  #shadow: Int32Array;
+  #nodes = 1;
+  #run: Run | undefined;
+  /** How often a program was run. */
+  runs = 0;
+
+  constructor(
+    index: number,
+    number: number,
+    sources: Sources,
+    where: { file: string; name: string },
+    layout: Layout,
+    plain: boolean,
+  ) {
+    this.index = index;
+    this.layout = layout;
+    this.#scenario = where;
+    this.#plain = plain;
+    this.#shadow = new Int32Array(layout.cells);
+    this.#platform = platformOf(this, number, layout);
+    this.#realm = new Realm(sources, this.#platform.globals, this.#platform.builtins);
+    this.#wrap = this.#realm.evaluate(
+      '(program, args, report) => { void (async () => { try { report(undefined, await program(...args)); } catch (error) { report(error); } })(); }',
+    ) as never;
+  }
+
+  /** The thread where, after `node`, its operation gave `outcome`, or its loop was handed `event`. */
+  after(node: Node, memory: Cells, step: { outcome: Outcome } | { event: LoopEvent }): Node {
+    const child =
+      'event' in step
+        ? this.#child(node, { key: `${step.event.type}${step.event.id}`, event: step.event })
+        : this.#child(node, this.#edge(node, step.outcome, memory));
+    this.know(child, memory);
+    return child;
+  }
+
+  /** Sees to it that what `node` does next is known. */
+  know(node: Node, memory: Cells): void {
+    if (node.gap === undefined) this.#play(node, memory.copy());
+    if (node.gap === undefined) throw new Error('a run that was repeated did something else than before');
+  }
+
+  /** For messages: where in the sources each step of the way to `node`, and the next one, is made. */
+  places(node: Node): string[] {
+    const places: string[] = [];
+    this.#play(node, this.layout.initial(), places);
+    return places;
+  }
+
+  #child(node: Node, edge: Edge): Node {
+    let child = node.children.get(edge.key);
+    if (child === undefined) {
+      child = new Node(this.#nodes, node, edge);
+      this.#nodes += 1;
+      node.children.set(edge.key, child);
+    }
+    return child;
+  }
+
+  #edge(node: Node, outcome: Outcome, memory: Cells): Edge {
+    const key = `${typeof outcome === 'bigint' ? 'n' : ''}${String(outcome)}`;
+    const next = node.gap?.next;
+    if (!this.#plain || next === undefined || !('operation' in next)) return { key, outcome };
+    const { kind, expected } = next.operation;
+    if (kind !== 'exchange' && (kind !== 'compareExchange' || expected !== outcome)) return { key, outcome };
+    const plain = memory.words.slice(0, this.layout.cells);
+    return { key: `${key} ${plain.join()}`, outcome, plain };
+  }
+
+  #play(node: Node, memory: Cells, places?: string[]): void {
+    const path: Node[] = [];
+    for (let each = node; each.parent !== undefined; each = each.parent) path.unshift(each);
+    const run: Run = {
+      path,
+      at: 0,
+      node: this.root,
+      memory,
+      broken: false,
+      steps: 0,
+      enters: [],
+      leaves: [],
+      finished: false,
+      failure: undefined,
+      result: undefined,
+      places,
+    };
+    this.runs += 1;
+    this.#realm.renew();
+    this.#platform.begin(this.layout.initial());
+    this.#shadow.set(this.layout.initial().words);
+    const { file, name } = this.#scenario;
+    const { scenarios } = this.#realm.load(file) as { scenarios: Record<string, Scenario<unknown>> };
+    const scenario = scenarios[name] as Scenario<unknown>;
+    this.#run = undefined;
+    const shared = this.#platform.setUp(this.#realm, scenario.make);
+    this.#run = run;
+    const program = scenario.threads[this.index] as (shared: unknown, witness: Witness) => unknown;
+    this.#platform.blocking = program.constructor.name !== 'AsyncFunction';
+    const report = (failure: unknown, result: unknown) => {
+      run.finished = true;
+      run.failure = failure;
+      run.result = result;
+    };
+    this.#realm.turn(() => this.#wrap(program, [shared, this.#witness(run)], report));
+    while (!run.broken) {
+      const following = run.path[run.at];
+      if (following === undefined) {
+        const { timers, looks } = this.#platform.loop();
+        const { finished, failure, result } = run;
+        run.places?.push('');
+        this.#close(run, { idle: { finished, failure, result, timers, looks } });
+        break;
+      }
+      const { event } = following.edge;
+      if (event === undefined) throw new Error('a run that was repeated ended where it went on before');
+      run.places?.push('');
+      this.#arrive(run, following);
+      run.at += 1;
+      const fire = this.#platform.event(event);
+      this.#realm.turn(fire);
+    }
+    run.broken = true;
+  }
+
+  /** One operation of the program. */
+  perform(operation: Operation): Outcome {
+    const run = this.#run;
+    if (run === undefined || run.broken) throw BREAK;
+    run.places?.push(placeIn(new Error().stack ?? ''));
+    const known = run.path[run.at];
+    if (known?.edge.event !== undefined) {
+      run.broken = true;
+      throw BREAK;
+    }
+    if (known !== undefined) {
+      run.at += 1;
+      this.#note(run);
+      this.#arrive(run, known);
+      return this.#mirror(operation, known.edge);
+    }
+    this.#close(run, { operation });
+    const outcome = run.memory.perform(operation);
+    run.steps += 1;
+    if (outcome === 'asleep' || run.places !== undefined || run.steps > MOST_STEPS) {
+      run.broken = true;
+      throw BREAK;
+    }
+    const given = operation.kind === 'clock' ? 'in time' : operation.kind === 'alive' ? true : outcome;
+    const child = this.#child(run.node, this.#edge(run.node, given, run.memory));
+    this.#arrive(run, child);
+    return this.#mirror(operation, child.edge);
+  }
+
+  #arrive(run: Run, node: Node): void {
+    run.node = node;
+    run.enters = [];
+    run.leaves = [];
+  }
+
+  /** What the run has done since the node it is at: known now. */
+  #close(run: Run, next: Next): void {
+    const writes = this.#note(run);
+    const ended = 'idle' in next && next.idle.finished && !next.idle.looks && !this.#platform.awaits();
+    const ending = ended ? `"${JSON.stringify(run.result)}` : undefined;
+    run.node.gap ??= { next, enters: run.enters, leaves: run.leaves, writes, ending };
+  }
+
+  /** What was written without atomic operations since the last step. */
+  #note(run: Run): [number, number][] {
+    const writes: [number, number][] = [];
+    if (!this.#plain) return writes;
+    this.#platform.each((cell, value) => {
+      if (this.#shadow[cell] === value) return;
+      this.#shadow[cell] = value;
+      run.memory.words[cell] = value;
+      writes.push([cell, value]);
+    });
+    return writes;
+  }
+
+  /** Lets the thread see without atomic operations what it may see now. */
+  #mirror(operation: Operation, { outcome, plain }: Edge): Outcome {
+    if (!this.#plain) return outcome;
+    if (plain !== undefined) this.#shadow.set(plain);
+    const { kind, cell, operand, expected } = operation;
+    const writes =
+      kind === 'store' || kind === 'exchange' || (kind === 'compareExchange' && outcome === expected);
+    const value = writes ? operand : kind === 'load' || kind === 'compareExchange' ? outcome : undefined;
+    if (typeof value === 'number') this.#shadow[cell] = value;
+    if (kind === 'add') this.#shadow[cell] = (outcome as number) + (operand as number);
+    this.#platform.fill(this.#shadow);
+    return outcome;
+  }
+
+  #witness(run: Run): Witness {
+    return {
+      enter: (place) => void run.enters.push(place),
+      leave: (place) => void run.leaves.push(place),
+      pass: (place) => {
+        run.enters.push(place);
+        run.leaves.push(place);
+      },
+      expect: (condition, what) => {
+        if (!condition) throw new Error(what);
+      },
+    };
+  }
+}
+
+/** The line of the sources that asked for the operation, less the files that only carry it there. */
+function placeIn(stack: string): string {
+  for (const line of stack.split('\n').slice(1)) {
+    const found = /at (?:(\S+) \()?([\w/.-]+\.ts):(\d+):\d+\)?$/.exec(line.trim());
+    const [, name, file, at] = found ?? [];
+    if (file === undefined || file.startsWith('/') || /testing\/model|cells\.ts$/.test(file)) continue;
+    return `${file}:${at} ${name ?? ''}`.trim();
+  }
+  return '';
+}

@@ -1,0 +1,25 @@
+/** Constants of the sources as scenarios want them: so small that a few threads come to what they are there for. */
+import type { Change } from './sources.ts';
+
+const PATIENCE = {
+  from: 'const PATIENCE = { async: 3, sync: 32 };',
+  to: 'const PATIENCE = { async: 1, sync: 1 };',
+};
+
+/** One lost race is enough to have the next hold reserved. */
+export const impatient: readonly Change[] = [{ file: 'lock/lock.local.ts', ...PATIENCE }];
+export const impatientForPermits: readonly Change[] = [{ file: 'semaphore/semaphore.local.ts', ...PATIENCE }];
+
+/** Blocking waiters look once before they sleep. Elsewhere they do not, as on a machine with one processor. */
+export const looking: readonly Change[] = [
+  {
+    file: 'shared-memory/word.ts',
+    from: 'const PAUSES = availableParallelism() > 1 ? 2000 : 0;',
+    to: 'const PAUSES = 1;',
+  },
+];
+
+/** A barrier remembers two broken rounds. */
+export const fewNotes: readonly Change[] = [
+  { file: 'barrier/barrier.local.ts', from: 'const REMEMBERED = 32n;', to: 'const REMEMBERED = 2n;' },
+];

@@ -1,0 +1,145 @@
+/** Scenarios of the queues. */
+import { Queue, SimpleQueue } from '../../queue/queue.local.ts';
+import { must, type Scenarios, scenario } from './scenario.ts';
+
+interface Shared {
+  readonly queue: Queue<number>;
+}
+
+const make = (maxsize: number) => (): Shared => ({ queue: new Queue({ maxsize, maxBytes: 64 }) });
+
+const putting =
+  (...items: number[]) =>
+  ({ queue }: Shared) => {
+    for (const item of items) queue.putSync(item);
+  };
+
+const taking = ({ queue }: Shared) => queue.getSync();
+const takingTwo = ({ queue }: Shared) => [queue.getSync(), queue.getSync()];
+const takingAsync = async ({ queue }: Shared) => queue.get();
+
+const hurried = ({ queue }: Shared) => {
+  try {
+    return queue.getSync({ timeout: 5 });
+  } catch (error) {
+    if ((error as Error).name !== 'QueueEmptyError') throw error;
+  }
+};
+
+const aborting = async ({ queue }: Shared) => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort('aborted'), 5);
+  return queue.get({ signal: controller.signal }).catch((error) => {
+    if (error !== 'aborted') throw error;
+  });
+};
+
+const orShut = (take: () => unknown) => {
+  try {
+    return take();
+  } catch (error) {
+    if ((error as Error).name !== 'QueueShutDownError') throw error;
+  }
+};
+
+/** What was put was taken, each once, or is still there. */
+const nothingLost =
+  (...items: number[]) =>
+  ({ queue }: Shared, results: readonly unknown[]) => {
+    const taken = results.flat().filter((result) => typeof result === 'number');
+    while (!queue.empty()) taken.push(queue.getSync({ timeout: 0 }));
+    must(taken.sort().join() === items.join(), `${items} were put, and ${taken} taken`);
+  };
+
+export const scenarios: Scenarios = {
+  'one puts, one takes': scenario({ make: make(0), threads: [putting(1), taking], after: nothingLost(1) }),
+  'one puts two, one takes two, with room for one; at most 2 preemptions': scenario({
+    preemptions: 2,
+    make: make(1),
+    threads: [putting(1, 2), takingTwo],
+    after: ({ queue }, [, taken]) => {
+      must((taken as number[]).join() === '1,2', `in order: ${taken}`);
+      must(queue.empty(), 'nothing is left');
+    },
+  }),
+  'one puts, one awaits': scenario({
+    make: make(0),
+    threads: [putting(1), takingAsync],
+    after: nothingLost(1),
+  }),
+  'one puts two, two take; at most 1 preemption': scenario({
+    make: make(0),
+    threads: [putting(1, 2), taking, taking],
+    after: nothingLost(1, 2),
+    preemptions: 1,
+  }),
+  'two put, one takes two, with room for one; at most 1 preemption': scenario({
+    make: make(1),
+    threads: [putting(1), putting(2), takingTwo],
+    after: nothingLost(1, 2),
+    preemptions: 1,
+  }),
+  'one puts two, one takes and one awaits; at most 1 preemption': scenario({
+    make: make(0),
+    threads: [putting(1, 2), taking, takingAsync],
+    after: nothingLost(1, 2),
+    preemptions: 1,
+  }),
+  'a time-out; at most 1 preemption': scenario({
+    make: make(0),
+    threads: [putting(1, 2), hurried, taking],
+    after: nothingLost(1, 2),
+    preemptions: 1,
+  }),
+  'an abort; at most 1 preemption': scenario({
+    make: make(0),
+    threads: [putting(1, 2), aborting, taking],
+    after: nothingLost(1, 2),
+    preemptions: 1,
+  }),
+  'a taker is terminated; at most 2 preemptions': scenario({
+    long: true,
+    make: make(0),
+    threads: [taking, taking, putting(1, 2)],
+    mayEnd: [0],
+    preemptions: 2,
+  }),
+  'join ends with the last item': scenario({
+    make: make(0),
+    threads: [
+      ({ queue }) => {
+        queue.putSync(1);
+        return queue.joinSync();
+      },
+      ({ queue }) => {
+        queue.getSync();
+        queue.taskDone();
+      },
+    ],
+    after: ({ queue }, [joined]) => must(joined === true && queue.empty(), 'joined'),
+  }),
+  'a shutdown wakes who takes and who puts; at most 2 preemptions': scenario({
+    preemptions: 2,
+    make: make(1),
+    threads: [
+      ({ queue }) => orShut(() => queue.getSync()),
+      ({ queue }) => orShut(() => queue.putSync(1)),
+      ({ queue }) => queue.shutdown(),
+    ],
+  }),
+  'a simple queue, one puts, two take; at most 2 preemptions': scenario({
+    long: true,
+    make: () => ({ queue: new SimpleQueue<number>({ maxBytes: 64 }) }),
+    threads: [
+      ({ queue }) => {
+        queue.putSync(1);
+        queue.putSync(2);
+      },
+      ({ queue }) => queue.getSync(),
+      ({ queue }) => queue.getSync(),
+    ],
+    after: ({ queue }, [, first, second]) =>
+      must(queue.empty() && [first, second].sort().join() === '1,2', `${first}, ${second}`),
+    preemptions: 2,
+  }),
+};

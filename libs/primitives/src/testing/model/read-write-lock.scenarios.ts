@@ -1,0 +1,105 @@
+/** Scenarios of the read-write lock. */
+import { ReadWriteLock } from '../../read-write-lock/read-write-lock.local.ts';
+import { must, type Scenarios, scenario, type Witness } from './scenario.ts';
+
+interface Shared {
+  readonly lock: ReadWriteLock;
+}
+
+const make = (): Shared => ({ lock: new ReadWriteLock() });
+const most = { read: 4 };
+const apart = [['read', 'write']] as const;
+
+const after = ({ lock }: Shared) => {
+  must(!lock.read.locked(), 'nobody reads');
+  must(!lock.write.locked(), 'nobody writes');
+  must(lock.write.acquireSync({ timeout: 0 }), 'it is free');
+  lock.write.release();
+};
+
+const common = { make, most, apart, after };
+
+const reading = ({ lock }: Shared, { pass }: Witness) => {
+  lock.read.acquireSync();
+  pass('read');
+  lock.read.release();
+};
+
+const writing = ({ lock }: Shared, { pass }: Witness) => {
+  lock.write.acquireSync();
+  pass('write');
+  lock.write.release();
+};
+
+const hurriedReading = ({ lock }: Shared, { pass }: Witness) => {
+  if (!lock.read.acquireSync({ timeout: 5 })) return;
+  pass('read');
+  lock.read.release();
+};
+
+const hurriedWriting = ({ lock }: Shared, { pass }: Witness) => {
+  if (!lock.write.acquireSync({ timeout: 5 })) return;
+  pass('write');
+  lock.write.release();
+};
+
+const readingAsync = async ({ lock }: Shared, { pass }: Witness) => {
+  const lease = await lock.read.acquire();
+  pass('read');
+  await lease.release();
+};
+
+const writingAsync = async ({ lock }: Shared, { pass }: Witness) => {
+  const lease = await lock.write.acquire();
+  pass('write');
+  await lease.release();
+};
+
+const aborting = async ({ lock }: Shared, { pass }: Witness) => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 5);
+  const lease = await lock.write.acquire({ signal: controller.signal }).catch(() => undefined);
+  if (lease === undefined) return;
+  pass('write');
+  await lease.release();
+};
+
+export const scenarios: Scenarios = {
+  'one reads, one writes': scenario({ ...common, threads: [reading, writing] }),
+  'two write': scenario({ ...common, threads: [writing, writing] }),
+  'two read, one writes; at most 3 preemptions': scenario({
+    ...common,
+    threads: [reading, reading, writing],
+    preemptions: 3,
+  }),
+  'one reads, two write; at most 3 preemptions': scenario({
+    ...common,
+    threads: [reading, writing, writing],
+    preemptions: 3,
+  }),
+  'two read, two write; at most 2 preemptions': scenario({
+    ...common,
+    threads: [reading, reading, writing, writing],
+    preemptions: 2,
+  }),
+  'one awaits reading, one writes': scenario({ ...common, threads: [readingAsync, writing] }),
+  'one reads, one awaits writing': scenario({ ...common, threads: [reading, writingAsync] }),
+  'two read, one awaits writing; at most 2 preemptions': scenario({
+    ...common,
+    threads: [reading, reading, writingAsync],
+    preemptions: 2,
+  }),
+  'time-outs of who writes': scenario({ ...common, threads: [hurriedWriting, reading] }),
+  'time-outs of who reads': scenario({ ...common, threads: [hurriedReading, writing] }),
+  'time-outs of three; at most 2 preemptions': scenario({
+    ...common,
+    threads: [hurriedWriting, hurriedReading, writing],
+    preemptions: 2,
+  }),
+  'an abort': scenario({ ...common, threads: [aborting, reading] }),
+  'an abort among three; at most 2 preemptions': scenario({
+    ...common,
+    threads: [aborting, reading, writing],
+    preemptions: 2,
+  }),
+};
