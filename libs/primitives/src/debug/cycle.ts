@@ -58,7 +58,7 @@ function inTheWay(ledger: Ledger, { record: wait }: PlacedClaim): PlacedClaim[] 
 
 /** The waits that keep a hold from ending; of a writer that waits itself, that wait. */
 function stopping(ledger: Ledger, by: Claim): PlacedClaim[] {
-  return ledger.waitsIn(by.line.thread).filter(({ record }) => {
+  return ledger.waitsOf(by.line).filter(({ record }) => {
     if (!lasts(record) || hasEnded(record.line.native)) return false;
     if (by.what === 'wait') return record.line.ident === by.line.ident && sameLock(record, by);
     return isStoppedBy(by, record);

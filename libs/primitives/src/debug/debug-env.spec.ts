@@ -1,6 +1,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+
+// A thread takes seconds to start on a machine that is busy with others.
+vi.setConfig({ testTimeout: 90_000 });
 
 const index = new URL('../index.ts', import.meta.url).href;
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Barrier } from '../barrier/barrier.local.ts';
 import { Condition } from '../condition/condition.local.ts';
 import { DeadlockError, NotHeldError } from '../errors.ts';
@@ -13,6 +13,9 @@ import { Crew } from '../testing/threads.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { setExceptHook } from '../thread/except-hook.ts';
 import { Thread } from '../thread/thread.local.ts';
+
+// A thread takes seconds to start on a machine that is busy with others.
+vi.setConfig({ testTimeout: 90_000 });
 
 const debug = { debug: true };
 
@@ -388,7 +391,7 @@ describe('a lock in debug mode', () => {
       await until(() => said[0] === 2, 'the thread holds');
       await thread.terminate();
       // Nobody tells of the end of a bare worker: who waits finds out.
-      const waiter = lock.acquire({ timeout: 5_000 });
+      const waiter = lock.acquire({ timeout: 60_000 });
       if (robust) {
         const lease = await waiter;
         expect(lease?.abandoned).toBe(true);

@@ -63,6 +63,11 @@ export interface Order {
 
 export type PlacedClaim = Placed<Claim>;
 
+/** What a claim is, as its first key. */
+const HOLD = 1;
+const WAIT = 2;
+const BLOCKING = 3;
+
 const MUTEX = 0;
 /** Tells ledgers apart: one that came twice is two objects over one memory. */
 const SIGN = 1;
@@ -103,7 +108,8 @@ export class Ledger {
   /** Notes a claim. Where the ledger is full, it is not seen by others: what debug mode tells is then less, never wrong. */
   note(claim: Claim): PlacedClaim {
     const { lock, line } = claim;
-    const keys = [claim.what === 'hold' ? 1 : 2, line.thread, keyOf(lock)] as const;
+    const kind = claim.what === 'hold' ? HOLD : claim.blocking ? BLOCKING : WAIT;
+    const keys = [kind, line.thread, keyOf(lock), line.ident] as const;
     const number = this.#next();
     const short = { ...claim, stack: '' };
     const placed = this.#claims.add(keys, number, claim) ?? this.#claims.add(keys, number, short);
@@ -115,31 +121,42 @@ export class Ledger {
   }
 
   holdsOn(lock: LockName): PlacedClaim[] {
-    return this.#claims.find([1, undefined, keyOf(lock)]);
+    return this.#claims.find([HOLD, undefined, keyOf(lock)]);
   }
 
   waitsOn(lock: LockName): PlacedClaim[] {
-    return this.#claims.find([2, undefined, keyOf(lock)]);
+    const key = keyOf(lock);
+    return [...this.#claims.find([WAIT, undefined, key]), ...this.#claims.find([BLOCKING, undefined, key])];
   }
 
   holdsIn(thread: number): PlacedClaim[] {
-    return this.#claims.find([1, thread, undefined]);
+    return this.#claims.find([HOLD, thread]);
+  }
+
+  holdsOf(line: Line): PlacedClaim[] {
+    return this.#claims.find([HOLD, line.thread, undefined, line.ident]);
   }
 
   waitsIn(thread: number): PlacedClaim[] {
-    return this.#claims.find([2, thread, undefined]);
+    return [...this.#claims.find([WAIT, thread]), ...this.#claims.find([BLOCKING, thread])];
+  }
+
+  /** The waits that keep this line from going on: its own, and the one that blocks its thread. */
+  waitsOf(line: Line): PlacedClaim[] {
+    const own = this.#claims.find([WAIT, line.thread, undefined, line.ident]);
+    return [...own, ...this.#claims.find([BLOCKING, line.thread])];
   }
 
   /** Notes an order; where the ledger is full, in the place of the oldest. */
   noteOrder(first: LockName, second: LockName, order: Order): void {
-    const keys = [keyOf(first), keyOf(second), 0] as const;
-    const full = this.#orders.find([undefined, undefined, undefined]);
+    const keys = [keyOf(first), keyOf(second), 0, 0] as const;
+    const full = this.#orders.find([]);
     const oldest = full.length < ORDERS ? undefined : full[0]?.slot;
     this.#orders.add(keys, this.#next(), order, oldest);
   }
 
   order(first: LockName, second: LockName): Placed<Order> | undefined {
-    return this.#orders.find([keyOf(first), keyOf(second), undefined])[0];
+    return this.#orders.find([keyOf(first), keyOf(second)])[0];
   }
 
   strikeOrder(order: Placed<Order>): void {

@@ -5,9 +5,9 @@
  * | of a slot | holds |
  * |---|---|
  * | bytes 0–7 | a number that no record ever had before; 0 while the slot is free |
- * | bytes 8–31 | three keys |
- * | bytes 32–35 | the length of the text |
- * | from byte 36 on | the text, in UTF-8 |
+ * | bytes 8–39 | four keys |
+ * | bytes 40–43 | the length of the text |
+ * | from byte 44 on | the text, in UTF-8 |
  */
 
 /** A record, and where it stands. */
@@ -18,12 +18,12 @@ export interface Placed<T> {
 }
 
 /** What a record is found by; left out: whatever it is. */
-export type Keys = readonly [number | undefined, number | undefined, number | undefined];
+export type Keys = readonly (number | undefined)[];
 
 const NUMBER = 0;
 const KEYS = 1;
-const LENGTH = 32;
-const TEXT = 36;
+const LENGTH = 40;
+const TEXT = 44;
 
 export class Slots<T> {
   readonly #buffer: SharedArrayBuffer;
@@ -50,7 +50,7 @@ export class Slots<T> {
 
   /** Puts a record in a free slot, else in the one at `instead`; `undefined` where neither is or its text has no room. */
   add(
-    keys: readonly [number, number, number],
+    keys: readonly [number, number, number, number],
     number: number,
     record: T,
     instead?: number,

@@ -5,9 +5,9 @@ import type { Ledger, Order, PlacedClaim } from './ledger.ts';
 /** Notes in which order `taken` was taken; gives the pairs of orders that now contradict. With the ledger. */
 export function contradicted(ledger: Ledger, taken: PlacedClaim): [before: Order, now: Order][] {
   const { record } = taken;
-  const held = ledger.holdsIn(record.line.thread).filter(({ record: { surrounding, line, lock } }) => {
-    return surrounding && line.ident === record.line.ident && lock.label !== record.lock.label;
-  });
+  const held = ledger
+    .holdsOf(record.line)
+    .filter(({ record: { surrounding, lock } }) => surrounding && lock.label !== record.lock.label);
   return held.flatMap(({ record: first }) => {
     const order: Order = {
       first: claimed(first),

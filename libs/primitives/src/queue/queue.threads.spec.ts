@@ -1,5 +1,5 @@
 import { threadId } from 'node:worker_threads';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { now } from '../deadline.ts';
 import { InvalidStateError, NotCloneableError, QueueEmptyError, QueueFullError } from '../errors.ts';
 import { Event } from '../event/event.local.ts';
@@ -12,6 +12,9 @@ import { Crew } from '../testing/threads.ts';
 import { later, until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { LifoQueue, PriorityQueue, Queue, SimpleQueue } from './queue.local.ts';
+
+// A thread takes seconds to start on a machine that is busy with others.
+vi.setConfig({ testTimeout: 90_000 });
 
 type Tasks = typeof import('../testing/thread-tasks.ts');
 type Cells = Int32Array<SharedArrayBuffer>;
@@ -60,7 +63,7 @@ describe('local primitives and shared memory as items', () => {
       const done = new Event();
       if (n % 2 === 0) await orders.put({ lock, done, counts, permits, list });
       else orders.putSync({ lock, done, counts, permits, list });
-      expect(await done.wait({ timeout: 10_000 })).toBe(true);
+      expect(await done.wait({ timeout: 60_000 })).toBe(true);
     }
     for (const _ of threads) await orders.put(null);
     const served = await Promise.all(threads.map((thread) => thread.result));
@@ -117,7 +120,7 @@ describe('local primitives and shared memory as items', () => {
     const asked = [1, 2, 3].map(async (n) => {
       const replies = new SimpleQueue<number>({ maxBytes: 256 });
       await queue.put([n, replies]);
-      return replies.get({ timeout: 10_000 });
+      return replies.get({ timeout: 60_000 });
     });
     expect(await Promise.all(asked)).toEqual([1, 4, 9]);
     queue.shutdown();
@@ -237,8 +240,8 @@ describe('an asynchronous waiter at a queue', () => {
     const threads = [start(consume, queue, stop), start(produce, queue, stop)];
     try {
       for (let n = 0; n < 30; n += 1) {
-        expect(await queue.get({ timeout: 10_000 })).toBe(1);
-        await queue.put(1, { timeout: 10_000 });
+        expect(await queue.get({ timeout: 60_000 })).toBe(1);
+        await queue.put(1, { timeout: 60_000 });
       }
     } finally {
       stop[0] = 1;

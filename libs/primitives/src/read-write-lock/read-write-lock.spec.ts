@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { NotHeldError, TimeoutError } from '../errors.ts';
 import { lockConformance } from '../lock/lock.conformance.ts';
 import type { AnyLock } from '../lock/lock.ts';
@@ -6,6 +6,9 @@ import { attach, share } from '../sharing/share.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { readWriteLockConformance } from './read-write-lock.conformance.ts';
 import { ReadWriteLock } from './read-write-lock.local.ts';
+
+// A thread takes seconds to start on a machine that is busy with others.
+vi.setConfig({ testTimeout: 90_000 });
 
 const another = async (lock: ReadWriteLock) => attach(structuredClone(share(lock)));
 

@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Event } from '../event/event.local.ts';
 import { later, until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
+
+// A thread takes seconds to start on a machine that is busy with others.
+vi.setConfig({ testTimeout: 90_000 });
 
 type Said = Int32Array<SharedArrayBuffer>;
 const cells = (): Said => new Int32Array(new SharedArrayBuffer(8));

@@ -15,9 +15,9 @@ export function later<T>(ms: number, value: T): Promise<T> {
   return new Promise((resolve) => setTimeout(resolve, ms, value));
 }
 
-/** Waits, for at most 10 s, until `condition` holds. */
+/** Waits, for at most 30 s, until `condition` holds. */
 export async function until(condition: () => unknown, what: string): Promise<void> {
-  for (const end = performance.now() + 10_000; !(await condition()); await later(2, undefined)) {
-    if (performance.now() > end) throw new Error(`waited 10 s in vain until ${what}`);
+  for (const end = performance.now() + 30_000; !(await condition()); await later(2, undefined)) {
+    if (performance.now() > end) throw new Error(`waited 30 s in vain until ${what}`);
   }
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Barrier } from '../barrier/barrier.local.ts';
 import { Condition } from '../condition/condition.local.ts';
 import { BrokenBarrierError } from '../errors.ts';
@@ -7,6 +7,9 @@ import { Lock } from '../lock/lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { Thread } from './thread.local.ts';
+
+// A thread takes seconds to start on a machine that is busy with others.
+vi.setConfig({ testTimeout: 90_000 });
 
 let warnings: (Error & { code?: string })[] = [];
 const onWarning = (warning: Error) => warnings.push(warning);
