@@ -18,6 +18,7 @@ import {
 } from '@heddle/pool';
 import { Lock, NotCloneableError, SessionClosedError } from '@heddle/primitives';
 import { connect, type Session } from '@heddle/primitives/distributed';
+import { context, propagation } from '@opentelemetry/api';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { JobQueue } from '../src/jobs/job-queue.ts';
@@ -97,6 +98,79 @@ async function unfinished(): Promise<number> {
   ]);
   return waiting + active + delayed;
 }
+
+describe('a queue that is full', () => {
+  it('makes submit wait, in order, or refuse, as chosen', async () => {
+    const waiting = executor({ maxPending: 2 });
+    const futures = [1, 2, 3, 4, 5].map((n) => waiting.submit('square', n));
+    await Promise.all(futures.slice(0, 2).map((future) => future.accepted));
+    const accepted = vi.fn();
+    futures[2]?.accepted.then(accepted, () => {});
+    expect(await futures[3]?.cancel()).toBe(true);
+    const refusing = executor({ maxPending: 2, whenFull: 'refuse' });
+    const refused = refusing.submit('square', 9);
+    expect(await refused.exception()).toMatchObject({
+      name: 'QueueFullError',
+      code: 'ERR_HEDDLE_QUEUE_FULL',
+    });
+    await expect(refused.accepted).rejects.toMatchObject({ name: 'QueueFullError' });
+    expect(await unfinished()).toBe(2);
+    expect(accepted).not.toHaveBeenCalled();
+    await host();
+    expect(await Promise.all([0, 1, 2, 4].map((n) => futures[n]))).toEqual([1, 4, 9, 25]);
+    expect(accepted).toHaveBeenCalled();
+    expect(await refusing.submit('square', 3)).toBe(9);
+  });
+
+  it('says what is wrong with its bounds', () => {
+    expect(() => executor({ maxPending: 0 })).toThrow(/maxPending/);
+    expect(() => executor({ maxPending: 1, whenFull: 'drop' as 'wait' })).toThrow(/whenFull/);
+  });
+});
+
+describe('time to live', () => {
+  it('is counted by the clock of Redis, wherever hosts have set theirs', async () => {
+    const future = executor({ ttl: 60_000 }).submit('remaining');
+    await future.accepted;
+    const real = Date.now;
+    const set = vi.spyOn(Date, 'now').mockImplementation(() => real() + 3_600_000);
+    try {
+      await host();
+      expect(await future).toBeLessThanOrEqual(60_000);
+    } finally {
+      set.mockRestore();
+    }
+    expect(await executor().submit('remaining')).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('ends a running job, also where nobody waits for it any more', async () => {
+    const working = await host();
+    const submitter = await connect(server.url, { namespace });
+    const abandoned = new DistributedExecutor<typeof tasks>('work', { session: submitter, ttl: 1500 });
+    const future = abandoned.submit('untilAborted');
+    await future.accepted;
+    await until(() => expect(working.status().running).toBe(1));
+    await submitter.close();
+    expect(await executor().future(future.id).exception()).toMatchObject({ name: 'TimeoutError' });
+    await until(() => expect(working.status().running).toBe(0));
+  });
+});
+
+describe('a trace', () => {
+  it('goes along, where OpenTelemetry has one', async () => {
+    const { inTrace } = await import('./trace-tasks.ts');
+    await host({ tasks: new URL('./trace-tasks.ts', import.meta.url) });
+    const pool = new DistributedExecutor<typeof import('./trace-tasks.ts')>('work', { session });
+    try {
+      expect(await context.with(inTrace('t2'), () => pool.submit('trace'))).toBe('t2');
+      expect(await pool.submit('trace')).toBeUndefined();
+    } finally {
+      context.disable();
+      propagation.disable();
+      await pool.shutdown();
+    }
+  });
+});
 
 describe('a DistributedExecutor', () => {
   it('runs tasks on a host, by name, and gives results and errors back whole', async () => {

@@ -118,6 +118,7 @@ export async function report(steps: number): Promise<string> {
   for (let step = 1; step <= steps; step += 1) progress({ step });
   return 'done';
 }
+export const remaining = (): number => currentJob().remaining();
 export const session = (): unknown => currentJob().session();
 export function oddSquare(n: number): number {
   if (n % 2 === 0) throw new Error(`even: ${n}`);

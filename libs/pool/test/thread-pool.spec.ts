@@ -11,6 +11,7 @@ import {
   type ThreadPoolOptions,
 } from '@heddle/pool';
 import { Lock, NotCloneableError, setExceptHook, TimeoutError, UnknownTaskError } from '@heddle/primitives';
+import { context, propagation } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
 import { requestId, secret } from './context.ts';
 import type * as tasks from './tasks.ts';
@@ -421,6 +422,40 @@ describe('shutdown', () => {
     const first = await executor.submit('thread');
     await sleep(5);
     await until(async () => expect(await executor.submit('thread')).not.toBe(first), 50);
+  });
+});
+
+describe('time', () => {
+  it('that is left to a task is known in it, and to what it submits', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    expect(await executor.submit('remaining')).toBe(Number.POSITIVE_INFINITY);
+    const limited = executor.with({ ttl: 60_000, timeout: 50_000 });
+    const left = await limited.submit('remaining');
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(50_000);
+    const module = new URL('./nested-tasks.ts', import.meta.url);
+    await using outer = new ThreadPoolExecutor<typeof import('./nested-tasks.ts')>(module, { maxWorkers: 1 });
+    const limit = outer.with({ timeout: 50_000 });
+    expect(await limit.submit('remainingInside')).toBeLessThanOrEqual(50_000);
+    expect(await limit.submit('remainingInside', 40_000)).toBeLessThanOrEqual(40_000);
+    expect(await outer.submit('remainingInside')).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('a trace', () => {
+  it('goes along, where OpenTelemetry has one', async () => {
+    const { inTrace } = await import('./trace-tasks.ts');
+    const module = new URL('./trace-tasks.ts', import.meta.url);
+    await using executor = new ThreadPoolExecutor<typeof import('./trace-tasks.ts')>(module, {
+      maxWorkers: 1,
+    });
+    try {
+      expect(await context.with(inTrace('t1'), () => executor.submit('trace'))).toBe('t1');
+      expect(await executor.submit('trace')).toBeUndefined();
+    } finally {
+      context.disable();
+      propagation.disable();
+    }
   });
 });
 

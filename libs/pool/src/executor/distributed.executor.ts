@@ -11,12 +11,14 @@ import {
   typeError,
 } from '@heddle/primitives/internal';
 import { captureContext } from '../context/context-var.ts';
+import { captureTrace } from '../context/trace-context.ts';
 import { type Future, settling } from '../future/future.ts';
 import { checkSize, queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
 import type { Backoff } from '../threads/pooled-task.ts';
+import { withinJob } from '../threads/running-job.ts';
 import { checkSchedule, checkSubmitOptions, holdingForm } from './check-options.ts';
 import type {
   AnyTasks,
@@ -38,6 +40,16 @@ export interface DistributedOptions
    * twice as many are on their way.
    */
   readonly parallelism?: number | undefined;
+  /**
+   * How many jobs of the queue may wait to be begun, whoever submitted them, before this executor holds back
+   * (default: any number). What several submit at the same moment may exceed it by as much.
+   */
+  readonly maxPending?: number | undefined;
+  /**
+   * What becomes of a task beyond that: it waits in this process, in order, and `future.accepted` with it (default), or its
+   * Future fails with QueueFullError.
+   */
+  readonly whenFull?: 'wait' | 'refuse' | undefined;
   /** How long, in seconds, and how many outcomes are kept in Redis for those who missed the news of them. */
   readonly keep?: { readonly age?: number | undefined; readonly count?: number | undefined } | undefined;
 }
@@ -83,7 +95,14 @@ class DistributedCore implements ExecutorCore {
 
   constructor(queue: string, options: DistributedOptions) {
     const where = 'DistributedExecutor';
-    const { session, parallelism, keep, ...defaults } = checkOptions(options, where);
+    const {
+      session,
+      parallelism,
+      keep,
+      maxPending,
+      whenFull = 'wait',
+      ...defaults
+    } = checkOptions(options, where);
     const parts = partsOf(session, where);
     const address = queueAddress(parts.namespace, queue, where);
     this.defaults = checkSubmitOptions(defaults, where);
@@ -93,29 +112,42 @@ class DistributedCore implements ExecutorCore {
       age: checkCount(age, `${where}: keep.age`),
       count: checkCount(count, `${where}: keep.count`),
     };
-    this.submitter = new Submitter(parts, address, queue);
+    if (whenFull !== 'wait' && whenFull !== 'refuse')
+      throw typeError(`${where}: whenFull must be 'wait' or 'refuse', not ${show(whenFull)}`);
+    if (maxPending !== undefined) checkCount(maxPending, `${where}: maxPending`);
+    const admission = maxPending === undefined ? undefined : { maxPending, whenFull };
+    this.submitter = new Submitter(parts, address, queue, admission);
   }
 
   submit(call: Call): Future<unknown> {
-    const { options } = call;
-    const job = this.job(call);
-    const submission = this.submitter.submit(job);
-    const { future } = submission;
-    if (options.signal !== undefined) abortWith(submission, options.signal);
-    if (options.ttl !== undefined) limitLife(submission, call.task, options.ttl);
-    return future;
+    const { signal } = call.options;
+    const ttl = withinJob(call.options.ttl);
+    const submission = this.submitter.submit(this.job(call), ttl);
+    if (signal !== undefined) abortWith(submission, signal);
+    if (ttl !== undefined) limitLife(submission, call.task, ttl);
+    return submission.future;
   }
 
   async schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask> {
     const { delay, every, cron } = checkSchedule(options, 'DistributedExecutor.schedule');
     if (every === undefined && cron === undefined) {
-      const submission = this.submitter.submit(this.job({ ...call, options: { ...call.options, delay } }));
+      const { ttl } = call.options;
+      const job = this.job({ ...call, options: { ...call.options, delay } });
+      const submission = this.submitter.submit(job, ttl === undefined ? undefined : ttl + delay);
       await submission.accepted();
       return { id: submission.id, cancel: () => submission.future.cancel() };
     }
     const { name, data, opts } = this.job(call);
+    const { ttl } = call.options;
     const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
-    return this.submitter.repeat({ ...repeat, startDate: Date.now() + delay }, { name, data, opts });
+    return this.submitter.repeat(
+      { ...repeat, startDate: Date.now() + delay },
+      {
+        name,
+        data: ttl === undefined ? data : { ...data, ttl },
+        opts,
+      },
+    );
   }
 
   async shutdown({ wait, cancelFutures }: { wait: boolean; cancelFutures: boolean }): Promise<void> {
@@ -133,7 +165,8 @@ class DistributedCore implements ExecutorCore {
       );
     }
     const context = captureContext();
-    const { retries = 0, backoff, priority, delay, dedupe, timeout, ttl, holding } = options;
+    const trace = captureTrace();
+    const { retries = 0, backoff, priority, delay, dedupe, timeout, holding } = options;
     return {
       name: task,
       data: {
@@ -143,7 +176,7 @@ class DistributedCore implements ExecutorCore {
         ...(chunk ? { chunk: true as const } : {}),
         ...(timeout === undefined ? {} : { timeout }),
         ...(holding === undefined ? {} : { holding: holdingForm(holding, 'holding') }),
-        ...(ttl === undefined ? {} : { until: Date.now() + ttl }),
+        ...(trace === undefined ? {} : { trace }),
       },
       opts: {
         attempts: retries + 1,

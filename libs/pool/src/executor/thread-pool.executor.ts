@@ -12,9 +12,11 @@ import {
   typeError,
 } from '@heddle/primitives/internal';
 import { captureContext } from '../context/context-var.ts';
+import { captureTrace } from '../context/trace-context.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { PooledTask } from '../threads/pooled-task.ts';
+import { withinJob } from '../threads/running-job.ts';
 import { attach, share } from '../threads/sharing.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { checkNamed, checkSchedule } from './check-options.ts';
@@ -145,6 +147,11 @@ class ThreadPoolCore implements ExecutorCore {
   }
 
   submit(call: Call): Future<unknown> {
+    const ttl = withinJob(call.options.ttl);
+    return this.start(ttl === call.options.ttl ? call : { ...call, options: { ...call.options, ttl } });
+  }
+
+  private start(call: Call): Future<unknown> {
     const { signal, dedupe, delay, ttl, holding } = call.options;
     if (holding !== undefined) {
       throw typeError(
@@ -184,7 +191,7 @@ class ThreadPoolCore implements ExecutorCore {
     const run = () => {
       if (every === undefined) this.schedules.delete(cancel);
       else stop = Deadline.after(every).onExpiry(run);
-      this.submit({ ...call, args: fromPortable(structuredClone(args), { attach }) as unknown[] });
+      this.start({ ...call, args: fromPortable(structuredClone(args), { attach }) as unknown[] });
     };
     stop = Deadline.after(delay).onExpiry(run);
     this.schedules.add(cancel);
@@ -235,10 +242,22 @@ class LocalTask extends PooledTask implements FutureSource {
     const [args, transfer] = ownArguments(call.args, options.transfer);
     const captured = captureContext();
     const context = captured === undefined ? undefined : toPortable(captured, 'context', { share });
-    const plain = timeout === undefined && context === undefined && !chunk;
+    const trace = captureTrace();
+    const { ttl } = options;
+    const plain = (timeout ?? context ?? trace ?? ttl) === undefined && !chunk;
     submitted += 1;
     super(call.task, submitted, args, {
-      extra: plain ? undefined : { attempt: 1, context, chunk, timed: timeout !== undefined },
+      extra: plain
+        ? undefined
+        : {
+            attempt: 1,
+            context,
+            chunk,
+            timed: timeout !== undefined,
+            timeout,
+            trace,
+            ends: ttl === undefined ? undefined : Deadline.after(ttl).at,
+          },
       transfer,
       priority: options.priority,
       timeout,

@@ -48,13 +48,16 @@ export class HostTask extends PooledTask {
   /** What it held by its host's session is given back; `undefined` where there was nothing, or a thread runs it. */
   cleared: Promise<void> | undefined;
 
-  constructor(job: Job, payload: JobPayload, desk: HostDesk, parts: SessionParts) {
+  constructor(job: Job, payload: JobPayload, desk: HostDesk, parts: SessionParts, ends: number | undefined) {
     super(job.name, job.id ?? '', payload.args, {
       extra: {
         attempt: Math.max(1, job.attemptsStarted),
         context: payload.context,
         chunk: payload.chunk === true,
         timed: payload.timeout !== undefined,
+        timeout: payload.timeout,
+        ends,
+        trace: payload.trace,
       },
       timeout: payload.timeout,
     });

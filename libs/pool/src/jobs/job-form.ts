@@ -20,8 +20,12 @@ export interface JobPayload {
   readonly timeout?: number;
   /** What to hold while it runs. */
   readonly holding?: HandleForm;
-  /** When its time to live ends, in ms since 1970. */
+  /** When its time to live ends, in ms since 1970 by Redis's clock. */
   readonly until?: number;
+  /** The same for each run of a job that is repeated: ms from when the run was due. */
+  readonly ttl?: number;
+  /** The trace it is part of. */
+  readonly trace?: Readonly<Record<string, string>>;
 }
 
 /** Redis's name of a queue, and the prefix of its keys, which keeps them in one slot. */

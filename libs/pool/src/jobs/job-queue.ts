@@ -46,6 +46,11 @@ export class JobQueue {
     return ids;
   }
 
+  /** How many jobs wait to be begun, the delayed ones among them. */
+  async pending(): Promise<number> {
+    return this.queue.getJobCountByTypes('wait', 'prioritized', 'delayed');
+  }
+
   /** Takes a job back that no host has begun; true: it will never begin. */
   async cancel(id: string, dedupe: string | undefined): Promise<boolean> {
     const key = (part: string) => this.queue.toKey(part);

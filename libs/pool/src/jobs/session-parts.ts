@@ -4,6 +4,7 @@ import type { Session } from '@heddle/primitives/distributed';
 import { show, typeError } from '@heddle/primitives/internal';
 import { sessionParts } from '@heddle/primitives/internal-session';
 import type { Cluster, Redis } from 'ioredis';
+import { RedisClock } from './redis-clock.ts';
 
 type Lent = ReturnType<typeof sessionParts>;
 
@@ -13,6 +14,7 @@ export interface SessionParts
   readonly session: Session;
   /** The shared connection of all that has to do with jobs in this session. */
   readonly redis: Redis | Cluster;
+  readonly clock: RedisClock;
   closed(): boolean;
   /** Sends a message to the inbox of a session. */
   publish(session: string, kind: string, message: string): Promise<void>;
@@ -31,6 +33,7 @@ export function partsOf(session: unknown, where: string): SessionParts {
     id: (session as Session).id,
     session: session as Session,
     redis,
+    clock: new RedisClock(redis),
     namespace: lent.namespace,
     inbox: lent.inbox,
     lifeWords: (name) => lent.lifeWords(name),

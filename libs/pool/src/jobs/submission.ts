@@ -1,4 +1,5 @@
 /** One job, as its submitter holds it: what was asked of its Future, passed on to the desk. */
+import { Deadline } from '@heddle/primitives/internal';
 import { type Future, type FutureSource, makeFuture } from '../future/future.ts';
 import type { NewJob } from './job-queue.ts';
 
@@ -18,11 +19,14 @@ export class Submission implements FutureSource {
   state: 'held' | 'sent' | 'accepted' | 'refused';
   /** Somebody else's job: its news go there, so its outcome has to be asked for. */
   foreign: boolean;
+  /** When its time to live ends. */
+  readonly life: Deadline;
   readonly since = Date.now();
   private readonly desk: SubmissionDesk;
   private readonly arrival = Promise.withResolvers<void>();
 
-  constructor(desk: SubmissionDesk, id: string, job: NewJob | undefined) {
+  constructor(desk: SubmissionDesk, id: string, job: NewJob | undefined, life = Deadline.never) {
+    this.life = life;
     this.desk = desk;
     this.id = id;
     this.job = job;

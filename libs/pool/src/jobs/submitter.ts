@@ -2,11 +2,12 @@
  * The submitter's desk: puts jobs in the queue, those of one tick together, and ends their Futures when news of them
  * come. News are hints: what is missed is asked for, after each reconnect and by a slow tick.
  */
-import { CancelledError, InvalidStateError, SessionClosedError } from '@heddle/primitives';
-import { decodeText, encodeText } from '@heddle/primitives/internal';
+import { CancelledError, InvalidStateError, QueueFullError, SessionClosedError } from '@heddle/primitives';
+import { Deadline, decodeText, encodeText } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
+import { type Admission, Pause } from './admission.ts';
 import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
@@ -37,8 +38,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private readonly undo: (() => void)[] = [];
   private looks = 0;
 
-  constructor(parts: SessionParts, address: QueueAddress, name: string) {
+  private readonly admission: Admission | undefined;
+  private readonly pause = new Pause();
+  private admitting = false;
+
+  constructor(parts: SessionParts, address: QueueAddress, name: string, admission?: Admission) {
     this.parts = parts;
+    this.admission = admission;
     this.queue = new JobQueue(parts, address, () => {}); // a broken connection is not news: it comes back, or the session ends
     const inbox = JobInbox.of(parts);
     inbox.news.add(this);
@@ -56,11 +62,19 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   /** Takes a job; it goes to Redis with all others of this tick. @throws InvalidStateError, SessionClosedError */
-  submit(job: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> }): Submission {
+  submit(
+    job: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> },
+    ttl?: number | undefined,
+  ): Submission {
     this.assertOpen();
     numbered += 1;
     const id = `${this.parts.id}-${numbered.toString(36)}`;
-    const submission = new Submission(this, id, { ...job, opts: { ...job.opts, jobId: id } });
+    const submission = new Submission(
+      this,
+      id,
+      { ...job, opts: { ...job.opts, jobId: id } },
+      Deadline.after(ttl),
+    );
     this.track(submission);
     this.held.push(submission);
     if (this.held.length === 1) queueMicrotask(() => this.sendHeld());
@@ -120,6 +134,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   read([id, what, text]: JobNews): boolean {
     const submissions = this.open.get(id);
     if (submissions === undefined) return false;
+    this.pause.cut();
     if (what === 'fetch') void this.fetch([...submissions]);
     else for (const submission of [...submissions]) tell(submission.future, what, text);
     return true;
@@ -161,17 +176,38 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   private sendHeld(): void {
+    if (this.admission !== undefined) return void this.admit(this.admission);
     const batch = this.held;
     this.held = [];
     if (batch.length > 0) void this.send(batch);
   }
 
+  /** Sends what is held, in order, as there is room for it. Jobs that are sent at the same moment elsewhere may come on top. */
+  private async admit({ maxPending, whenFull }: Admission): Promise<void> {
+    if (this.admitting) return;
+    this.admitting = true;
+    while (this.held.length > 0 && !this.parts.closed()) {
+      const pending = await this.queue.pending().catch(() => undefined);
+      const room = Math.max(0, maxPending - (pending ?? maxPending));
+      const batch = this.held.splice(0, room);
+      if (whenFull === 'refuse' && pending !== undefined) {
+        const full = `the queue has ${maxPending} jobs that wait to be begun, and takes no more; submit later, or let submit wait`;
+        this.refused(this.held.splice(0), new QueueFullError(full));
+      }
+      if (batch.length > 0) await this.send(batch);
+      else if (this.held.length > 0) await this.pause.take();
+    }
+    this.admitting = false;
+  }
+
   /** A repeated attempt puts no job in twice: they go by their ids. */
   private async send(batch: readonly Submission[]): Promise<void> {
     for (const submission of batch) submission.state = 'sent';
-    const jobs = batch.map((submission) => submission.job as NewJob);
+    const mortal = batch.some(({ life }) => life !== Deadline.never);
     for (let pause = RETRY_FIRST; ; pause = Math.min(pause * 2, RETRY_LAST)) {
       try {
+        if (mortal) await this.parts.clock.keep();
+        const jobs = batch.map((submission) => this.dated(submission));
         const ids = await this.queue.add(jobs);
         for (const [n, submission] of batch.entries()) this.arrived(submission, ids[n] ?? submission.id);
         return;
@@ -181,6 +217,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
+  }
+
+  /** The job, with the end of its life on Redis's clock. */
+  private dated({ job, life }: Submission): NewJob {
+    const known = job as NewJob; // what was submitted here
+    if (life === Deadline.never) return known;
+    return { ...known, data: { ...known.data, until: this.parts.clock.now() + life.remaining() } };
   }
 
   private arrived(submission: Submission, id: string): void {
@@ -244,6 +287,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
         settling().error(submission.future, error);
       }
     }
+    this.pause.cut();
     for (const undo of this.undo.splice(0)) undo();
   }
 }

@@ -33,7 +33,7 @@ import type { HandleForm } from '../threads/session-protocol.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
-import { packError, queueAddress, readPayload, thisHost, unpackError } from './job-form.ts';
+import { type JobPayload, packError, queueAddress, readPayload, thisHost, unpackError } from './job-form.ts';
 import { type AbortReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
@@ -213,6 +213,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
   async #start(): Promise<void> {
     await this.#pool.start();
     await this.#worker.waitUntilReady();
+    await this.#parts.clock.keep();
     const inbox = JobInbox.of(this.#parts);
     inbox.aborts.add(this);
     const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
@@ -260,9 +261,11 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     const payload = readPayload(job.data);
     if (payload === undefined)
       throw bullFailure(new HeddleError('the job was not submitted by Heddle', 'ERR_HEDDLE_MALFORMED_VALUE'));
-    if (payload.until !== undefined && Date.now() > payload.until) {
+    const left = this.#timeLeft(job, payload);
+    if (left !== undefined && left <= 0) {
       throw bullFailure(new TimeoutError(`the task ${show(job.name)} was not begun within its ttl`));
     }
+    const life = Deadline.after(left);
     const id = job.id ?? '';
     const older = this.#tasks.get(id);
     if (older !== undefined) {
@@ -271,8 +274,9 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       await older.ending;
       return this.#handBack(job);
     }
-    const task = new HostTask(job, payload, this, this.#parts);
+    const task = new HostTask(job, payload, this, this.#parts, left === undefined ? undefined : life.at);
     this.#tasks.set(id, task);
+    const stopClock = life.onExpiry(() => this.#tooLate(task), { unref: true });
     try {
       if (payload.holding !== undefined) await this.#park(task, payload.holding);
       else this.#pool.submit(task);
@@ -281,9 +285,22 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       if (ending.how === 'ok') return ending.text;
       if (ending.how === 'error') throw ending.error;
     } finally {
+      stopClock();
       this.#tasks.delete(id);
     }
     return this.#handBack(job);
+  }
+
+  /** Milliseconds until its time to live ends; `undefined`: it has none. */
+  #timeLeft(job: Job, { until, ttl }: JobPayload): number | undefined {
+    const end = ttl === undefined ? until : job.timestamp + (job.opts.delay ?? 0) + ttl;
+    return end === undefined ? undefined : end - this.#parts.clock.now();
+  }
+
+  #tooLate(task: HostTask): void {
+    const error = new TimeoutError(`the task ${show(task.name)} was not done within its ttl`);
+    task.failed(error);
+    this.#stop(task, error);
   }
 
   /**
@@ -394,7 +411,9 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
 
   #announce(): void {
     if (this.#parts.closed()) return; // Closed under the host: nothing can be said any more.
-    announceHost(this.#parts, this.status()).catch((error: Error) => this.#report(error));
+    const report = (error: Error) => this.#report(error);
+    this.#parts.clock.keep().catch(report);
+    announceHost(this.#parts, this.status()).catch(report);
   }
 
   #report(error: Error): void {

@@ -39,6 +39,11 @@ export interface TaskExtra {
   /** Tell when it begins: somebody counts its time. */
   readonly timed: boolean;
   readonly holding?: Holding | undefined;
+  /** Milliseconds that this attempt may run, from its beginning. */
+  readonly timeout?: number | undefined;
+  /** When its time to live ends, on the monotonic clock of the process. */
+  readonly ends?: number | undefined;
+  readonly trace?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Pool to thread, beside batches of tasks. */

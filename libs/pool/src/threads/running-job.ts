@@ -1,9 +1,10 @@
 /** The job around the caller, inside a task. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { HeddleError, InvalidStateError, type Lease } from '@heddle/primitives';
+import { now } from '@heddle/primitives/internal';
 import { type JobSession, SessionOfJob } from './job-session.ts';
+import type { TaskExtra } from './protocol.ts';
 import type { SessionLine } from './session-line.ts';
-import type { Holding } from './session-protocol.ts';
 
 /** What a task can know of, and say about, the job it runs. */
 export interface CurrentJob {
@@ -18,6 +19,11 @@ export interface CurrentJob {
   /** The name of the host that runs it, and of the thread in it. */
   readonly host: string;
   readonly thread: string;
+  /**
+   * Milliseconds left to it, by its `timeout` and its `ttl`; `Infinity` where it has neither. What it submits has no
+   * more than that either.
+   */
+  remaining(): number;
   /** Sends a value to `future.progress`. @throws NotCloneableError */
   progress(value: unknown): void;
   /** Writes a line to the job's log, with its id, attempt and context. */
@@ -46,6 +52,8 @@ export class RunningJob implements CurrentJob {
   readonly host: string;
   readonly thread: string;
   readonly lease: Lease | undefined;
+  /** When its time is over, on the monotonic clock. */
+  readonly ends: number;
   #ended = false;
   #session: SessionOfJob | undefined;
   readonly #slot: number;
@@ -59,8 +67,10 @@ export class RunningJob implements CurrentJob {
     place: { host: string; thread: string },
     slot: number,
     port: JobPort,
-    holding: Holding | undefined,
+    extra: Pick<TaskExtra, 'holding' | 'timeout' | 'ends'> = {},
   ) {
+    const { holding, timeout = Number.POSITIVE_INFINITY, ends = Number.POSITIVE_INFINITY } = extra;
+    this.ends = Math.min(ends, now() + timeout);
     this.id = id;
     this.task = task;
     this.attempt = attempt;
@@ -98,6 +108,10 @@ export class RunningJob implements CurrentJob {
     };
   }
 
+  get remaining(): () => number {
+    return () => Math.max(0, this.ends - now());
+  }
+
   get log(): (line: string) => void {
     return (line) => {
       if (!this.ended) this.#port.log(this.#slot, String(line));
@@ -125,6 +139,12 @@ export class RunningJob implements CurrentJob {
 }
 
 export const jobs = new AsyncLocalStorage<RunningJob>();
+
+/** A time to live, cut to what is left to the job around the caller. */
+export function withinJob(ttl: number | undefined): number | undefined {
+  const left = jobs.getStore()?.remaining() ?? Number.POSITIVE_INFINITY;
+  return left === Number.POSITIVE_INFINITY ? ttl : Math.min(left, ttl ?? left);
+}
 
 /**
  * The job that the caller runs in.

@@ -16,6 +16,7 @@ import {
   toPortable,
 } from '@heddle/primitives/internal';
 import { captureContext, restoreContext } from '../context/context-var.ts';
+import { restoreTrace } from '../context/trace-context.ts';
 import { Claims } from '../shared-memory/claims.ts';
 import {
   BEGUN,
@@ -150,7 +151,7 @@ function begin(
     place,
     slot,
     jobPort,
-    extra?.holding,
+    extra,
   );
   running += 1;
   runningJobs.set(slot, job);
@@ -162,7 +163,9 @@ function begin(
     value = jobs.run(job, () =>
       runAsJob(known.name, () =>
         restoreContext(context, () =>
-          extra?.chunk === true ? runChunk(known.call, given) : known.call(...given),
+          restoreTrace(extra?.trace, () =>
+            extra?.chunk === true ? runChunk(known.call, given) : known.call(...given),
+          ),
         ),
       ),
     );
