@@ -415,11 +415,14 @@ class Explorer {
         const move = this.#moves(now).find(({ required }) => required);
         const thread = this.#unfinished(now).sort((a, b) => looksOf(now, a) - looksOf(now, b))[0] ?? 0;
         if (move === undefined && looksOf(now, thread) >= MOST_LOOKS) return false;
+        const at = (now.threads[thread] as ThreadState).node;
+        this.#trail.push({ thread, node: at, what: 'look' });
         this.#make(now, move ?? { thread, kind: 'look', required: true });
         now = copyOf(now);
       }
       return this.#unfinished(now).length < before;
-    } catch {
+    } catch (error) {
+      if (error === MINDED || error === TOLD_APART) throw error;
       return false;
     } finally {
       this.#trail.length = trail;

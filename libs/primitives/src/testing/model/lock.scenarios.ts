@@ -154,6 +154,20 @@ export const scenarios: Scenarios = {
     after,
     changes: impatient,
   }),
+  'an heir whose time is over; at most 2 preemptions': scenario({
+    make,
+    threads: [hurried, twice, blocking],
+    after,
+    preemptions: 2,
+    changes: impatient,
+  }),
+  'an heir that aborts; at most 2 preemptions': scenario({
+    make,
+    threads: [aborting, twice, blocking],
+    after,
+    preemptions: 2,
+    changes: impatient,
+  }),
   'a waiter is terminated': scenario({
     make,
     threads: [blocking, blocking, blocking],

@@ -175,6 +175,13 @@ export const scenarios: Scenarios = {
     after: counted(2),
     changes: impatientForPermits,
   }),
+  'one for whom a permit is kept gives up; at most 2 preemptions': scenario({
+    make: make(1),
+    threads: [hurried, twice, blocking],
+    after: full(1),
+    preemptions: 2,
+    changes: impatientForPermits,
+  }),
   'a waiter is terminated; at most 2 preemptions': scenario({
     preemptions: 2,
     make: make(1),
