@@ -128,6 +128,25 @@ describe('a queue that is full', () => {
   });
 });
 
+describe('a session with a keyPrefix', () => {
+  it('is refused by executors and hosts, which can not go by it', async () => {
+    await using prefixed = await connect(server.url, { namespace, redis: { keyPrefix: 'app:' } });
+    const refusal = {
+      code: 'ERR_HEDDLE_INVALID_ARG_TYPE',
+      message: expect.stringContaining('keyPrefix "app:"'),
+    };
+    const thrown = (make: () => unknown): unknown => {
+      try {
+        return make();
+      } catch (error) {
+        return error;
+      }
+    };
+    expect(thrown(() => executor({ session: prefixed }))).toMatchObject(refusal);
+    expect(thrown(() => new WorkerHost('work', { session: prefixed, tasks: TASKS }))).toMatchObject(refusal);
+  });
+});
+
 describe('time to live', () => {
   it('is counted by the clock of Redis, wherever hosts have set theirs', async () => {
     const future = executor({ ttl: 60_000 }).submit('remaining');

@@ -22,12 +22,13 @@ export interface SessionParts
 
 const known = new WeakMap<Session, SessionParts>();
 
-/** @throws TypeError where it is no Session. */
+/** @throws TypeError where it is no Session, or one that jobs can't go by. */
 export function partsOf(session: unknown, where: string): SessionParts {
   const there = known.get(session as Session);
   if (there !== undefined) return there;
   const lent = borrow(session, where);
   const redis = lent.client();
+  refuseKeyPrefix(redis, where);
   const publish = lent.sharded ? 'spublish' : 'publish';
   const made: SessionParts = {
     id: (session as Session).id,
@@ -46,6 +47,16 @@ export function partsOf(session: unknown, where: string): SessionParts {
   };
   known.set(session as Session, made);
   return made;
+}
+
+/** BullMQ's scripts make keys of their own, to which ioredis puts no prefix. */
+function refuseKeyPrefix(redis: Redis | Cluster, where: string): void {
+  const options = 'nodes' in redis ? redis.options.redisOptions : redis.options;
+  const prefix = options?.keyPrefix ?? '';
+  if (prefix === '') return;
+  throw typeError(
+    `${where}: the session's connection has the keyPrefix ${show(prefix)}, which jobs can't go by; connect() without it, and keep apart by namespace`,
+  );
 }
 
 function borrow(session: unknown, where: string): Lent {
