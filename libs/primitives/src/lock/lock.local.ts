@@ -147,7 +147,10 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     return useLease(this[MEMORY].label, () => this.acquire(options as AcquireOptions), fn);
   }
 
-  /** `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. */
+  /**
+   * `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. Where `acquireSync` would
+   * throw `AbandonedError`, this does, without running `fn` and with the lock held.
+   */
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     checkFunction(fn, 'Lock.withSync(fn): fn');
     if (!this.acquireSync(options)) throw notInTime(this[MEMORY].label);
