@@ -20,9 +20,10 @@ describe('a taker that dies', PATIENT, () => {
     const id = await dead.do('connect', bench.url, { ttl: 2000 });
     void dead.do('get', name).catch(() => {});
     await inLine(name, 'takers', 1);
-    dead.signal('SIGSTOP');
-    const session = await bench.session({ ttl: 1000 });
+    const session = await bench.session({ ttl: 2000 });
     const queue = session.queue(name);
+    await queue.size();
+    dead.signal('SIGSTOP');
     await queue.put('first');
     expect(await queue.size()).toBe(0); // Granted: its connection still stands.
     await queue.put('second');
@@ -37,24 +38,27 @@ describe('a taker that dies', PATIENT, () => {
   it('gives what it had not read to one who waits', async () => {
     const name = bench.name();
     const dead = await forked();
-    await dead.do('connect', bench.url, { ttl: 2000 });
+    const id = await dead.do('connect', bench.url, { ttl: 2000 });
     void dead.do('get', name).catch(() => {});
     await inLine(name, 'takers', 1);
     // Its own asking again would come too late.
-    const session = await bench.session({ ttl: 60_000 });
+    const session = await bench.session({ ttl: 15_000 });
+    const other = (await bench.turn()).queue(name);
     const waiting = session.queue(name).get();
     await inLine(name, 'takers', 2);
     dead.signal('SIGSTOP');
-    await (await bench.turn()).queue(name).put('item');
+    await other.put('item');
     expect(await stillPending(waiting, 100)).toBe(true);
     await dead.kill();
+    await noKeyNames(id);
+    expect(await stillPending(waiting, 200)).toBe(false);
     expect(await waiting).toBe('item');
     await session.close();
   });
 
   it('in the middle of a line leaves it, and that of those who join', async () => {
     const name = bench.name();
-    const session = await bench.session({ ttl: 60_000 });
+    const session = await bench.session({ ttl: 6000 });
     const queue = session.queue(name);
     await queue.put(1);
     const dead = await forked();
@@ -136,8 +140,8 @@ describe('a putter that dies', PATIENT, () => {
     expect(await queue.get()).toBe('second');
     await noKeyNames(id);
     expect(await queue.size()).toBe(0);
-    await session.close();
     await until(async () => (await bench.keysOf(name)).length === 1, 'only the shape is left');
+    await session.close();
   });
 });
 
@@ -170,8 +174,9 @@ describe('takers that are killed in the middle of it', PATIENT, () => {
     expect(await bench.admin.llen(list)).toBeLessThanOrEqual(put + kills);
     await queue.shutdown();
     for (const process of takers) await process.do('close');
-    await session.close();
+    // Somebody must live to sweep those who died last.
     await until(async () => (await bench.keysOf(name)).length === 1, 'only the shape is left');
+    await session.close();
     await bench.admin.del(list);
   });
 });
