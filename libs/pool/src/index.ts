@@ -34,6 +34,7 @@ export {
   type WaitResult,
   wait,
 } from './future/wait.ts';
+export { type DeadLetter, deadLetters, replay } from './jobs/dead-letters.ts';
 export { type Fleet, fleet, type HostStatus, type QueueStatus, removeQueue } from './jobs/fleet.ts';
 export { WorkerHost, type WorkerHostOptions } from './jobs/worker-host.ts';
 export type { Backoff } from './threads/pooled-task.ts';

@@ -7,9 +7,11 @@ import {
   CancelledError,
   DistributedExecutor,
   type DistributedOptions,
+  deadLetters,
   type Executor,
   fleet,
   InvalidStateError,
+  replay,
   ThreadCrashedError,
   TimeoutError,
   UnknownTaskError,
@@ -125,6 +127,41 @@ describe('a queue that is full', () => {
   it('says what is wrong with its bounds', () => {
     expect(() => executor({ maxPending: 0 })).toThrow(/maxPending/);
     expect(() => executor({ maxPending: 1, whenFull: 'drop' as 'wait' })).toThrow(/whenFull/);
+  });
+});
+
+describe('a rate limit', () => {
+  it('spreads the beginnings of jobs over time', async () => {
+    await host({ rateLimit: { jobs: 2, per: 500 } });
+    const begun = performance.now();
+    await Promise.all([1, 2, 3, 4, 5].map((n) => executor().submit('square', n)));
+    expect(performance.now() - begun).toBeGreaterThan(500);
+    expect(() => new WorkerHost('work', { session, tasks: TASKS, rateLimit: { jobs: 0, per: 1 } })).toThrow(
+      /rateLimit.jobs/,
+    );
+  });
+});
+
+describe('dead letters', () => {
+  it('can be looked at, and put back to be run once more', async () => {
+    await host();
+    const pool = executor({ ttl: 60_000, retries: 1 });
+    const key = `${namespace}:tries`;
+    const failed = pool.submit('failUntil', [server.url, key, 4]);
+    await failed.exception();
+    await pool.submit('fail', 'other').exception();
+    await until(async () => expect(await deadLetters(session, 'work')).toHaveLength(2));
+    const [other, letter] = await deadLetters(session, 'work');
+    expect(letter).toMatchObject({ id: failed.id, task: 'failUntil', attempts: 2 });
+    expect(letter?.error.message).toBe('not yet: 2');
+    expect(letter?.failedAt).toBeInstanceOf(Date);
+    expect(other?.error).toBeInstanceOf(RangeError);
+    expect(await deadLetters(session, 'work', { start: 1, limit: 5 })).toHaveLength(1);
+    expect(await replay(session, 'work', [failed.id, 'nonesuch'])).toEqual([failed.id]);
+    expect(await executor().future(failed.id)).toBe(4);
+    await until(async () => expect(await deadLetters(session, 'work')).toHaveLength(1));
+    expect(await replay(session, 'work', [failed.id])).toEqual([]);
+    expect(() => replay(session, 'work', 'x' as unknown as string[])).toThrow(/array of the ids/);
   });
 });
 

@@ -63,6 +63,11 @@ export interface WorkerHostOptions {
   readonly stallTimeout?: number | undefined;
   /** How often a job may be given to another host because its own died, before it fails (default 3). */
   readonly maxStalls?: number | undefined;
+  /**
+   * At most so many jobs are begun in so many ms, over all hosts of the queue (default: any number). Give all of them
+   * the same.
+   */
+  readonly rateLimit?: { readonly jobs: number; readonly per: number } | undefined;
   /** What the fleet's list shows as this host's version. */
   readonly version?: string | undefined;
   /** Where `currentJob().log` goes, beside the job's own log in Redis (default: nowhere else). */
@@ -83,6 +88,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   'gracePeriod',
   'stallTimeout',
   'maxStalls',
+  'rateLimit',
   'version',
   'onLog',
   'onError',
@@ -136,7 +142,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
     const address = queueAddress(this.#parts.namespace, queue, 'WorkerHost');
     this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
     this.#pool = hostPool(queue, given, this.#parts);
-    const { stallTimeout = 6000, maxStalls = 3 } = given;
+    const { stallTimeout = 6000, maxStalls = 3, rateLimit } = given;
     this.#worker = new Worker(address.name, (job) => this.#run(job), {
       connection: this.#parts.redis,
       prefix: address.prefix,
@@ -148,6 +154,7 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       stalledInterval: Math.ceil(stallTimeout / 3), // Redis takes no fraction of a millisecond
       maxStalledCount: maxStalls,
       runRetryDelay: 500,
+      ...(rateLimit === undefined ? {} : { limiter: { max: rateLimit.jobs, duration: rateLimit.per } }),
       // No skipVersionCheck: BullMQ would take Redis for an old one and wait whole seconds for delayed jobs.
     });
     this.#worker.on('error', (error) => this.#report(error));
@@ -462,6 +469,11 @@ function checkHostOptions(options: WorkerHostOptions): WorkerHostOptions {
   if (given.stallTimeout !== undefined)
     checkCount(given.stallTimeout, `${where}: stallTimeout`, { min: 300 });
   checkNamed(given.gracePeriod, where, 'gracePeriod');
+  if (given.rateLimit !== undefined) {
+    const { jobs, per } = checkOptions(given.rateLimit, `${where}: rateLimit`);
+    checkCount(jobs, `${where}: rateLimit.jobs`);
+    checkCount(per, `${where}: rateLimit.per, in ms,`);
+  }
   for (const name of ['initializer', 'threadNamePrefix', 'version'] as const) {
     const value = given[name];
     if (value !== undefined && typeof value !== 'string')
