@@ -181,7 +181,7 @@ describe('takers that are killed in the middle of it', PATIENT, () => {
   });
 });
 
-describe('four processes', PATIENT, () => {
+describe('four processes', { timeout: 180_000 }, () => {
   it('pass 10,000 items on, each once, in the order of each putter', async () => {
     const [name, maxsize] = [bench.name(), 100];
     const processes = await Promise.all(Array.from({ length: 4 }, () => forked()));
@@ -189,7 +189,7 @@ describe('four processes', PATIENT, () => {
     const takers = processes.map((process) => process.do('takeAll', name, 4, maxsize));
     await Promise.all(processes.map((process, n) => process.do('putMany', name, n * 2500, 2500, maxsize)));
     const queue = (await bench.turn()).queue(name, { maxsize });
-    expect(await queue.join({ timeout: 20_000 })).toBe(true);
+    expect(await queue.join({ timeout: 120_000 })).toBe(true);
     await queue.shutdown();
     const lines = (await Promise.all(takers)).flat() as number[][];
     expect(lines.flat().sort((a, b) => a - b)).toEqual(Array.from({ length: 10_000 }, (_, n) => n));

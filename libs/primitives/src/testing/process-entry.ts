@@ -43,10 +43,12 @@ const deeds = {
   put(name: string, item: unknown, maxsize = 0) {
     return connected().queue(name, { maxsize }).put(item);
   },
-  /** Puts `count` numbers from `first` on, one after the other. */
+  /** Puts `count` numbers from `first` on, in their order, 50 at a time. */
   async putMany(name: string, first: number, count: number, maxsize: number) {
     const queue = connected().queue(name, { maxsize });
-    for (let n = first; n < first + count; n += 1) await queue.put(n);
+    for (let from = first; from < first + count; from += 50) {
+      await Promise.all(Array.from({ length: 50 }, (_, n) => queue.put(from + n)));
+    }
   },
   get(name: string) {
     return connected().queue(name).get();
