@@ -111,7 +111,7 @@ export const faults: readonly Seeded[] = [
     what: 'the semaphore wakes nobody',
     changes: [{ file: SEMAPHORE, from: 'if ((seen & FLAGS) !== 0) this.#wake(seen, n);', to: '' }],
     file: 'semaphore',
-    scenario: 'one permit, two that block',
+    scenario: 'one permit, three that block',
     found: LOST,
   },
   {

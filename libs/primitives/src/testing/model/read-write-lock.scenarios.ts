@@ -91,15 +91,15 @@ export const scenarios: Scenarios = {
   }),
   'time-outs of who writes': scenario({ ...common, threads: [hurriedWriting, reading] }),
   'time-outs of who reads': scenario({ ...common, threads: [hurriedReading, writing] }),
-  'time-outs of three; at most 2 preemptions': scenario({
+  'time-outs of three; at most 1 preemption': scenario({
     ...common,
     threads: [hurriedWriting, hurriedReading, writing],
-    preemptions: 2,
+    preemptions: 1,
   }),
   'an abort': scenario({ ...common, threads: [aborting, reading] }),
-  'an abort among three; at most 2 preemptions': scenario({
+  'an abort among three; at most 1 preemption': scenario({
     ...common,
     threads: [aborting, reading, writing],
-    preemptions: 2,
+    preemptions: 1,
   }),
 };

@@ -72,7 +72,12 @@ const counted = (given: number) => (shared: Shared, results: readonly unknown[])
 };
 
 export const scenarios: Scenarios = {
-  'one permit, two that block': scenario({ make: make(1), threads: [twice, twice], after: full(1) }),
+  'one permit, two that block': scenario({
+    long: true,
+    make: make(1),
+    threads: [twice, twice],
+    after: full(1),
+  }),
   'one permit, three that block': scenario({
     make: make(1),
     threads: [blocking, blocking, blocking],
@@ -142,8 +147,8 @@ export const scenarios: Scenarios = {
     threads: [hurriedTaking, taking, givingTwo],
     after: counted(2),
   }),
-  'an abort passes its wake-up on; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'an abort passes its wake-up on; at most 1 preemption': scenario({
+    preemptions: 1,
     make: inUse,
     threads: [aborting, taking, giving, giving],
     after: counted(2),
@@ -168,8 +173,8 @@ export const scenarios: Scenarios = {
     after: full(1),
     changes: impatientForPermits,
   }),
-  'kept for one that aborts; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'kept for one that aborts; at most 1 preemption': scenario({
+    preemptions: 1,
     make: inUse,
     threads: [aborting, taking, giving, giving],
     after: counted(2),
