@@ -7,17 +7,11 @@
  * path; then it goes on alone, over a copy of memory, until it would sleep. Most nodes come to be known that way before
  * anybody asks for them, and no path is ever run twice.
  */
-import { BREAK, type Desk, platformOf } from './desk.ts';
+import { BREAK, type Desk, type LoopEvent, platformOf } from './desk.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Witness } from './scenario.ts';
 import type { Cells, Layout, Operation, Outcome } from './simulated-memory.ts';
 import type { Sources } from './sources.ts';
-
-/** What an event loop is handed. */
-export interface LoopEvent {
-  readonly type: 'timer' | 'entry' | 'look';
-  readonly id: number;
-}
 
 /** How a node is reached from the one before. */
 interface Edge {

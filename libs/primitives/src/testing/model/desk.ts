@@ -1,7 +1,12 @@
 /** The platform as one simulated thread sees it: atomic operations, clock, timers, and what Node knows of threads. */
-import type { LoopEvent } from './actor.ts';
 import type { Platform, Realm } from './realm.ts';
 import type { Cells, Layout, Operation, Outcome } from './simulated-memory.ts';
+
+/** What an event loop is handed. */
+export interface LoopEvent {
+  readonly type: 'timer' | 'entry' | 'look';
+  readonly id: number;
+}
 
 /** Thrown through a program to break a run off. */
 export const BREAK: unique symbol = Symbol('the run is broken off');

@@ -18,8 +18,8 @@
  * So where all that is left to do is to sleep until a slice ends, and no thread was terminated, a wake-up was lost.
  */
 import { FIRST, KINDS } from '../../shared-memory/memory.ts';
-import { Actor, type LoopEvent, type Node } from './actor.ts';
-import { NATIVE, platformOf } from './desk.ts';
+import { Actor, type Node } from './actor.ts';
+import { type LoopEvent, NATIVE, platformOf } from './desk.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Scenarios } from './scenario.ts';
 import { type Cells, Layout, type Operation, type Outcome } from './simulated-memory.ts';
