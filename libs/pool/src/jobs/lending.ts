@@ -8,6 +8,7 @@ import { type Lease, runAs, SessionClosedError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { fromPortable, rangeError, toPortable, typeError } from '@heddle/primitives/internal';
 import { endOfHold } from '@heddle/primitives/internal-session';
+import { reportException } from '../future/report-exception.ts';
 import {
   FACTORIES,
   type HandleForm,
@@ -70,7 +71,9 @@ export class Lending {
     else if (call.method === 'close') {
       void this.end().then(() => this.#tell({ n: call.n, ok: true, value: undefined }));
     } else {
-      const answer = this.#answer(call).finally(() => this.#underWay.delete(answer));
+      const answer = this.#answer(call)
+        .catch(reportException)
+        .finally(() => this.#underWay.delete(answer));
       this.#underWay.add(answer);
     }
   }
