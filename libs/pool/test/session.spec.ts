@@ -309,6 +309,18 @@ describe('with({ holding })', () => {
     expect(await kept).toBe(3);
   });
 
+  it('holds nothing any more where the host has no such task, or the lock has another shape', async () => {
+    await host();
+    const pool = executor();
+    const unknown = pool.with({ holding: 'u' }).submit('nonesuch' as 'free', 1);
+    expect(await unknown.exception()).toMatchObject({ name: 'UnknownTaskError' });
+    expect(await session.lock('u').locked()).toBe(false);
+    await session.semaphore('shaped', 2).acquire();
+    const other = pool.with({ holding: { semaphore: 'shaped', permits: 3 } }).submit('free', 1);
+    expect(await other.exception()).toMatchObject({ name: 'ConfigMismatchError' });
+    expect(await pool.submit('free', 2)).toBe(2);
+  });
+
   it('is aborted where it loses what it holds, and tried again as configured', async () => {
     const own = await anotherSession({ ttl: 500 });
     await host({ session: own });

@@ -45,8 +45,7 @@ export class HostTask extends PooledTask {
   private lending: Lending | undefined;
   /** It lost what it was to hold while it ran: it fails with this once no thread runs it any more. */
   private doom: Error | undefined;
-  /** What it held by its host's session is given back; `undefined` where there was nothing, or a thread runs it. */
-  cleared: Promise<void> | undefined;
+  private cleared: Promise<void> | undefined;
 
   constructor(job: Job, payload: JobPayload, desk: HostDesk, parts: SessionParts, ends: number | undefined) {
     super(job.name, job.id ?? '', payload.args, {
@@ -98,6 +97,12 @@ export class HostTask extends PooledTask {
     this.cleared = this.lending?.end();
     if (this.goesBack) this.end({ how: 'returned' });
     else if (this.doom !== undefined) this.end({ how: 'error', error: bullFailure(this.doom) });
+  }
+
+  /** What it held is given back once this resolves, unless a thread runs it still: then as soon as none does. */
+  async clear(): Promise<void> {
+    if (this.place !== 'sent') this.released();
+    await this.cleared;
   }
 
   override asked(call: SessionCall): void {

@@ -288,11 +288,11 @@ export class WorkerHost implements HostDesk, AbortReader, AsyncDisposable {
       if (payload.holding !== undefined) await this.#park(task, payload.holding);
       else this.#pool.submit(task);
       const ending = await task.ending;
-      await task.cleared;
       if (ending.how === 'ok') return ending.text;
       if (ending.how === 'error') throw ending.error;
     } finally {
       stopClock();
+      await task.clear();
       this.#tasks.delete(id);
     }
     return this.#handBack(job);
