@@ -3,6 +3,7 @@ import { rangeError } from '../errors.ts';
 import { checkCount } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
+import { refused } from '../session/refused.ts';
 import type { Answer } from '../session/run-operations.ts';
 import type { AnyCounter } from './counter.ts';
 
@@ -24,6 +25,8 @@ export class DistributedCounter implements AnyCounter {
     checkWhole(n, 'counter.add(n): n');
     const [is, value] = await this.#command('add', [n]);
     if (is === 'value') return Number(value);
+    if (is !== 'out of range')
+      throw refused('counter.add', `an answer out of form, ${is}`, { primitive: this.name });
     throw rangeError(`counter ${this.name} is ${value}; with ${n} more it would leave the safe integers`);
   }
 

@@ -1,4 +1,5 @@
 /** The lock's operations: their doors, and what their replies mean. */
+import { RedisRefusedError } from '../errors.ts';
 import type { Operation } from '../session/lua.ts';
 import type { Answer } from '../session/run-operations.ts';
 import type { RecordKind } from '../session/sweep.ts';
@@ -69,6 +70,9 @@ export function parseLockReply([is, first, last]: Answer): LockReply {
   if (is === 'granted' && block !== undefined) return { is, block };
   if (is === 'queued' && Number.isSafeInteger(Number(first))) return { is, past: Number(first) };
   const other = OTHERS.find((tag) => tag === is);
-  if (other === undefined) throw new Error(`a lock operation answered out of form: ${is} ${first} ${last}`);
+  if (other === undefined) {
+    const said = JSON.stringify([is, first, last]);
+    throw new RedisRefusedError(`Redis answered a lock operation out of form: ${said}; is it Redis?`);
+  }
   return { is: other };
 }

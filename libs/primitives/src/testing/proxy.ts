@@ -1,6 +1,7 @@
 /** A TCP proxy between a session and its Redis, for specs: cuts, holds back and swallows what passes. */
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 
 export interface Proxy {
@@ -24,6 +25,8 @@ interface Pair {
   swallowed: boolean;
   /** The reply that comes next is lost, and the connection with it. */
   doomed: boolean;
+  /** When the last reply so far has passed. */
+  passed: Promise<void>;
 }
 
 /** Starts a proxy to the Redis at `url`; it ends with the test. */
@@ -39,7 +42,7 @@ export async function startProxy(url: string): Promise<Proxy> {
   };
   const listener = createServer((client) => {
     const server = createConnection({ host: target.hostname, port: Number(target.port) });
-    const pair: Pair = { client, server, swallowed: false, doomed: false };
+    const pair: Pair = { client, server, swallowed: false, doomed: false, passed: Promise.resolve() };
     pairs.add(pair);
     client.on('data', (piece) => {
       if (pair.swallowed) return;
@@ -52,8 +55,13 @@ export async function startProxy(url: string): Promise<Proxy> {
     server.on('data', (piece) => {
       if (pair.doomed) return end(pair);
       if (pair.swallowed) return;
-      if (delay === 0) client.write(piece);
-      else setTimeout(() => client.write(piece), delay);
+      // What comes later does not overtake what is held back.
+      const until = performance.now() + delay;
+      pair.passed = pair.passed.then(async () => {
+        const left = until - performance.now();
+        if (left > 0) await sleep(left);
+        client.write(piece);
+      });
     });
     for (const socket of [client, server]) {
       socket.on('error', () => end(pair));

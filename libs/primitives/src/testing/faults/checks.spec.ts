@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { barrierIndices, exclusion, fencedInOrder, itemsOnce, linearizable, tokensRise } from './checks.ts';
+import type { FencedWrite, Hold, Operation } from './history.ts';
+import { chance } from './random.ts';
+
+const at = (
+  start: number,
+  end: number,
+  op: string,
+  result?: Operation['result'],
+  arg?: number,
+): Operation => ({
+  client: 'c',
+  name: 'x',
+  op,
+  arg,
+  start,
+  end,
+  result,
+});
+const never = Number.POSITIVE_INFINITY;
+const named = (name: string, operations: Operation[]) => operations.map((one) => ({ ...one, name }));
+const wrong = (kind: string, ...operations: Operation[]) =>
+  linearizable(named(`${kind} x`, operations), [kind]);
+const hold = (from: number, until: number, token: number, permits = 1): Hold => ({
+  client: 'c',
+  name: 'x',
+  token,
+  permits,
+  from,
+  until,
+});
+const write = (start: number, end: number, token: number, accepted = true): FencedWrite => ({
+  name: 'x',
+  token,
+  start,
+  end,
+  accepted,
+});
+
+describe('the checker of histories', () => {
+  it('lets pass what one order explains', () => {
+    expect(wrong('counter', at(0, 9, 'add', 3, 1), at(1, 8, 'add', 2, 2), at(2, 7, 'value', 2))).toEqual([]);
+    expect(wrong('event', at(0, 1, 'set'), at(2, 9, 'wait', true), at(3, 4, 'clear'))).toEqual([]);
+    expect(
+      wrong('queue', at(0, 5, 'put', undefined, 1), at(1, 4, 'put', undefined, 2), at(6, 7, 'get', 2)),
+    ).toEqual([]);
+  });
+
+  it('lets what is unknown take effect late, or never', () => {
+    expect(
+      wrong('counter', at(0, never, 'add', undefined, 5), at(1, 2, 'value', 0), at(3, 4, 'value', 5)),
+    ).toEqual([]);
+    expect(wrong('counter', at(0, never, 'add', undefined, 5), at(1, 2, 'value', 0))).toEqual([]);
+    expect(
+      wrong('counter', at(0, never, 'add', undefined, 5), at(1, 2, 'value', 5), at(3, 4, 'value', 0)),
+    ).not.toEqual([]);
+  });
+
+  it('catches a change that was lost, and one that was made twice', () => {
+    expect(wrong('event', at(0, 1, 'set'), at(2, 3, 'isSet', false))).not.toEqual([]);
+    expect(wrong('event', at(0, 1, 'clear'), at(2, 3, 'wait', true))).not.toEqual([]);
+    expect(wrong('counter', at(0, 1, 'add', 1, 1), at(2, 3, 'add', 1, 1))).not.toEqual([]);
+    expect(wrong('counter', at(0, 1, 'add', 1, 1), at(2, 3, 'value', 2))).not.toEqual([]);
+  });
+
+  it('catches a queue out of order', () => {
+    const puts = [at(0, 1, 'put', undefined, 1), at(2, 3, 'put', undefined, 2)];
+    expect(wrong('queue', ...puts, at(4, 5, 'get', 2), at(6, 7, 'get', 1))).not.toEqual([]);
+    expect(wrong('queue', ...puts, at(4, 5, 'get', 1), at(6, 7, 'get', 2))).toEqual([]);
+  });
+
+  it('catches a lease that ignores its deadline', () => {
+    expect(exclusion([hold(0, 10, 1), hold(5, 15, 2)], () => 1)).toHaveLength(1);
+    expect(exclusion([hold(0, 10, 1), hold(10, 15, 2)], () => 1)).toEqual([]);
+    expect(exclusion([hold(0, 10, 1), hold(5, 15, 2), hold(6, 7, 3)], () => 2)).toHaveLength(1);
+  });
+
+  it('catches a hand-over that reuses a token, and one that goes back', () => {
+    const exclusive = () => true;
+    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 7)], exclusive)).not.toEqual([]);
+    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 6)], exclusive)).toHaveLength(1);
+    expect(tokensRise([hold(0, 1, 6), hold(2, 3, 7)], exclusive)).toEqual([]);
+  });
+
+  it('catches a fenced write out of token order', () => {
+    expect(fencedInOrder([write(0, 1, 5), write(2, 3, 4)])).toHaveLength(1);
+    expect(fencedInOrder([write(0, 1, 5), write(2, 3, 4, false)])).toEqual([]);
+    expect(fencedInOrder([write(0, 3, 5), write(2, 4, 4)])).toEqual([]);
+  });
+
+  it('catches items that are lost, doubled or made up', () => {
+    const put = at(0, 1, 'put', undefined, 1);
+    expect(itemsOnce([put], false)).toHaveLength(1);
+    expect(itemsOnce([{ ...put, end: never }], false)).toEqual([]);
+    expect(itemsOnce([put, at(2, 3, 'get', 1), at(4, 5, 'get', 1)], false)).toHaveLength(1);
+    expect(itemsOnce([put, at(2, 3, 'get', 1), at(4, 5, 'get', 1)], true)).toEqual([]);
+    expect(itemsOnce([at(2, 3, 'get', 9)], true)).toHaveLength(1);
+  });
+
+  it('catches a round of a barrier that gave one index twice', () => {
+    const round = (...indices: number[]) => indices.map((index) => at(0, 1, 'meet', index));
+    expect(barrierIndices(round(0, 1, 1), 3)).toHaveLength(1);
+    expect(barrierIndices(round(0, 1, 2, 2, 0, 1), 3)).toEqual([]);
+    expect(barrierIndices([...round(0, 1), at(0, never, 'meet')], 3)).toEqual([]);
+  });
+
+  it('is right about hundreds of made-up histories, and of each with one answer changed', () => {
+    for (let seed = 1; seed <= 200; seed += 1) {
+      const c = chance(seed);
+      let value = 0;
+      const history = Array.from({ length: 40 }, (_, n) => {
+        const arg = c.between(1, 3);
+        value += arg;
+        // Effects in the middle of what overlaps.
+        return at(n * 10 - c.between(1, 25), n * 10 + c.between(1, 25), 'add', value, arg);
+      });
+      expect(wrong('counter', ...history)).toEqual([]);
+      const changed = history.map((one, n) =>
+        n === 20 ? { ...one, result: (one.result as number) + 1000 } : one,
+      );
+      expect(wrong('counter', ...changed)).not.toEqual([]);
+    }
+  });
+});

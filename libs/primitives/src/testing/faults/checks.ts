@@ -1,0 +1,163 @@
+/** What must hold of a history, whatever the fault. Each gives what is wrong, in words. */
+import type { FencedWrite, History, Hold, Operation } from './history.ts';
+import { type Model, violation } from './linearizable.ts';
+import { counterModel, eventModel, queueModel } from './models.ts';
+
+const byName = <T extends { readonly name: string }>(all: readonly T[]): [string, T[]][] => [
+  ...Map.groupBy(all, ({ name }) => name),
+];
+
+/** No more than `limit` permits were ever seen valid at once. */
+export function exclusion(holds: readonly Hold[], limitOf: (name: string) => number): string[] {
+  return byName(holds).flatMap(([name, own]) => {
+    const steps = own
+      .filter(({ from, until }) => until > from)
+      .flatMap((hold) => [
+        { at: hold.from, permits: hold.permits, hold },
+        { at: hold.until, permits: -hold.permits, hold },
+      ])
+      .sort((a, b) => a.at - b.at || a.permits - b.permits);
+    const wrong: string[] = [];
+    const inside = new Set<Hold>();
+    let used = 0;
+    for (const { permits, hold } of steps) {
+      used += permits;
+      if (permits > 0) inside.add(hold);
+      else inside.delete(hold);
+      if (used > limitOf(name)) wrong.push(`${name}: held at once: ${JSON.stringify([...inside])}`);
+    }
+    return wrong;
+  });
+}
+
+/** Tokens rise in the order in which holds were had, and none comes twice. */
+export function tokensRise(holds: readonly Hold[], exclusive: (name: string) => boolean): string[] {
+  return byName(holds).flatMap(([name, own]) => {
+    const ordered = [...own].sort((a, b) => a.from - b.from);
+    const twice = ordered.filter(
+      ({ token }, at) => ordered.findIndex((other) => other.token === token) !== at,
+    );
+    const wrong = twice.map((hold) => `${name}: token ${hold.token} came twice: ${JSON.stringify(hold)}`);
+    if (!exclusive(name)) return wrong;
+    for (const [at, hold] of ordered.entries()) {
+      const before = ordered[at - 1];
+      if (before !== undefined && before.token >= hold.token)
+        wrong.push(`${name}: token ${hold.token} after ${before.token}: ${JSON.stringify([before, hold])}`);
+    }
+    return wrong;
+  });
+}
+
+/** No write under a smaller token took effect after one under a larger had. */
+export function fencedInOrder(writes: readonly FencedWrite[]): string[] {
+  return byName(writes.filter(({ accepted }) => accepted)).flatMap(([name, own]) => {
+    let largest: FencedWrite | undefined;
+    const ended = [...own].sort((a, b) => a.end - b.end);
+    const wrong: string[] = [];
+    let at = 0;
+    for (const write of [...own].sort((a, b) => a.start - b.start)) {
+      for (; at < ended.length && (ended[at] as FencedWrite).end < write.start; at += 1) {
+        const before = ended[at] as FencedWrite;
+        if (largest === undefined || before.token > largest.token) largest = before;
+      }
+      if (largest !== undefined && largest.token > write.token)
+        wrong.push(`${name}: ${JSON.stringify(write)} took effect after ${JSON.stringify(largest)}`);
+    }
+    return wrong;
+  });
+}
+
+/** Ms that one whose time is up waits for the answer to its leaving. */
+const GRACE = 200;
+
+/** A taker that did not hear in time what its leaving met: an item may have been out with it, and come back to the front. */
+function gaveBack({ op, arg = 0, start, end, result }: Operation): boolean {
+  return op === 'get' && result === null && end - start > arg + GRACE;
+}
+
+/** The histories of counters, events and queues are linearizable. */
+export function linearizable(operations: readonly Operation[], kinds: readonly string[]): string[] {
+  const models: Readonly<Record<string, Model<never>>> = {
+    counter: counterModel as Model<never>,
+    event: eventModel as Model<never>,
+    queue: queueModel as Model<never>,
+  };
+  return byName(operations).flatMap(([name, own]) => {
+    const [kind = ''] = name.split(' ');
+    const model = models[kind];
+    if (model === undefined || !kinds.includes(kind) || own.some(gaveBack)) return [];
+    const found = violation(model, own);
+    return found === undefined ? [] : [`${name}: ${found}`];
+  });
+}
+
+/**
+ * Every item that was put was got, none was got that was not put, and none twice but where a taker may have died with
+ * it: `retaken` says whether one may.
+ */
+export function itemsOnce(operations: readonly Operation[], retaken: boolean): string[] {
+  return byName(operations.filter(({ op }) => op === 'put' || op === 'get')).flatMap(([name, own]) => {
+    const puts = own.filter(({ op }) => op === 'put');
+    const got = own.flatMap(({ op, result }) => (op === 'get' && typeof result === 'number' ? [result] : []));
+    const counts = Map.groupBy(got, (item) => item);
+    const wrong: string[] = [];
+    for (const { arg, end } of puts) {
+      const times = counts.get(arg as number)?.length ?? 0;
+      counts.delete(arg as number);
+      if (times === 0 && end !== Number.POSITIVE_INFINITY)
+        wrong.push(`${name}: item ${arg} was put and never got`);
+      if (times > 1 && !retaken) wrong.push(`${name}: item ${arg} was got ${times} times`);
+    }
+    for (const item of counts.keys()) wrong.push(`${name}: item ${item} was got and never put`);
+    return wrong;
+  });
+}
+
+/** Each round of a barrier gives each index once: over all rounds as many of each, but for those nobody heard of. */
+export function barrierIndices(operations: readonly Operation[], parties: number): string[] {
+  return byName(operations.filter(({ op }) => op === 'meet')).flatMap(([name, own]) => {
+    const unheard = own.filter(({ end }) => end === Number.POSITIVE_INFINITY).length;
+    const counts = Array.from(
+      { length: parties },
+      (_, index) => own.filter(({ result }) => result === index).length,
+    );
+    const spread = Math.max(...counts) - Math.min(...counts);
+    return spread > unheard
+      ? [`${name}: indices came ${counts.join(', ')} times, ${unheard} unheard of`]
+      : [];
+  });
+}
+
+/** What every history is asked, and what is asked in addition where no data was lost. */
+export function wrongOf(
+  history: History,
+  {
+    limitOf,
+    parties,
+    kept,
+    lost,
+  }: {
+    limitOf: (name: string) => number;
+    parties: number;
+    /** Redis kept its data. */
+    kept: boolean;
+    /** Sessions were lost: what a taker had been given goes back to the front, and to another. */
+    lost: boolean;
+  },
+): string[] {
+  const { operations, holds, writes, overdue, surprises } = history;
+  const always = [
+    ...tokensRise(holds, (name) => kept && limitOf(name) === 1),
+    ...fencedInOrder(writes),
+    ...overdue.map((one) => `outlived its time-out: ${JSON.stringify(one)}`),
+    ...surprises,
+  ];
+  if (!kept) return always;
+  return [
+    ...always,
+    ...exclusion(holds, limitOf),
+    ...linearizable(operations, lost ? ['counter', 'event'] : ['counter', 'event', 'queue']),
+    ...itemsOnce(operations, lost),
+    ...barrierIndices(operations, parties),
+  ];
+}

@@ -1,0 +1,82 @@
+/** The processes of the fault harness, as their parent sees them. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { ClientTerms } from './client.ts';
+import type { ToClient } from './client-entry.ts';
+import { emptyHistory, type History, Journal, type JournalEntry } from './history.ts';
+
+interface Said {
+  readonly did: string;
+  readonly history?: History;
+  readonly left: readonly string[];
+  readonly failed?: string;
+}
+
+export class ClientProcess {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly #journal = new Journal();
+
+  static async start(terms: ClientTerms): Promise<ClientProcess> {
+    const entry = new URL(
+      import.meta.url.endsWith('.ts') ? './client-entry.ts' : './client-entry.js',
+      import.meta.url,
+    );
+    const child = fork(entry, { execArgv: ['--conditions=@heddle/source'], serialization: 'advanced' });
+    const client = new ClientProcess(child);
+    await client.#ask({ do: 'start', terms });
+    return client;
+  }
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#ended = once(child, 'exit');
+    child.on('message', (message: JournalEntry | Said) => {
+      if ('id' in message) this.#journal.read(message);
+    });
+  }
+
+  stall(ms: number): Promise<unknown> {
+    return this.#ask({ do: 'stall', ms });
+  }
+
+  drain(): Promise<unknown> {
+    return this.#ask({ do: 'drain' });
+  }
+
+  /** What it did; rejects where it left something running. */
+  async stop(): Promise<History> {
+    const { history, left } = await this.#ask({ do: 'stop' });
+    this.#child.disconnect();
+    await this.#ended;
+    const all: History = { ...(history ?? emptyHistory()), operations: this.#journal.operations };
+    if (left.length > 0) all.surprises.push(`left running after close: ${left.join(', ')}`);
+    return all;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** What it told before its end. */
+  async kill(): Promise<History> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+    return { ...emptyHistory(), operations: this.#journal.operations };
+  }
+
+  #ask(message: ToClient): Promise<Said> {
+    const { promise, resolve, reject } = Promise.withResolvers<Said>();
+    const listen = (said: Said) => {
+      if (said.did !== message.do) return;
+      this.#child.off('message', listen);
+      if (said.failed === undefined) resolve(said);
+      else reject(new Error(said.failed));
+    };
+    this.#child.on('message', listen);
+    void this.#ended.then(() => reject(new Error('the process ended')));
+    promise.catch(() => {});
+    this.#child.send(message);
+    return promise;
+  }
+}
