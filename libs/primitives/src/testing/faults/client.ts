@@ -114,12 +114,16 @@ export class FaultClient {
     if (lease.valid) {
       const from = clock();
       const ends = from + c.between(0, c.next() < 0.1 ? 30 : 3);
-      while (clock() < ends && !lease.signal.aborted) {
+      const look = () => {
         const looked = clock();
         if (lease.valid) until = looked;
+      };
+      while (clock() < ends && !lease.signal.aborted) {
+        look();
         if (c.next() < 0.5) await this.#write(name, lease.token);
         else await sleep(1);
       }
+      look(); // Whatever has happened meanwhile: what it says now must be true.
       this.history.holds.push({ client, name, token: lease.token, permits: 1, from, until });
     }
     await lease.release();
