@@ -315,6 +315,7 @@ describe('what a primitive is made with', () => {
     for (const options of [null, 1, 'robust', true]) {
       expect(() => make(options as never), String(options)).toThrow(expect.objectContaining(TYPE));
     }
+    expect(() => make({ robst: true } as never)).toThrow(/unknown option "robst"; known are/);
   });
 
   it.each<[string, () => unknown, object]>([

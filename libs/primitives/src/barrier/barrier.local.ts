@@ -30,6 +30,7 @@ import {
   checkBlocking,
   checkCount,
   checkFunction,
+  checkKnown,
   checkOptions,
   checkTimeout,
   checkWait,
@@ -79,7 +80,9 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   /** @internal The barrier that this memory is, with the action of this side. */
   constructor(memory: Memory, options: BarrierOptions);
   constructor(parties: number | Memory, options?: BarrierOptions) {
-    const { action, timeout } = checkOptions(options, 'new Barrier');
+    const given = checkOptions(options, 'new Barrier');
+    checkKnown(given, ['action', 'timeout'], 'new Barrier');
+    const { action, timeout } = given;
     if (action !== undefined && action !== null) checkFunction(action, 'Barrier: action');
     this.#timeout = checkTimeout(timeout, 'new Barrier');
     this.#action = action ?? undefined;

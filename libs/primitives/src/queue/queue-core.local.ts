@@ -27,7 +27,7 @@ import {
   rangeError,
 } from '../errors.ts';
 import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
-import { checkCount, checkOptions } from '../options.ts';
+import { checkCount, checkKnown, checkOptions } from '../options.ts';
 import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, type Kind, Memory } from '../shared-memory/memory.ts';
 import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
@@ -67,7 +67,9 @@ export interface QueueOptions extends SimpleQueueOptions {
 
 /** New memory for a queue. */
 export function makeQueueMemory(kind: Kind, options: QueueOptions | undefined, bounded: boolean): Memory {
-  const { maxsize = 0, maxBytes = DEFAULT_BYTES } = checkOptions(options, `new ${kind}`);
+  const given = checkOptions(options, `new ${kind}`);
+  checkKnown(given, bounded ? ['maxsize', 'maxBytes'] : ['maxBytes'], `new ${kind}`);
+  const { maxsize = 0, maxBytes = DEFAULT_BYTES } = given;
   if (bounded) checkCount(maxsize, `new ${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
   checkCount(maxBytes, `new ${kind}: maxBytes`, { min: 64, max: 2 ** 30 });
   const memory = Memory.make(kind, WORDS + Math.ceil(maxBytes / 4));
@@ -268,7 +270,8 @@ export class QueueCore implements WaitListOwner {
       if (immediate === true && this.#store.count > 0) {
         const dropped = this.#store.count;
         this.#store.clear();
-        this.finish(dropped);
+        // Some may have been told done before anybody took them.
+        this.finish(Math.min(dropped, this.unfinished));
       }
       this.filled.ringForAll();
       this.drained.ringForAll();

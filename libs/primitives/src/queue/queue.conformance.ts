@@ -203,6 +203,17 @@ export function queueConformance(scope: string, { make, makeSimple, another }: Q
   });
 
   describe.each(kinds)(`%s, ${scope}: shutdown`, (kind) => {
+    it('at once counts as done no more than was owed', async () => {
+      const queue = await make(kind);
+      await queue.put(1);
+      await queue.put(2);
+      await queue.taskDone();
+      await queue.taskDone();
+      await queue.shutdown({ immediate: true });
+      expect(await queue.join({ timeout: 1000 })).toBe(true);
+      await expect((async () => queue.taskDone())()).rejects.toThrow(OverReleaseError);
+    });
+
     it('lets takers drain, and ends putters at once', async () => {
       const queue = await make(kind, 2);
       const other = await another(queue);

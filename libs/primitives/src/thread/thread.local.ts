@@ -12,6 +12,7 @@ import { identOf } from '../identity.ts';
 import {
   type BlockingOptions,
   checkBlocking,
+  checkKnown,
   checkOptions,
   checkWait,
   type WaitOptions,
@@ -296,6 +297,7 @@ function cloneableFields(instance: object): Record<string, unknown> {
 
 function checkThreadOptions<Result>(options: ThreadOptions<Result>): ThreadOptions<Result> {
   const checked = checkOptions(options, 'new Thread');
+  checkKnown(checked, ['target', 'export', 'args', 'name', 'daemon'], 'new Thread');
   const { args, name, daemon, export: exported } = checked;
   if (args !== undefined && !Array.isArray(args)) {
     throw typeError(`new Thread: args must be an array of arguments, not ${show(args)}`);
