@@ -1,10 +1,11 @@
 /** Calls that wait for nothing and belong to no hold: each ends in time, and says how it ended. */
+import { Deadline } from '../deadline.ts';
 import { HeddleError, OutcomeUnknownError, RedisUnreachableError } from '../errors.ts';
 import { CallEnded } from './calls.ts';
 import { closedError } from './held-lease.ts';
 import { nameOf } from './keys.ts';
 import type { Partition } from './partition.ts';
-import { Patience } from './patience.ts';
+import { Patience, type Terms } from './patience.ts';
 import { asRefused, refused, saidForGood } from './refused.ts';
 import type { Answer } from './run-operations.ts';
 
@@ -39,11 +40,14 @@ export class Commands {
     invocation: { operation: string; keys: readonly string[]; args: readonly (string | number)[] },
     { repeatable = false, signal }: CommandTerms = {},
   ): Promise<Answer> {
+    const deadline = Deadline.after(this.#host.connectTimeout);
     for (;;) {
       if (this.#host.closed) throw closedError(what);
-      const life = await this.patiently(what, this.#host.partitionOf(name).incarnation(), { signal });
+      const opening = this.#host.partitionOf(name).incarnation();
+      const life = await this.patiently(what, opening, { signal, deadline });
       try {
         return await this.#patience.wait(life.run(invocation), {
+          deadline,
           late: () => {
             const unsent = life.calls.withdraw(invocation);
             return unsent || repeatable ? this.unreachable(what) : unknownOutcome(what, 'in time');
@@ -65,12 +69,13 @@ export class Commands {
   patiently<T>(
     what: string,
     work: Promise<T>,
-    { signal, unwanted }: { signal?: AbortSignal | undefined; unwanted?: (value: T) => void } = {},
+    { signal, deadline, unwanted }: Partial<Pick<Terms<T>, 'signal' | 'deadline' | 'unwanted'>> = {},
   ): Promise<T> {
     return this.#patience.wait(work, {
       late: () => this.unreachable(what),
       closed: () => closedError(what),
       signal,
+      ...(deadline && { deadline }),
       ...(unwanted && { unwanted }),
     });
   }

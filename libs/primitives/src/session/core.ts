@@ -21,6 +21,8 @@ import {
   connectClient,
   connectionError,
   describe,
+  type Limit,
+  limit,
   openClient,
   reach,
   type Target,
@@ -83,14 +85,14 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /** Connects, checks the server, enters the namespace. Rejects with what is wrong, leaving nothing behind. */
   static async open(options: ResolvedOptions, machinery: Machinery): Promise<SessionCore> {
-    const { connectTimeout } = options;
-    const { client, target } = await reach(options.target, connectTimeout);
+    const patience = limit(options.connectTimeout);
+    const { client, target } = await reach(options.target, patience);
     let subscriber: Client | undefined;
     let core: SessionCore | undefined;
     try {
-      subscriber = await connectClient(target, 'subscriber', connectTimeout);
+      subscriber = await connectClient(target, 'subscriber', patience);
       core = new SessionCore(options, machinery, client, subscriber, target);
-      await core.#enter();
+      await core.#enter(patience);
       return core;
     } catch (error) {
       if (core !== undefined) await core.#abandon();
@@ -267,13 +269,13 @@ export class SessionCore extends Voice implements PartitionHost {
     return this.#closing;
   }
 
-  async #enter(): Promise<void> {
+  async #enter(patience: Limit): Promise<void> {
     const refusal = new Promise<never>((_, reject) => {
       this.#refusedOpening = reject;
     });
     refusal.catch(() => {});
     const work = this.inbox.open().then(() => this.partition(0).incarnation());
-    await within(this.connectTimeout, this.where, Promise.race([work, refusal]));
+    await within(patience, this.where, Promise.race([work, refusal]));
     this.#refusedOpening = undefined;
   }
 

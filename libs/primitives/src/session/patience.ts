@@ -1,7 +1,11 @@
 /** Bounds what must not hang where Redis is away: by time, by an abort, by the end of the session. */
 
+import type { Deadline } from '../deadline.ts';
+
 /** How one who has no patience for ever is told. */
 export interface Terms<T> {
+  /** Where it is one step of several: when the time of all is up. */
+  readonly deadline?: Deadline;
   /** The error once the time is up. */
   late(): Error;
   /** The error where the session closes; left out: its work is let end by itself. */
@@ -21,7 +25,7 @@ export class Patience {
   }
 
   /** Settles as `work` does, unless the time, the signal or the session ends first. */
-  wait<T>(work: Promise<T>, { late, closed, signal, unwanted }: Terms<T>): Promise<T> {
+  wait<T>(work: Promise<T>, { deadline, late, closed, signal, unwanted }: Terms<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let over = false;
       const end = () => {
@@ -36,7 +40,7 @@ export class Patience {
       };
       const onAbort = () => giveUp(signal?.reason);
       const onClose = () => giveUp(closed?.());
-      const timer = setTimeout(() => giveUp(late()), this.#ms);
+      const timer = setTimeout(() => giveUp(late()), deadline?.remaining() ?? this.#ms);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (closed !== undefined) this.#closers.add(onClose);
       work.then(

@@ -1,5 +1,6 @@
 /** Where Redis is, how its clients are made, and whether it will do. */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { Deadline } from '../deadline.ts';
 import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
 
 /** What a connection is made of; clonable wherever the user's options are. */
@@ -201,11 +202,23 @@ export function connectionError(error: unknown, where: string): HeddleError {
   );
 }
 
+/** One span of time for several steps. */
+export interface Limit {
+  /** All of it, as it was given. */
+  readonly ms: number;
+  readonly deadline: Deadline;
+}
+
+/** So many ms from now. */
+export function limit(ms: number): Limit {
+  return { ms, deadline: Deadline.after(ms) };
+}
+
 /**
  * Bounds one step of a connection's making. Each has the whole time to itself: a Redis that is silent fails the first,
  * and one that answers is not given up because this loop has much to do.
  */
-export async function within<T>(ms: number, where: string, work: Promise<T>): Promise<T> {
+export async function within<T>({ ms, deadline }: Limit, where: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -215,7 +228,7 @@ export async function within<T>(ms: number, where: string, work: Promise<T>): Pr
             `Redis at ${where} gave no answer within ${ms} ms; check that it runs and the address is right`,
           ),
         ),
-      ms,
+      deadline.remaining(),
     );
   });
   try {
@@ -230,7 +243,7 @@ export async function within<T>(ms: number, where: string, work: Promise<T>): Pr
  * Connects a client, telling the cause where it can't be: refused, unreachable, or no answer in `connectTimeout` ms.
  * The first failure decides; nothing is left behind.
  */
-async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
+async function connectOrExplain(target: Target, use: ClientUse, limit: Limit): Promise<Client> {
   const where = describe(target);
   const client = openClient(target, use);
   let first: unknown;
@@ -243,7 +256,7 @@ async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: 
   failed.catch(() => {});
   client.on('error', () => {});
   try {
-    await within(connectTimeout, where, Promise.race([client.connect(), failed]));
+    await within(limit, where, Promise.race([client.connect(), failed]));
     return client;
   } catch (error) {
     client.disconnect();
@@ -252,20 +265,17 @@ async function connectOrExplain(target: Target, use: ClientUse, connectTimeout: 
 }
 
 /** Connects, looks at the server, and follows it to its Cluster where it is a node of one. */
-export async function reach(
-  target: Target,
-  connectTimeout: number,
-): Promise<{ client: Client; target: Target }> {
+export async function reach(target: Target, limit: Limit): Promise<{ client: Client; target: Target }> {
   const where = describe(target);
-  const client = await connectOrExplain(target, 'command', connectTimeout);
+  const client = await connectOrExplain(target, 'command', limit);
   try {
-    const facts = factsOf(await within(connectTimeout, where, client.info()));
+    const facts = factsOf(await within(limit, where, client.info()));
     refuseUnfit(facts, where);
     if (!facts.clustered || target.mode === 'cluster') return { client, target };
     const { host = '127.0.0.1', port = 6379, ...redisOptions } = target.options;
     const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options: { redisOptions } };
     client.disconnect();
-    return { client: await connectOrExplain(cluster, 'command', connectTimeout), target: cluster };
+    return { client: await connectOrExplain(cluster, 'command', limit), target: cluster };
   } catch (error) {
     client.disconnect();
     throw connectionError(error, where);
@@ -273,6 +283,6 @@ export async function reach(
 }
 
 /** Connects one more client of a session that has been reached before. */
-export function connectClient(target: Target, use: ClientUse, connectTimeout: number): Promise<Client> {
-  return connectOrExplain(target, use, connectTimeout);
+export function connectClient(target: Target, use: ClientUse, limit: Limit): Promise<Client> {
+  return connectOrExplain(target, use, limit);
 }

@@ -192,3 +192,16 @@ describe('connections that die unseen', () => {
     );
   });
 });
+
+describe('connect', () => {
+  it('has connectTimeout for all its steps together', async () => {
+    const proxy = await startProxy(bench.url);
+    // No step takes longer than that; all of them do.
+    proxy.delayReplies(250);
+    await expect(connect(proxy.url, { connectTimeout: 400, logger: {} })).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_REDIS_UNREACHABLE',
+      message: expect.stringContaining('within 400 ms'),
+    });
+    await (await connect(proxy.url, { connectTimeout: 20_000 })).close();
+  });
+});
