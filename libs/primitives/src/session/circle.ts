@@ -29,7 +29,7 @@ export interface Wanted {
 
 export interface Circle {
   readonly edges: readonly DeadlockEdge[];
-  /** The waits in it. */
+  /** The waits in it, and in all others that go through `start`. */
   readonly members: readonly { readonly id: string; readonly joined: number | undefined }[];
   /** The same where nothing has moved: waits and tokens, all around. */
   readonly signature: string;
@@ -39,12 +39,14 @@ export interface Circle {
 export function circleThrough(start: Standing, wanted: ReadonlyMap<string, Wanted>): Circle | undefined {
   const stuck = stuckOf(wanted);
   if (!stuck.has(start.thread)) return undefined;
+  const knot = knotOf(start.thread, wanted, stuck);
   const seen = new Set<string>();
   const walk = (at: string, trail: readonly Standing[]): readonly Standing[] | undefined => {
     seen.add(at);
     for (const { by } of wanted.get(at)?.holders ?? []) {
-      if (by === undefined || !stuck.has(by.thread)) continue;
-      if (by.thread === start.thread) return [...trail, by];
+      if (by === undefined || !knot.has(by.thread)) continue;
+      // One who holds some of what it waits for is in its own way, but not alone.
+      if (by.thread === start.thread && (at !== start.thread || knot.size === 1)) return [...trail, by];
       if (seen.has(by.thread)) continue;
       const found = walk(by.thread, [...trail, by]);
       if (found !== undefined) return found;
@@ -52,7 +54,34 @@ export function circleThrough(start: Standing, wanted: ReadonlyMap<string, Wante
     return undefined;
   };
   const trail = walk(start.thread, []);
-  return trail && circle(start, trail);
+  return trail && circle(start, trail, knot, wanted);
+}
+
+/**
+ * Those on any circle through `start`: of a semaphore's holders each may be on another, and all of these must find the
+ * same one to be the youngest, or more would give up than need to.
+ */
+function knotOf(
+  start: string,
+  wanted: ReadonlyMap<string, Wanted>,
+  stuck: ReadonlySet<string>,
+): ReadonlySet<string> {
+  const ahead = (thread: string) =>
+    (wanted.get(thread)?.holders ?? []).flatMap(({ by }) =>
+      by !== undefined && stuck.has(by.thread) ? [by.thread] : [],
+    );
+  const behind = new Map<string, string[]>();
+  for (const thread of stuck)
+    for (const next of ahead(thread)) behind.set(next, [...(behind.get(next) ?? []), thread]);
+  const reached = reach(start, ahead);
+  const reaching = reach(start, (thread) => behind.get(thread) ?? []);
+  return new Set([...reached].filter((thread) => reaching.has(thread)));
+}
+
+function reach(start: string, next: (thread: string) => readonly string[]): Set<string> {
+  const reached = new Set([start]);
+  for (const thread of reached) for (const one of next(thread)) reached.add(one);
+  return reached;
 }
 
 /** Those who can't go on: with all that others who can would give back, there is still too little for them. */
@@ -74,25 +103,31 @@ function stuckOf(wanted: ReadonlyMap<string, Wanted>): Set<string> {
 }
 
 /** `trail`: the holders in turn, the last being `start` itself. */
-function circle(start: Standing, trail: readonly Standing[]): Circle {
+function circle(
+  start: Standing,
+  trail: readonly Standing[],
+  knot: ReadonlySet<string>,
+  wanted: ReadonlyMap<string, Wanted>,
+): Circle {
   const waiters = [start, ...trail.slice(0, -1)];
-  const steps = waiters.map((waiter, at) => ({
-    waiter,
-    holder: trail[at] as Standing,
-    wait: waiter.wait as NonNullable<Standing['wait']>,
-  }));
+  const members = [...knot].sort().flatMap((thread) => wanted.get(thread) ?? []);
   return {
-    edges: steps.map(({ waiter, holder, wait }) => ({
+    edges: waiters.map((waiter, at) => ({
       waiter: waiter.label,
-      waitsFor: `${wait.kind} ${wait.name}`,
-      heldBy: holder.label,
+      waitsFor: `${waiter.wait?.kind} ${waiter.wait?.name}`,
+      heldBy: trail[at]?.label ?? '',
     })),
-    members: steps.map(({ waiter, wait }) => ({
-      id: `${waiter.thread.slice(0, waiter.thread.indexOf('/'))}/${wait.id}`,
-      joined: wait.joined,
+    members: members.map(({ standing: { thread, wait } }) => ({
+      id: `${thread.slice(0, thread.indexOf('/'))}/${wait?.id}`,
+      joined: wait?.joined,
     })),
-    signature: steps
-      .map(({ waiter, holder, wait }) => `${waiter.thread} ${wait.id} ${holder.thread} ${holder.token}`)
+    signature: members
+      .flatMap(({ standing: { thread, wait }, holders }) =>
+        holders.flatMap(({ by }) =>
+          by !== undefined && knot.has(by.thread) ? [`${thread} ${wait?.id} ${by.thread} ${by.token}`] : [],
+        ),
+      )
+      .sort()
       .join('\n'),
   };
 }

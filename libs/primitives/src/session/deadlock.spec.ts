@@ -143,9 +143,23 @@ describe('a circle of waits between sessions', () => {
         [b.lock(x), b.semaphore(permits, 2)],
       ]),
     );
-    expect(errors.length).toBeGreaterThanOrEqual(1);
-    for (const error of errors) expect(error).toBeInstanceOf(DeadlockError);
+    expect(errors.map((error) => error instanceof DeadlockError)).toEqual([true]);
     await closeAll([a, b, c]);
+  });
+
+  it('of two who hold permits and want more is told to one, and the other goes on', async () => {
+    const [a, b] = (await open(2)) as [Session, Session];
+    const name = bench.name();
+    const [one, two] = [a.semaphore(name, 2), b.semaphore(name, 2)];
+    const ends = await cross([
+      [one, one],
+      [two, two],
+    ]);
+    const errors = errorsOf(ends) as [DeadlockError];
+    expect(errors.map((error) => error instanceof DeadlockError)).toEqual([true]);
+    expect(errors[0].cycle).toHaveLength(2);
+    expect(ends).toContainEqual({ status: 'fulfilled', value: 'went on' });
+    await closeAll([a, b]);
   });
 
   it('of a reader who wants to write, which waits for itself, is told to each', async () => {
@@ -194,6 +208,32 @@ describe('no circle of waits', () => {
       expect(error).toMatchObject({ code: 'ERR_HEDDLE_TIMEOUT' });
     }
     await closeAll([a, b]);
+  });
+
+  it('is where one of those in it waits for something else as well', async () => {
+    const [a, b, c] = (await open(3)) as [Session, Session, Session];
+    const [x, y, z] = [bench.name(), bench.name(), bench.name()];
+    const outside = await c.lock(z).acquire();
+    const [held, waits] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const one = a.lock(x).with(async () => {
+      held.resolve();
+      await waits.promise;
+      const controller = new AbortController();
+      const other = a.lock(y).acquire({ signal: controller.signal });
+      other.catch(() => {});
+      await (await a.lock(z).acquire()).release();
+      controller.abort('enough');
+      await expect(other).rejects.toBe('enough');
+      return 'went on';
+    });
+    await held.promise;
+    const two = b.lock(y).with(() => b.lock(x).with(() => 'went on'));
+    await until(async () => (await bench.admin.exists(`{heddle:0}:lock:${x}:queue`)) === 1, 'it waits');
+    waits.resolve();
+    expect(await stillPending(Promise.race([one, two]), 6 * AFTER)).toBe(true);
+    await outside.release();
+    expect(await Promise.all([one, two])).toEqual(['went on', 'went on']);
+    await closeAll([a, b, c]);
   });
 
   it('is what plain code of one thread holds and waits for', async () => {

@@ -188,6 +188,7 @@ export class Deadlocks {
       wait.nextLook = time + LOOK_AGAIN;
       next = Math.min(next, wait.nextLook);
       if (wait.fail === undefined || wait.looking || !this.#holdsOf.has(wait.owner.ident)) continue;
+      if (!this.#isOnly(wait)) continue;
       wait.looking = true;
       const { kind, name } = wait.target;
       tell('probe', () => ({ kind, name, session: this.#host.id }));
@@ -204,7 +205,7 @@ export class Deadlocks {
     const first = await this.#circle(wait);
     if (first === undefined || !this.#isYoungest(wait, first)) return;
     const second = await this.#circle(wait);
-    if (second?.signature !== first.signature || !this.#waits.has(wait.id)) return;
+    if (second?.signature !== first.signature || !this.#waits.has(wait.id) || !this.#isOnly(wait)) return;
     const { kind, name } = wait.target;
     const steps = second.edges.map(
       ({ waiter, waitsFor, heldBy }) => `${waiter} waits for ${waitsFor}, held by ${heldBy}`,
@@ -294,12 +295,15 @@ export class Deadlocks {
   #standing(kind: string, name: string, id: string): Standing | undefined {
     const hold = this.#holds.get(`${kind}\n${name}\n${id}`);
     if (hold === undefined) return undefined;
-    const waits = [...(this.#waitsOf.get(hold.owner.ident) ?? [])];
-    const [wait] = waits;
-    // One that waits for several things at once may be let go by any of them, for all that is known here.
-    if (wait === undefined || waits.length > 1)
+    const [wait] = this.#waitsOf.get(hold.owner.ident) ?? [];
+    if (wait === undefined || !this.#isOnly(wait))
       return { ...this.#at(hold.owner), token: hold.token(), wait: null };
     return { ...this.#standingOf(wait), token: hold.token() };
+  }
+
+  /** One who waits for several things at once may be let go by any of them, for all that is known here. */
+  #isOnly(wait: Wait): boolean {
+    return this.#waitsOf.get(wait.owner.ident)?.size === 1;
   }
 
   #standingOf({ id, owner, target, joined }: Wait): Standing {
