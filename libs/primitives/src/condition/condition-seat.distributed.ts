@@ -140,11 +140,8 @@ export class ConditionSeat implements Seat {
     if (!/^\d{1,16}$/.test(past)) throw new TypeError('no message of ours');
     const wait = this.#waits.get(id);
     if (wait === undefined || wait.life !== life) return;
-    wait.notified = true;
     this.#lock.seat().placed(life, Number(past));
-    // At once: the grant may be the very next message.
-    void this.#holdAgain(wait).catch(() => {});
-    this.#line.get(wait)?.resolve(true);
+    this.#notified(wait);
   }
 
   get waited(): boolean {
@@ -189,6 +186,13 @@ export class ConditionSeat implements Seat {
     }
   }
 
+  #notified(wait: Wait): void {
+    wait.notified = true;
+    // At once: the grant may be the very next message.
+    void this.#holdAgain(wait).catch(() => {});
+    this.#line.get(wait)?.resolve(true);
+  }
+
   #holdAgain(wait: Wait): Promise<void> {
     if (this.#core.closed) return Promise.reject(closedError(this.#what));
     wait.holding ??= this.#lock.seat().resume(wait.held, this.#lock.maxHold);
@@ -199,10 +203,11 @@ export class ConditionSeat implements Seat {
   #ask(wait: Wait): void {
     if (!wait.registered || wait.asking) return;
     wait.asking = true;
-    wait.life.call('condition.look', [this.#state, this.#waiters], [wait.id]).then(
-      ([is, past]) => {
+    wait.life.call('condition.look', [this.#waiters], [wait.id]).then(
+      ([is]) => {
         wait.asking = false;
-        if (is === 'notified') this.told(wait.life, [wait.id, past ?? '0']);
+        // What has become of the place in line since then is not known: the lock asks.
+        if (is === 'notified') this.#notified(wait);
       },
       () => {
         wait.asking = false;

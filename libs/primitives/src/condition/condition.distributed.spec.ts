@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { NotHeldError, SessionClosedError } from '../errors.ts';
-import type { Session } from '../session.distributed.ts';
+import type { Seat } from '../session/core.ts';
+import { nameOn } from '../session/keys.ts';
+import { coreOf, type Session } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
-import { stillPending, until } from '../testing/waiting.ts';
+import { later, stillPending, until } from '../testing/waiting.ts';
 import { conditionConformance } from './condition.conformance.ts';
 import type { DistributedCondition } from './condition.distributed.ts';
 
@@ -154,6 +156,40 @@ describe('Condition, distributed', () => {
     await session.close();
   });
 
+  /** Messages to the condition's waits in `session` come so late from here on. */
+  const delayMessages = (session: Session, name: string, ms: number) => {
+    const seat = coreOf(session).seat('condition', nameOn('condition-lock', name, name), (): Seat => {
+      throw new Error('nobody waits');
+    });
+    const told = seat.told.bind(seat);
+    seat.told = (...message) => void later(ms, undefined).then(() => told(...message));
+  };
+
+  it('wakes where the message comes when its own session has given the lock back', async () => {
+    const name = bench.name();
+    const session = await bench.session({ ttl: 60_000 });
+    const waiting = await waiterIn(session, name);
+    delayMessages(session, name, 50);
+    const condition = session.condition(name);
+    await condition.with(() => condition.notify());
+    expect(await waiting.woken).toBe(true);
+    await session.close();
+  });
+
+  it('wakes where its session has left the line before the message comes', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session()];
+    const waiting = await waiterIn(session, name);
+    delayMessages(session, name, 100);
+    const condition = other.condition(name);
+    await condition.with(async () => {
+      await condition.notify();
+      expect(await session.condition(name).acquire({ timeout: 10 })).toBeNull();
+    });
+    expect(await waiting.woken).toBe(true);
+    await Promise.all([session.close(), other.close()]);
+  });
+
   it('wakes by itself, holding the lock again, where its session was lost', async () => {
     const session = await bench.session({ namespace: 'woken' });
     const condition = session.condition('x');
@@ -214,5 +250,22 @@ describe('Condition, distributed', () => {
     await using _ = await one.acquire();
     await a.condition('c', { lock: one }).notify();
     await expect(a.condition('c', { lock: two }).notify()).rejects.toThrow(NotHeldError);
+  });
+
+  it('keeps nothing of a call that it refuses', async () => {
+    const session = await bench.session();
+    const name = bench.name();
+    const condition = session.condition(name);
+    await expect(condition.wait()).rejects.toThrow(NotHeldError);
+    await expect(condition.notify()).rejects.toThrow(NotHeldError);
+    await expect(condition.notifyAll()).rejects.toThrow(NotHeldError);
+    let made = 0;
+    const seat: Seat = { told() {}, askAgain() {}, waited: false, closed() {} };
+    coreOf(session).seat('condition', nameOn('condition-lock', name, name), () => {
+      made += 1;
+      return seat;
+    });
+    expect(made).toBe(1);
+    await session.close();
   });
 });

@@ -84,7 +84,8 @@ export class DistributedCondition implements AnyCondition {
 
   async wait(options?: WaitOptions): Promise<boolean> {
     const { timeout, signal } = checkWait(options, 'condition.wait');
-    return this.#seat().wait(this.#held('wait'), timeout, signal);
+    const held = this.#held('wait');
+    return this.#seat().wait(held, timeout, signal);
   }
 
   async waitFor(predicate: () => unknown, options?: WaitOptions): Promise<boolean> {
@@ -102,11 +103,13 @@ export class DistributedCondition implements AnyCondition {
 
   async notify(n = 1): Promise<void> {
     checkCount(n, 'condition.notify(n): n');
-    await this.#seat().notify(this.#held('notify'), n);
+    const held = this.#held('notify');
+    await this.#seat().notify(held, n);
   }
 
   async notifyAll(): Promise<void> {
-    await this.#seat().notify(this.#held('notifyAll'), Number.MAX_SAFE_INTEGER);
+    const held = this.#held('notifyAll');
+    await this.#seat().notify(held, Number.MAX_SAFE_INTEGER);
   }
 
   #held(method: string): HeldLease {

@@ -1,6 +1,5 @@
 -- Whether a wait still waits: one that is registered no more was notified.
--- KEYS: state waiters
+-- KEYS: waiters
 -- ARGV: wait_id
--- RETURNS: {'waiting'} | {'notified', end of the block granted last}
-if redis.call('ZSCORE', KEYS[2], caller .. '#' .. ARGV[1]) then return { 'waiting' } end
-return { 'notified', redis.call('HGET', KEYS[1], 'end') or '0' }
+-- RETURNS: {'waiting'} | {'notified'}
+return { redis.call('ZSCORE', KEYS[1], caller .. '#' .. ARGV[1]) and 'waiting' or 'notified' }

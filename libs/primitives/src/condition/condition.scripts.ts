@@ -17,7 +17,7 @@ export const conditionOperations = [
     keys: ['state', 'queue', 'waiters'],
     args: ['name', 'first', 'n'],
   },
-  { name: 'condition.look', file: file('look'), keys: ['state', 'waiters'], args: ['wait_id'] },
+  { name: 'condition.look', file: file('look'), keys: ['waiters'], args: ['wait_id'] },
   { name: 'condition.leave', file: file('leave'), keys: ['waiters', 'holds'], args: ['name', 'wait_id'] },
   {
     name: 'condition.drop',

@@ -65,6 +65,10 @@ export class LockSeat implements Seat {
   #early: TokenBlock | undefined;
   /** A message about a grant at or below this is of the past. */
   #past = 0;
+  /** The last token granted here. */
+  #end = 0;
+  /** We left the line last, and whoever says that we were put in it may speak of before that. */
+  #left = false;
   /** Messages may have been lost while a reply was on its way: once that says `queued`, it may be out of date. */
   #doubt = false;
   /** Waits at the lock's conditions: others' scripts may put us in line. */
@@ -155,9 +159,12 @@ export class LockSeat implements Seat {
     this.tidy();
   }
 
-  /** Another's script put us in line, when `past` was the last token granted; what is not in doubt needs no asking. */
+  /**
+   * Another's script put us in line, when `past` was the last token granted; what is not in doubt needs no asking. In
+   * doubt is what comes late: a place that we have used since, or given up, and one that nobody made since we held.
+   */
   placed(life: Incarnation, past: number): void {
-    if (this.#state !== 'idle' || life !== this.#foothold.life) return;
+    if (this.#state !== 'idle' || life !== this.#foothold.life || past <= this.#end || this.#left) return;
     this.#become('queued');
     this.#past = past;
   }
@@ -254,6 +261,7 @@ export class LockSeat implements Seat {
 
   #queued(past: number): void {
     this.#become('queued');
+    this.#left = false;
     this.#past = past;
     const early = this.#early;
     this.#early = undefined;
@@ -297,6 +305,8 @@ export class LockSeat implements Seat {
     this.#block = block;
     this.#nextToken = block.first;
     this.#past = Math.max(this.#past, block.first);
+    this.#end = block.last;
+    this.#left = false;
   }
 
   #hold({ claim, maxHold, again }: Wish): HeldLease {
@@ -381,6 +391,7 @@ export class LockSeat implements Seat {
 
   #leave(): void {
     this.#become('leaving');
+    this.#left = true;
     this.#call('lock.cancel', [this.#name, this.#kind, this.#parked > 0 ? 1 : 0]).then(
       (reply) => {
         if (reply?.is === 'granted') this.#granted(reply.block);
