@@ -2,7 +2,9 @@
 -- KEYS: value
 -- ARGV: expected next
 -- RETURNS: {'yes'} | {'no'}
-arm(KEYS[1])
-if counter_value(KEYS[1]) ~= tonumber(ARGV[1]) then return { 'no' } end
+if counter_value(KEYS[1]) ~= tonumber(ARGV[1]) then
+  arm(KEYS[1])
+  return { 'no' }
+end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', record_ttl)
 return { 'yes' }

@@ -31,6 +31,7 @@ describe('Counter, distributed', () => {
         await expect(use()).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_REFUSED', primitive: name });
       }
       expect(await bench.admin.get(key)).toBe(value);
+      expect(await bench.admin.pttl(key)).toBe(-1);
     }
     await bench.admin.del(key);
   });
