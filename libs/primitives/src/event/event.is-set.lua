@@ -2,5 +2,6 @@
 -- KEYS: state
 -- ARGV:
 -- RETURNS: {'yes'} | {'no'}
+local flag = redis.call('HGET', KEYS[1], 'flag')
 arm(KEYS[1])
-return { redis.call('HGET', KEYS[1], 'flag') == '1' and 'yes' or 'no' }
+return { flag == '1' and 'yes' or 'no' }

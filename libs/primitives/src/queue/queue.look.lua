@@ -4,5 +4,6 @@
 -- RETURNS: {'look', '', size} | {'mismatch', '', shape}
 local existing = redis.call('HGET', KEYS[1], 'shape')
 if existing and existing ~= ARGV[1] then return { 'mismatch', '', existing } end
+local size = redis.call('ZCARD', KEYS[2])
 arm(unpack(KEYS))
-return { 'look', '', text(redis.call('ZCARD', KEYS[2])) }
+return { 'look', '', text(size) }

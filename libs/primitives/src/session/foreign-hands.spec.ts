@@ -25,11 +25,19 @@ describe('keys of another type under our names', () => {
       ['state', 'queue', 'wants', 'holders'],
       (s, n) => [() => s.semaphore(n, 1).acquire(), () => s.semaphore(n, 1).acquire({ timeout: 0 })],
     ],
+    ['event', ['state'], (s, n) => [() => s.event(n).isSet(), () => s.event(n).set()]],
     ['event', ['state', 'waiters'], (s, n) => [() => s.event(n).wait()]],
     ['barrier', ['state', 'arrivals', 'outcomes'], (s, n) => [() => s.barrier(n, 2).wait()]],
     ['rlock', ['state', 'queue'], (s, n) => [() => s.rlock(n).acquire()]],
     ['latch', ['state', 'waiters'], (s, n) => [() => s.countDownLatch(n, 1).wait()]],
     ['counter', ['value'], (s, n) => [() => s.counter(n).add(), () => s.counter(n).value()]],
+    ['queue', ['state', 'items'], (s, n) => [() => s.queue(n).size(), () => s.queue(n).put(1)]],
+    [
+      'queue',
+      ['state', 'items', 'takers', 'putters', 'parcels', 'joiners', 'outcomes'],
+      (s, n) => [() => s.queue(n).get(), () => s.queue(n).join(), () => s.queue(n).put(1)],
+    ],
+    ['condition-lock', ['state', 'queue'], (s, n) => [() => s.condition(n).acquire()]],
     [
       'rwlock',
       ['state', 'queue', 'wants', 'holders'],
@@ -53,6 +61,7 @@ describe('keys of another type under our names', () => {
       });
     }
     expect(await bench.admin.lrange(key, 0, -1)).toEqual(['not ours']);
+    expect(await bench.admin.pttl(key)).toBe(-1);
     await bench.admin.del(key);
     await session.close();
   });
