@@ -53,12 +53,30 @@ describe('fenced values', () => {
     await redis.del('fenced:d');
   });
 
+  it('leave a key of another type as it is, and say so', async () => {
+    await redis.set('fenced:f', 'not ours');
+    const refusal = { code: 'ERR_HEDDLE_REDIS_REFUSED', primitive: 'fenced:f' };
+    await expect(fencedSet(redis, 'fenced:f', 'x', 1, { ttl: 1000 })).rejects.toMatchObject(refusal);
+    await expect(fencedDelete(redis, 'fenced:f', 1)).rejects.toMatchObject(refusal);
+    await expect(fencedGet(redis, 'fenced:f')).rejects.toMatchObject(refusal);
+    expect(await redis.get('fenced:f')).toBe('not ours');
+    expect(await redis.pttl('fenced:f')).toBe(-1);
+    await redis.del('fenced:f');
+  });
+
   it('refuse wrong arguments before anything is sent', async () => {
     for (const fence of [0, -1, 1.5, Number.NaN, 2 ** 53])
       await expect(fencedSet(redis, 'fenced:e', 'x', fence)).rejects.toThrow(RangeError);
     for (const fence of ['1', null, undefined, {}, { token: '1' }])
       await expect(fencedSet(redis, 'fenced:e', 'x', fence as never)).rejects.toThrow(TypeError);
     await expect(fencedSet(redis, '', 'x', 1)).rejects.toThrow(TypeError);
+    for (const client of [null, undefined, bench.url, {}]) {
+      await expect(fencedSet(client as never, 'fenced:e', 'x', 1)).rejects.toMatchObject({
+        name: 'TypeError',
+        code: expect.stringMatching(/^ERR_HEDDLE_/),
+      });
+      await expect(fencedGet(client as never, 'fenced:e')).rejects.toThrow(TypeError);
+    }
     await expect(fencedSet(redis, 'fenced:e', 5 as never, 1)).rejects.toThrow(TypeError);
     await expect(fencedSet(redis, 'fenced:e', 'x', 1, { ttl: 0 })).rejects.toThrow(RangeError);
     await expect(fencedSet(redis, 'fenced:e', 'x', 1, { px: 1 } as never)).rejects.toThrow(TypeError);

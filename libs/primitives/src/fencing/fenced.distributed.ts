@@ -8,6 +8,7 @@ import { rangeError, StaleTokenError, show, typeError } from '../errors.ts';
 import type { Lease } from '../lock/lock.ts';
 import { checkCount, checkKnown, checkOptions } from '../options.ts';
 import { Script } from '../session/lua.ts';
+import { refused, saidForGood } from '../session/refused.ts';
 
 /** What is needed of a client of ioredis: any `Redis` or `Cluster`. */
 export interface FencedClient {
@@ -30,8 +31,8 @@ const script = new Script(readFileSync(new URL('./fenced.set.lua', import.meta.u
  * Sets `key` to `value` under the lease's token, or a token itself. One hold may write as often as it likes.
  *
  * @param redis the client of the server that keeps the value; it need not be the one that keeps the lock
- * @throws `StaleTokenError`, nothing being changed, where a later token has written; `TypeError`, `RangeError` for wrong
- *   arguments
+ * @throws `StaleTokenError`, nothing being changed, where a later token has written; `RedisRefusedError` where Redis says
+ *   no, as to a key of another type; `TypeError`, `RangeError` for wrong arguments
  */
 export async function fencedSet(
   redis: FencedClient,
@@ -59,8 +60,9 @@ export async function fencedDelete(
 
 /** The value of `key`; `null` where there is none. Reading needs no token. */
 export async function fencedGet(redis: FencedClient, key: string): Promise<string | null> {
+  checkClient(redis, 'fencedGet');
   checkKey(key, 'fencedGet');
-  return redis.hget(key, 'value');
+  return ask('fencedGet', key, () => redis.hget(key, 'value'));
 }
 
 async function write(
@@ -72,18 +74,35 @@ async function write(
   op: 'set' | 'delete',
   value: string,
 ): Promise<void> {
+  checkClient(redis, what);
   checkKey(key, what);
   const token = tokenOf(fence, what);
   const given = checkOptions(options, what);
   checkKnown(given, ['ttl'], what);
   const ttl = given.ttl === undefined ? '' : checkCount(given.ttl, `${what}: ttl, in ms,`);
-  const reply = await script.run(redis, [key], [token, ttl, op, value]);
+  const reply = await ask(what, key, () => script.run(redis, [key], [token, ttl, op, value]));
   const [is, seen] = Array.isArray(reply) ? reply : [];
   if (is === 'done') return;
   throw new StaleTokenError(
     `${what}: ${key} was written under token ${seen}, later than ${token}; this hold is history: stop`,
     { token, seen: Number(seen), primitive: key },
   );
+}
+
+/** What Redis says no to is told as everywhere; what the client itself has met is the client's error. */
+async function ask<T>(what: string, key: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const said = saidForGood(error);
+    throw said === undefined ? error : refused(what, said, { primitive: key, cause: error });
+  }
+}
+
+function checkClient(redis: unknown, what: string): void {
+  const is = typeof redis === 'object' && redis !== null && 'evalsha' in redis && 'hget' in redis;
+  if (!is)
+    throw typeError(`${what}: redis must be a client of ioredis, a Redis or Cluster, not ${show(redis)}`);
 }
 
 function checkKey(key: unknown, what: string): void {
