@@ -137,6 +137,30 @@ export function conditionConformance(scope: string, { make, another }: Condition
       expect(await condition.with(() => condition.waitFor(() => 1, { timeout: 0 }))).toBe(true);
     });
 
+    it('waits for a predicate that takes its time to tell, with the lock held meanwhile', async () => {
+      const condition = await make();
+      const other = await another(condition);
+      let items = 0;
+      const asked: boolean[] = [];
+      const consumer = condition.with(() =>
+        condition.waitFor(async () => {
+          await later(2, undefined);
+          asked.push(await condition.locked());
+          return items > 0;
+        }),
+      );
+      await until(() => asked.length > 0, 'it was asked');
+      await other.with(async () => {
+        items += 1;
+        await other.notify();
+      });
+      expect(await consumer).toBe(true);
+      expect(items).toBe(1);
+      expect(asked).toEqual([true, true]);
+      const never = condition.with(() => condition.waitFor(async () => false, { timeout: 10 }));
+      expect(await never).toBe(false);
+    });
+
     it('passes a notification over those who have given up', async () => {
       const condition = await make();
       const controller = new AbortController();

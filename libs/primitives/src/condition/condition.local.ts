@@ -100,8 +100,8 @@ export class Condition implements AnyCondition, WaitListOwner {
     const { timeout, signal } = checkWait(options, 'Condition.waitFor');
     this.#checkHeld('waitFor');
     const deadline = Deadline.after(timeout);
-    while (!predicate()) {
-      if (deadline.expired || !(await this.#wait(deadline, signal))) return Boolean(predicate());
+    while (!(await predicate())) {
+      if (deadline.expired || !(await this.#wait(deadline, signal))) return Boolean(await predicate());
     }
     return true;
   }
@@ -113,14 +113,15 @@ export class Condition implements AnyCondition, WaitListOwner {
     return this.#waitSync(Deadline.after(timeout));
   }
 
-  /** `waitFor`, blocking the thread. */
+  /** `waitFor`, blocking the thread. `TypeError` for a predicate that gives a promise: nobody could wait for that. */
   waitForSync(predicate: () => unknown, options?: BlockingOptions): boolean {
     checkFunction(predicate, 'Condition.waitForSync(predicate): predicate');
     const timeout = checkBlocking(options, 'Condition.waitForSync');
     this.#checkHeld('waitForSync');
     const deadline = Deadline.after(timeout);
-    while (!predicate()) {
-      if (deadline.expired || !this.#waitSync(deadline)) return Boolean(predicate());
+    const holds = () => checkPlain(predicate());
+    while (!holds()) {
+      if (deadline.expired || !this.#waitSync(deadline)) return Boolean(holds());
     }
     return true;
   }
@@ -221,6 +222,14 @@ export class Condition implements AnyCondition, WaitListOwner {
       primitive,
     });
   }
+}
+
+function checkPlain(answer: unknown): unknown {
+  if (!(answer instanceof Promise)) return answer;
+  answer.catch(() => {});
+  throw typeError(
+    'Condition.waitForSync(predicate): predicate is asynchronous and would always be true; use waitFor(predicate)',
+  );
 }
 
 class SignalWish extends Wish<boolean> {

@@ -57,6 +57,7 @@ describe('Condition, local', () => {
     condition.acquireSync();
     expect(condition.waitSync({ timeout: 10 })).toBe(false);
     expect(condition.waitForSync(() => false, { timeout: 10 })).toBe(false);
+    expect(() => condition.waitForSync(async () => false)).toThrow(TypeError);
     condition.release();
     expect(condition.locked()).toBe(true);
     condition.release();

@@ -18,8 +18,9 @@ export interface AnyCondition {
    */
   wait(options?: WaitOptions): Promise<boolean>;
   /**
-   * Waits until `predicate`, called with the lock held, gives something true: `true`; `false` where `timeout` ms for
-   * the whole of it passed first and it is still not. What it throws ends the wait, with the lock held.
+   * Waits until `predicate`, called with the lock held, gives something true, or a promise of that: `true`; `false`
+   * where `timeout` ms for the whole of it passed first and it is still not. What it throws ends the wait, with the lock
+   * held.
    */
   waitFor(predicate: () => unknown, options?: WaitOptions): Promise<boolean>;
   /** Lets `n` go of those that wait now, or all where they are fewer. `NotHeldError` where the caller does not hold it. */
