@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runAs } from '../identity.ts';
+import { connect } from '../session.distributed.ts';
+import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { stillPending } from '../testing/waiting.ts';
 import { Lock } from './lock.local.ts';
@@ -113,5 +115,20 @@ describe('session.acquireAll', () => {
     }
     await expect(session.acquireAll([lock], { timeout: -1 })).rejects.toThrow(RangeError);
     expect(await lock.locked()).toBe(false);
+  });
+
+  it('hangs no longer than its time-out where Redis does not answer, and without one goes on waiting', async () => {
+    const proxy = await startProxy(bench.url);
+    const session = await connect(proxy.url, { connectTimeout: 1000, logger: {} });
+    const two = () => [session.lock(bench.name()), session.lock(bench.name())];
+    await (await session.acquireAll(two())).release();
+    proxy.swallow();
+    const [timed, patient] = [session.acquireAll(two(), { timeout: 50 }), session.acquireAll(two())];
+    patient.catch(() => {});
+    expect(await timed).toBeNull();
+    const lease = await patient;
+    expect(lease.valid).toBe(true);
+    await lease.release();
+    await session.close();
   });
 });

@@ -4,7 +4,7 @@
  * et al., "System Deadlocks", 1971: no circular wait).
  */
 import { Deadline } from '../deadline.ts';
-import { show, typeError } from '../errors.ts';
+import { RedisUnreachableError, show, typeError } from '../errors.ts';
 import { type AcquireOptions, checkWait } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import { INNER, type Inner } from './inner-lock.distributed.ts';
@@ -17,6 +17,9 @@ export interface DistributedAcquirable extends Pick<AnyLock, 'acquire'> {
   readonly [INNER]: Inner;
 }
 
+/** Ms that the first answer may come later than a time-out: a healthy server needs one round trip. */
+const GRACE = 250;
+
 /** See `Session.acquireAll`. */
 export async function acquireAllOf(
   core: SessionCore,
@@ -27,13 +30,14 @@ export async function acquireAllOf(
   const { timeout, signal } = checkWait(options, 'session.acquireAll');
   core.assertOpen('session.acquireAll');
   const deadline = Deadline.after(timeout);
-  const atOnce = await tryAll(ordered, signal);
+  const atOnce = await (timeout === 0 ? tryAll(ordered, signal) : tryInTime(ordered, deadline, signal));
   if (atOnce !== undefined) return new JoinedLease(atOnce);
-  if (timeout === 0) return null;
+  if (deadline.expired) return null;
   const leases: Lease[] = [];
   try {
     for (const lock of ordered) {
-      const lease = await lock.acquire({ timeout: deadline.remaining(), signal });
+      // Not 0, which asks once and has its own patience: the time that is left is over, but not what is free.
+      const lease = await lock.acquire({ timeout: Math.max(1, deadline.remaining()), signal });
       if (lease === null) break;
       leases.push(lease);
     }
@@ -44,6 +48,27 @@ export async function acquireAllOf(
   if (leases.length === ordered.length) return new JoinedLease(leases);
   await releaseAll(leases);
   return null;
+}
+
+/**
+ * The same for those who would wait: where Redis does not answer, they have until their deadline, and no other. Once it
+ * has passed, the answer is waited for a little: what is free is granted, however short the time-out.
+ */
+async function tryInTime(
+  locks: readonly DistributedAcquirable[],
+  deadline: Deadline,
+  signal: AbortSignal | undefined,
+): Promise<Lease[] | undefined> {
+  const late = new AbortController();
+  const stop = Deadline.after(deadline.remaining() + GRACE).onExpiry(() => late.abort(late));
+  try {
+    return await tryAll(locks, signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]));
+  } catch (error) {
+    if (error !== late && !(error instanceof RedisUnreachableError)) throw error;
+    return undefined;
+  } finally {
+    stop();
+  }
 }
 
 /** All of them as they are free, or none; in front of nobody who waits. */
