@@ -3,7 +3,7 @@
  * to notify is to put the sessions of those that go in the lock's line, so that each wakes when it holds the lock.
  * What is no longer registered has been notified: a message that was lost is found out by asking.
  */
-import { LeaseLostError } from '../errors.ts';
+import { LeaseLostError, NotHeldError } from '../errors.ts';
 import type { InnerLock } from '../lock/inner-lock.distributed.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
@@ -85,6 +85,7 @@ export class ConditionSeat implements Seat {
     try {
       await this.#foothold.under();
       signal?.throwIfAborted();
+      this.#checkStillHeld(held);
       // Before the time-out begins: what gives up has registered first.
       const given = this.#giveUp(wait);
       const woken = this.#line
@@ -162,6 +163,8 @@ export class ConditionSeat implements Seat {
     const seat = this.#lock.seat();
     const { name, kind } = this.#lock;
     const args = [this.#id, wait.id, name, kind, seat.grant];
+    // Before anything finds out that its life has ended: what is given up is not lost.
+    held.suspend();
     const joining = this.#underHold(
       held,
       'condition.join',
@@ -240,6 +243,19 @@ export class ConditionSeat implements Seat {
     for (const { what: wait } of [...this.#line]) {
       if (wait.registered && wait.life.ended !== undefined) this.#line.get(wait)?.resolve(true);
     }
+  }
+
+  /** Somebody of the same session may have released it in this very turn, or wait under it; or its life has ended. */
+  #checkStillHeld(held: HeldLease): void {
+    if (held.over || held.suspended) {
+      throw new NotHeldError(
+        `${this.#what}: its lock was given back before it could wait; acquire it again`,
+        {
+          primitive: this.#primitive,
+        },
+      );
+    }
+    if (!held.valid) throw this.#notHeld(held);
   }
 
   async #underHold(

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { NotHeldError, SessionClosedError } from '../errors.ts';
+import { LeaseLostError, NotHeldError, SessionClosedError } from '../errors.ts';
 import type { Seat } from '../session/core.ts';
 import { nameOn } from '../session/keys.ts';
 import { coreOf, type Session } from '../session.distributed.ts';
+import { pause } from '../shared-memory/word.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { conditionConformance } from './condition.conformance.ts';
@@ -250,6 +251,33 @@ describe('Condition, distributed', () => {
     await using _ = await one.acquire();
     await a.condition('c', { lock: one }).notify();
     await expect(a.condition('c', { lock: two }).notify()).rejects.toThrow(NotHeldError);
+  });
+
+  it('gives one hold up once, however many would wait under it', async () => {
+    const name = bench.name();
+    const session = await bench.session();
+    const lock = session.lock(name);
+    const condition = session.condition('c', { lock });
+    const lease = await lock.acquire();
+    const [first, second] = await Promise.allSettled([condition.wait({ timeout: 30 }), condition.wait()]);
+    expect(first).toEqual({ status: 'fulfilled', value: false });
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'ERR_HEDDLE_NOT_HELD' } });
+    expect(lease.valid).toBe(true);
+    await lease.release();
+    expect(await lock.locked()).toBe(false);
+    await session.close();
+  });
+
+  it('does not wait under a hold that was lost while the event loop stood still, and holds nothing', async () => {
+    const session = await bench.session({ namespace: 'stood', ttl: 300, logger: {} });
+    const condition = session.condition('x', { lock: session.lock('x') });
+    await condition.acquire();
+    await bench.admin.del('{stood:0}:sessions');
+    pause(500);
+    await expect(condition.wait()).rejects.toThrow(LeaseLostError);
+    expect(await condition.locked()).toBe(false);
+    await (await condition.acquire()).release();
+    await session.close();
   });
 
   it('keeps nothing of a call that it refuses', async () => {

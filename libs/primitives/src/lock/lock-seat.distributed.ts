@@ -125,11 +125,10 @@ export class LockSeat implements Seat {
   }
 
   /**
-   * Gives the hold of `lease` up, which stays its handle, for as long as a condition waits; `resume` is to follow.
-   * Rejects with `LeaseLostError` where it was not held any more.
+   * Gives the hold of `lease`, which is suspended, up for as long as a condition waits; `resume` is to follow. Rejects
+   * with `LeaseLostError` where it was not held any more.
    */
   async suspend(lease: HeldLease): Promise<void> {
-    lease.suspend();
     this.#parked += 1;
     await this.#released(lease);
   }

@@ -101,6 +101,11 @@ export class HeldLease implements Lease {
     return this.#over;
   }
 
+  /** Its hold is given up for a while. */
+  get suspended(): boolean {
+    return this.#suspended;
+  }
+
   get lost(): LeaseLostError | undefined {
     return this.#lost;
   }
@@ -119,7 +124,7 @@ export class HeldLease implements Lease {
     this.#told();
   }
 
-  /** Its hold is given up for a while. */
+  /** Gives its hold up for a while, as far as its owner is concerned. */
   suspend(): void {
     this.#forget();
     this.#suspended = true;
@@ -140,6 +145,7 @@ export class HeldLease implements Lease {
   /** It ended against its holder's will. */
   lose(reason: string): void {
     if (this.#over || this.#lost !== undefined) return;
+    this.#suspended = false;
     this.#forget();
     this.#told();
     const { kind, name } = this.#claim;
