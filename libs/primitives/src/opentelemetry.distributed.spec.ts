@@ -71,4 +71,10 @@ describe('OpenTelemetry', () => {
     ]);
     await provider.shutdown();
   });
+
+  it('needs somewhere to tell it', () => {
+    for (const targets of [undefined, null, {}, { meters: 1 }, 5]) {
+      expect(() => observe(targets as never)).toThrow(TypeError);
+    }
+  });
 });

@@ -3,6 +3,8 @@
  * primitives know nothing of it. Optional peer: `@opentelemetry/api`, for its types alone.
  */
 import type { Attributes, Meter, Span, Tracer } from '@opentelemetry/api';
+import { typeError } from './errors.ts';
+import { checkKnown, checkOptions } from './options.ts';
 import { channels, type DiagnosticsEvents } from './session/diagnostics.ts';
 
 export interface OpenTelemetryTargets {
@@ -15,7 +17,7 @@ export interface OpenTelemetryTargets {
 type Listener<E extends keyof DiagnosticsEvents> = (event: DiagnosticsEvents[E]) => void;
 
 /**
- * Tells of every session of this process from now on; gives back what ends that.
+ * Tells of every session of this process from now on; gives back what ends that. `TypeError` for what is neither.
  *
  * | metric | unit | of |
  * |---|---|---|
@@ -28,7 +30,12 @@ type Listener<E extends keyof DiagnosticsEvents> = (event: DiagnosticsEvents[E])
  *
  * Attributes: `heddle.kind`, and `heddle.name` on spans alone, since names may be many.
  */
-export function observe({ meter, tracer }: OpenTelemetryTargets): () => void {
+export function observe(targets: OpenTelemetryTargets): () => void {
+  const given = checkOptions(targets, 'observe');
+  checkKnown(given, ['meter', 'tracer'], 'observe');
+  const { meter, tracer } = given;
+  if (meter === undefined && tracer === undefined)
+    throw typeError('observe: needs a meter, a tracer, or both of OpenTelemetry');
   const ends = [...(meter ? measure(meter) : []), ...(tracer ? trace(tracer) : [])];
   return () => {
     for (const end of ends) end();

@@ -258,11 +258,15 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
     this.#settled = true;
     this.#nativeId ??= outcome.nativeId;
     this.#port?.close();
-    if ('value' in outcome) {
-      this.#result.resolve(fromPortable(outcome.value, { attach: attachTravelling }));
-      return;
+    try {
+      if ('value' in outcome) {
+        this.#result.resolve(fromPortable(outcome.value, { attach: attachTravelling }));
+        return;
+      }
+      this.#error = fromPortable(outcome.error, { attach: attachTravelling });
+    } catch (error) {
+      this.#error = error; // It came, and can't be read here: whoever waits must not wait on.
     }
-    this.#error = fromPortable(outcome.error, { attach: attachTravelling });
     this.#result.reject(this.#error);
     tellUncaught({ error: this.#error, thread: this });
   }
