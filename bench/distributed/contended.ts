@@ -7,7 +7,7 @@ import { HEDDLE } from './ways-heddle.ts';
 import { peerWays } from './ways-peers.ts';
 
 const ROUNDS = 3;
-const MS = 700;
+const MS = 500;
 const all = [TOKEN, HEDDLE, ...peerWays.map(({ name }) => name)];
 
 export async function contended(url: string): Promise<void> {

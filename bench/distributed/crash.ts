@@ -4,7 +4,7 @@ import { Forked, withProcesses } from './processes.ts';
 import { percentile, printTable } from './statistics.ts';
 
 const TTL = 500;
-const TIMES = 15;
+const TIMES = 10;
 
 async function recovery(
   redis: Redis,

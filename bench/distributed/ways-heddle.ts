@@ -6,8 +6,10 @@ export const HEDDLE = 'Heddle';
 
 export const heddle: Way = {
   name: HEDDLE,
-  async open(url) {
+  async open(url, me) {
     const session = await connect(url, { connectTimeout: 60_000 });
+    // The first hold starts what keeps the session alive, once for all that follow.
+    await (await session.lock(`first of ${me}`).acquire()).release();
     return {
       mutex(name) {
         const lock = session.lock(name);
