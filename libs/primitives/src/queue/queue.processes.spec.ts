@@ -152,11 +152,12 @@ describe('takers that are killed in the middle of it', PATIENT, () => {
     const queue = session.queue(name);
     const taker = async () => {
       const process = await forked();
-      await process.do('connect', bench.url, { ttl: 1000 });
+      const id = await process.do('connect', bench.url, { ttl: 1000 });
       void process.do('takeInto', name, list).catch(() => {});
-      return process;
+      return { ...process, id };
     };
     const takers = await Promise.all([taker(), taker()]);
+    const dead: string[] = [];
     let put = 0;
     const more = async (count: number) => {
       for (const end = put + count; put < end; put += 1) await queue.put(put);
@@ -166,11 +167,18 @@ describe('takers that are killed in the middle of it', PATIENT, () => {
       const before = await bench.admin.llen(list);
       await until(async () => (await bench.admin.llen(list)) > before + 10 * n, 'some are taken');
       await takers[n % 2]?.kill();
+      dead.push(takers[n % 2]?.id ?? '');
       await putting;
       takers[n % 2] = await taker();
     }
     const taken = async () => new Set(await bench.admin.lrange(list, 0, -1));
+    // What the dead had just read comes back when they are swept, and is taken by those who live.
+    const swept = async () =>
+      (await bench.admin.keys('*')).every((key) => !dead.some((id) => key.includes(id)));
+    await until(swept, 'the dead are swept');
     await until(async () => (await taken()).size === put, 'all are taken');
+    const none = async () => (await bench.admin.exists(key(name, 'items'), key(name, 'outcomes'))) === 0;
+    await until(none, 'nothing is on its way');
     expect(await bench.admin.llen(list)).toBeLessThanOrEqual(put + kills);
     await queue.shutdown();
     for (const process of takers) await process.do('close');
