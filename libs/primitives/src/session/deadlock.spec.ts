@@ -83,6 +83,9 @@ describe('a circle of waits between sessions', () => {
     const older = first[0].lock(first[1]).with(() => first[0].lock(first[2]).with(() => 'went on'));
     const queue = `{heddle:0}:lock:${first[2]}:queue`;
     await until(async () => (await bench.admin.exists(queue)) === 1, 'the older one waits');
+    // By far more than Redis's time is known to.
+    const waited = performance.now();
+    await until(() => performance.now() - waited > AFTER / 2, 'it has waited for a while');
     goOn.resolve();
     await expect(younger).rejects.toThrow(DeadlockError);
     expect(await older).toBe('went on');

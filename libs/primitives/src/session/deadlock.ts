@@ -263,14 +263,16 @@ export class Deadlocks {
       arrived();
     });
     try {
+      const sent = now();
       const [is, time, free, ...parts] = await life.call(
         'deadlock.ask',
         [state, holders],
         [kind, name, question],
       );
       if (is !== 'held') return { standing, permits, free: permits, holders: [] };
-      if (standing.wait?.id === start.id && start.joined === undefined)
-        start.joined = Math.round(Number(time) - (now() - start.since) * 1000);
+      // Told to all alike from here on: known to within half the time of the way there and back.
+      if (standing.wait?.id === start.id)
+        start.joined ??= Math.round(Number(time) - ((sent + now()) / 2 - start.since) * 1000);
       const expected = parts.length / 3;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ANSWER_WITHIN);
