@@ -8,7 +8,7 @@ import { RedisUnreachableError, show, typeError } from '../errors.ts';
 import { type AcquireOptions, checkWait } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import { INNER, type Inner } from './inner-lock.distributed.ts';
-import { JoinedLease, releaseAll } from './joined-lease.ts';
+import { JoinedLease, releaseAll, takeInOrder } from './joined-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 
 /** What `session.acquireAll` takes: locks, re-entrant locks, conditions and sides of read-write locks of that session. */
@@ -33,21 +33,8 @@ export async function acquireAllOf(
   const atOnce = await (timeout === 0 ? tryAll(ordered, signal) : tryInTime(ordered, deadline, signal));
   if (atOnce !== undefined) return new JoinedLease(atOnce);
   if (deadline.expired) return null;
-  const leases: Lease[] = [];
-  try {
-    for (const lock of ordered) {
-      // Not 0, which asks once and has its own patience: the time that is left is over, but not what is free.
-      const lease = await lock.acquire({ timeout: Math.max(1, deadline.remaining()), signal });
-      if (lease === null) break;
-      leases.push(lease);
-    }
-  } catch (error) {
-    await releaseAll(leases);
-    throw error;
-  }
-  if (leases.length === ordered.length) return new JoinedLease(leases);
-  await releaseAll(leases);
-  return null;
+  // Not 0, which asks once and has its own patience: the time that is left is over, but not what is free.
+  return takeInOrder(ordered, (lock) => lock.acquire({ timeout: Math.max(1, deadline.remaining()), signal }));
 }
 
 /**

@@ -6,7 +6,7 @@ import { Deadline } from '../deadline.ts';
 import { show, typeError } from '../errors.ts';
 import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
 import { INNER, MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
-import { JoinedLease, releaseAll } from './joined-lease.ts';
+import { takeInOrder } from './joined-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 
 /** What `acquireAll` takes: anything local that leases: locks, semaphores, conditions, sides of a read-write lock. */
@@ -28,20 +28,7 @@ export async function acquireAll(
   const ordered = inOrder(locks);
   const { timeout, signal } = checkWait(options, 'acquireAll');
   const deadline = Deadline.after(timeout);
-  const leases: Lease[] = [];
-  try {
-    for (const lock of ordered) {
-      const lease = await lock.acquire({ timeout: deadline.remaining(), signal });
-      if (lease === null) break;
-      leases.push(lease);
-    }
-  } catch (error) {
-    await releaseAll(leases);
-    throw error;
-  }
-  if (leases.length === ordered.length) return new JoinedLease(leases);
-  await releaseAll(leases);
-  return null;
+  return takeInOrder(ordered, (lock) => lock.acquire({ timeout: deadline.remaining(), signal }));
 }
 
 /** In the order they were made in, the same in every thread. */

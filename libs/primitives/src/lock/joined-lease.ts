@@ -51,6 +51,27 @@ export class JoinedLease implements Lease {
   }
 }
 
+/** One after the other in this order, for one lease: all of them, or none. */
+export async function takeInOrder<L>(
+  locks: readonly L[],
+  take: (lock: L) => Promise<Lease | null>,
+): Promise<Lease | null> {
+  const leases: Lease[] = [];
+  try {
+    for (const lock of locks) {
+      const lease = await take(lock);
+      if (lease === null) break;
+      leases.push(lease);
+    }
+  } catch (error) {
+    await releaseAll(leases);
+    throw error;
+  }
+  if (leases.length === locks.length) return new JoinedLease(leases);
+  await releaseAll(leases);
+  return null;
+}
+
 /** All at once, not one after the other: each release is under way before the first has settled. */
 export async function releaseAll(leases: readonly Lease[]): Promise<void> {
   const ends = await Promise.allSettled([...leases].reverse().map((lease) => lease.release()));

@@ -1,6 +1,5 @@
 /** What the local queues have in common: `put` and `get`, blocking or not, on the core in `queue-core.local.ts`. */
 import { Deadline } from '../deadline.ts';
-import { QueueShutDownError } from '../errors.ts';
 import {
   type BlockingOptions,
   type CheckedWait,
@@ -12,6 +11,7 @@ import { MEMORY, type Memory } from '../shared-memory/memory.ts';
 import { Wish } from '../shared-memory/word.ts';
 import { carry, settle } from '../sharing/carried-memory.ts';
 import { type ItemBytes, keep } from './item-bytes.ts';
+import { itemsUntilShutdown } from './items-until-shutdown.ts';
 import type { AnySimpleQueue } from './queue.ts';
 import { QueueCore } from './queue-core.local.ts';
 
@@ -122,17 +122,8 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
     return this.core.size === 0;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    for (;;) {
-      let item: T;
-      try {
-        item = await this.get();
-      } catch (error) {
-        if (error instanceof QueueShutDownError) return;
-        throw error;
-      }
-      yield item;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    return itemsUntilShutdown(() => this.get());
   }
 }
 

@@ -2,11 +2,12 @@
  * The queues in the distributed scope: Python's `queue` module between processes. The items, and who waits for what,
  * stand in Redis; here are the handles, and how items travel.
  */
-import { HeddleError, QueueShutDownError, show, typeError } from '../errors.ts';
+import { HeddleError, show, typeError } from '../errors.ts';
 import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import { decodeText, encodeText } from '../values/text.ts';
+import { itemsUntilShutdown } from './items-until-shutdown.ts';
 import { priorityKey } from './priority-key.ts';
 import { emptyError, fullError, mismatch, overRelease, shutDownError, tooLarge } from './queue.errors.ts';
 import { type QueueShape, queueParts, shapeText } from './queue.scripts.ts';
@@ -72,17 +73,8 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
     return (await this.size()) === 0;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    for (;;) {
-      let item: T;
-      try {
-        item = await this.get();
-      } catch (error) {
-        if (error instanceof QueueShutDownError) return;
-        throw error;
-      }
-      yield item;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    return itemsUntilShutdown(() => this.get());
   }
 
   /** Runs an operation that waits for nothing; what met its bound is gone on with. Gives the reply's detail. */
