@@ -1,0 +1,51 @@
+/** A local way that does what it is told. */
+import { median } from '../distributed/statistics.ts';
+import { type LocalPool, localWays } from './local-ways.ts';
+import type { Order } from './orders.ts';
+
+const collect = (globalThis as { gc?: () => void }).gc;
+
+/** Seconds that `work` takes. */
+async function timed(work: () => PromiseLike<unknown>): Promise<number> {
+  collect?.();
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
+
+const together = (pool: LocalPool, count: number, steps: number) =>
+  pool.all?.(count, steps) ?? Promise.all(Array.from({ length: count }, () => pool.run(steps)));
+
+async function latency(pool: LocalPool, count: number): Promise<number> {
+  const times: number[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const start = performance.now();
+    await pool.run(0);
+    times.push(performance.now() - start);
+  }
+  return median(times) / 1000;
+}
+
+export function localContender(name: string): (order: Order) => Promise<number> {
+  const make = localWays[name];
+  if (make === undefined) throw new RangeError(`no such way: ${name}`);
+  let pool: LocalPool | undefined;
+  return async ({ what, threads = 1, count = 1, steps = 0 }) => {
+    if (what === 'open') {
+      await pool?.close();
+      const opened = await make(threads);
+      pool = opened;
+      await together(opened, 4 * threads, 0);
+      return 0;
+    }
+    const open = pool as LocalPool;
+    if (what === 'rate') return timed(() => together(open, count, 0));
+    if (what === 'chunked')
+      return open.inChunks === undefined
+        ? Number.NaN
+        : timed(() => open.inChunks?.(count) ?? Promise.resolve());
+    if (what === 'latency') return latency(open, count);
+    if (what === 'burn') return timed(() => together(open, count, steps));
+    throw new RangeError(`${name} does not know ${what}`);
+  };
+}

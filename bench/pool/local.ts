@@ -1,0 +1,77 @@
+/** Pools of threads on one host, side by side: two threads, tasks that do nothing, one that waits, tasks that compute. */
+import { spawnSync } from 'node:child_process';
+import { printTable } from '../distributed/statistics.ts';
+import { Contender, inTurn } from './contenders.ts';
+import { BARE, CHUNK, localWays } from './local-ways.ts';
+
+const THREADS = 2;
+const ROUNDS = 7;
+const PYTHON = ["Python's ThreadPoolExecutor", "Python's ProcessPoolExecutor"];
+const TASKS = 20_000;
+const INPUTS = 128_000;
+const LATENCIES = 500;
+/** Tasks that compute in a round, and their steps: some 20 ms here; Python takes as long for fewer. */
+const BURNS = 24;
+const STEPS = 10_000_000;
+const PYTHON_STEPS = 100_000;
+
+export async function local(): Promise<void> {
+  const python = spawnSync('python3', ['--version']).status === 0 ? PYTHON : [];
+  const contenders = [...Object.keys(localWays).map(Contender.node), ...python.map(Contender.python)];
+  try {
+    for (const contender of contenders) await contender.ask({ what: 'open', threads: THREADS });
+    const rates = await inTurn(contenders, ROUNDS, (each) => ({ what: 'rate', count: few(each, TASKS) }));
+    const chunked = await inTurn(contenders, ROUNDS, (each) => ({
+      what: 'chunked',
+      count: few(each, INPUTS),
+    }));
+    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES });
+    const perSecond = (seconds: Map<string, number>, of: number) => (each: Contender) =>
+      few(each, of) / (seconds.get(each.name) ?? Number.NaN);
+    const rate = perSecond(rates, TASKS);
+    const inputs = perSecond(chunked, INPUTS);
+    const unit = (of: (each: Contender) => number) =>
+      of(contenders.find(({ name }) => name === BARE) as Contender);
+    const scaling = await computing(contenders);
+    printTable(
+      `${THREADS} threads: no-op tasks, by ones and in chunks of ${CHUNK}; one at a time; tasks that compute`,
+      ['', 'tasks/s', '× bare', 'inputs/s in chunks', '× bare', 'latency µs', 'threads’ worth'],
+      contenders.map((each) => [
+        each.name,
+        rate(each).toFixed(0),
+        (rate(each) / unit(rate)).toFixed(2),
+        orNothing(inputs(each), 0),
+        orNothing(inputs(each) / unit(inputs), 2),
+        (1e6 * (latencies.get(each.name) ?? Number.NaN)).toFixed(0),
+        (scaling.get(each.name) ?? Number.NaN).toFixed(2),
+      ]),
+    );
+  } finally {
+    await Promise.all(contenders.map((each) => each.close()));
+  }
+}
+
+/** Python's processes would take minutes for as many. */
+const few = ({ name }: Contender, count: number): number => (name === PYTHON[1] ? count / 4 : count);
+
+const orNothing = (value: number, digits: number): string =>
+  Number.isNaN(value) ? '' : value.toFixed(digits);
+
+/** How many times faster than one thread. */
+async function computing(contenders: readonly Contender[]): Promise<Map<string, number>> {
+  const times: Map<string, number>[] = [];
+  for (const threads of [1, THREADS]) {
+    for (const contender of contenders) await contender.ask({ what: 'open', threads });
+    times.push(
+      await inTurn(contenders, 5, ({ name }) => ({
+        what: 'burn',
+        count: BURNS,
+        steps: name.startsWith('Python') ? PYTHON_STEPS : STEPS,
+      })),
+    );
+  }
+  const [one, many] = times;
+  return new Map(
+    contenders.map(({ name }) => [name, (one?.get(name) ?? Number.NaN) / (many?.get(name) ?? Number.NaN)]),
+  );
+}

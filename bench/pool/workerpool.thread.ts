@@ -1,0 +1,4 @@
+import { worker } from 'workerpool';
+import { burn, noop } from './tasks.ts';
+
+worker({ noop, burn });
