@@ -465,7 +465,9 @@ describe('bad work', () => {
     const key = `${namespace}:tries`;
     const backoff = { type: 'exponential', delay: 5, jitter: 0.5 } as const;
     const retrying = executor({ retries: 2, backoff });
-    expect(await retrying.submit('failUntil', [server.url, key, 3])).toBe(3);
+    const tried = retrying.submit('failUntil', [server.url, key, 3]);
+    expect(await tried).toBe(3);
+    expect(await executor().future(tried.id)).toBe(3); // not what it failed with before
     await plain.del(key);
     await expect(executor({ retries: 1 }).submit('failUntil', [server.url, key, 3])).rejects.toThrow(
       'not yet: 2',

@@ -3,13 +3,18 @@ import { WorkerHost } from '@heddle/pool';
 import { connect } from '@heddle/primitives/distributed';
 
 const [url = '', namespace = '', queue = '', options = '{}'] = process.argv.slice(2);
-const { module = new URL('./tasks.ts', import.meta.url).href, ...others } = JSON.parse(options);
+const {
+  module = new URL('./tasks.ts', import.meta.url).href,
+  quiet = false,
+  ...others
+} = JSON.parse(options);
 const session = await connect(url, { namespace, ttl: 1000 });
 const host = new WorkerHost(queue, {
   session,
   tasks: new URL(module),
   threads: 2,
   stallTimeout: 600,
+  ...(quiet ? { onError: () => {} } : {}),
   ...others,
 });
 await host.start();

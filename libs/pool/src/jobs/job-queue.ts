@@ -107,7 +107,8 @@ function read([name, begun, finished, value, reason, stacks]: (string | null)[])
   }
   if (typeof finished !== 'string') return { state: 'pending', running: typeof begun === 'string' };
   try {
-    if (typeof reason !== 'string')
+    // One that came through in the end still has the reason for which it failed before.
+    if (typeof value === 'string' || typeof reason !== 'string')
       return { state: 'ok', value: decodeText(String(JSON.parse(value ?? 'null'))) };
     const all: unknown = JSON.parse(stacks ?? '[]');
     const last: unknown = Array.isArray(all) ? all.at(-1) : undefined;
