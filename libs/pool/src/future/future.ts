@@ -54,7 +54,8 @@ export class Future<T> implements PromiseLike<T> {
   #state: State = 'pending';
   #outcome: Outcome<T> | undefined;
   #whenDone: (((future: Future<T>) => void) | undefined)[] | undefined;
-  #promise: Promise<T> | undefined;
+  /** What those who await it wait for; made for the first of them. */
+  #awaited: PromiseWithResolvers<T> | undefined;
   #progress: Set<(value: unknown) => void> | undefined;
   readonly #source: FutureSource;
 
@@ -80,6 +81,7 @@ export class Future<T> implements PromiseLike<T> {
    * (the task goes on); `signal.reason` when `signal` aborts (the task goes on).
    */
   async result(options?: WaitOptions): Promise<T> {
+    if (options === undefined) return this.#whole();
     const outcome = await this.#settled(options, 'Future.result');
     if (outcome.ok) return outcome.value;
     throw outcome.error;
@@ -157,11 +159,19 @@ export class Future<T> implements PromiseLike<T> {
     onResult?: ((value: T) => A | PromiseLike<A>) | null,
     onError?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    if (this.#promise === undefined) {
-      this.#promise = this.result();
-      this.#promise.catch(() => {}); // whoever calls `then` gets a promise of their own to look after
+    return this.#whole().then(onResult, onError);
+  }
+
+  /**
+   * One promise for all who wait without limits, as most do: a hundred thousand may be waited for, and closures for each
+   * would be most of what they take. Whoever calls this handles it: a rejection nobody hears of would end the process.
+   */
+  #whole(): Promise<T> {
+    if (this.#awaited === undefined) {
+      this.#awaited = Promise.withResolvers<T>();
+      if (this.#outcome !== undefined) settleWith(this.#awaited, this.#outcome);
     }
-    return this.#promise.then(onResult, onError);
+    return this.#awaited.promise;
   }
 
   #settled(options: WaitOptions | undefined, where: string): Outcome<T> | Promise<Outcome<T>> {
@@ -189,9 +199,11 @@ export class Future<T> implements PromiseLike<T> {
 
   /** Calls `fn` once this is done, unless the function given back is called first. */
   #subscribe(fn: (future: Future<T>) => void): () => void {
-    this.#whenDone ??= [];
-    const list = this.#whenDone;
-    const index = list.push(fn) - 1;
+    const known = this.#whenDone;
+    const index = known?.length ?? 0;
+    const list = known ?? [fn]; // as large as it must be: what is pushed to an empty one makes room for many
+    if (known === undefined) this.#whenDone = list;
+    else known.push(fn);
     return () => {
       if (list[index] === fn) list[index] = undefined;
       while (list.length > 0 && list.at(-1) === undefined) list.pop();
@@ -208,6 +220,7 @@ export class Future<T> implements PromiseLike<T> {
   #finish(outcome: Outcome<T>, state: 'finished' | 'cancelled'): void {
     this.#move(state);
     this.#outcome = outcome;
+    if (this.#awaited !== undefined) settleWith(this.#awaited, outcome);
     const callbacks = this.#whenDone;
     this.#whenDone = undefined;
     if (callbacks === undefined) return;
@@ -280,6 +293,11 @@ export class Future<T> implements PromiseLike<T> {
       outcome: (future) => future.#outcome,
     };
   }
+}
+
+function settleWith<T>({ resolve, reject }: PromiseWithResolvers<T>, outcome: Outcome<T>): void {
+  if (outcome.ok) resolve(outcome.value);
+  else reject(outcome.error);
 }
 
 /**
