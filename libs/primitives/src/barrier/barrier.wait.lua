@@ -14,7 +14,7 @@ if outcome then return { outcome } end
 if not redis.call('ZSCORE', arrivals, member) then
   if redis.call('HGET', state, 'broken') == '1' then return { 'broken' } end
   join_tail(arrivals, member)
-  redis.call('ZADD', holds, now, 'barrier\n' .. ARGV[2] .. '\n' .. name)
+  redis.call('ZADD', holds, now_text, 'barrier\n' .. ARGV[2] .. '\n' .. name)
 end
 local more = barrier_advance(KEYS, name)
 outcome = redis.call('HGET', outcomes, me)

@@ -13,24 +13,24 @@ if not (held[1] and alive(held[1])) then
     local first, last = next_tokens(held[3], block)
     redis.call('HSET', state, 'holder', caller, 'first', first, 'end', last)
     arm(state)
-    redis.call('ZADD', holds, now, record)
+    redis.call('ZADD', holds, now_text, record)
     return { 'granted', first, last }
   end
   local was_in_line = redis.call('ZSCORE', queue, caller)
   if not was_in_line then join_tail(queue, caller) end
   local waiter, first, last = lock_grant(state, queue, kind, name, block, caller)
   if waiter == caller then
-    redis.call('ZADD', holds, now, record)
+    redis.call('ZADD', holds, now_text, record)
     return { 'granted', first, last }
   end
   if not wait and not was_in_line then redis.call('ZREM', queue, caller) end
   if first == 'more' then
-    if wait then redis.call('ZADD', holds, now, record) end
+    if wait then redis.call('ZADD', holds, now_text, record) end
     return { 'more' }
   end
 end
 
 if not wait then return { 'busy' } end
 if not redis.call('ZSCORE', queue, caller) then join_tail(queue, caller) end
-redis.call('ZADD', holds, now, record)
+redis.call('ZADD', holds, now_text, record)
 return { 'queued', redis.call('HGET', state, 'end') or '0' }

@@ -18,10 +18,13 @@ if rejoin then
 elseif ARGV[5] ~= '1' then
   redis.call('ZREM', holds, record)
 end
+if redis.call('EXISTS', queue) == 0 then
+  -- The last token outlives the hold by a minute: after that the clock alone is past it.
+  redis.call('PEXPIRE', state, '60000')
+  return { 'released' }
+end
 local waiter, first, last = lock_grant(state, queue, kind, name, block, caller)
 if waiter == caller then return { 'granted', first, last } end
--- The last token outlives the hold by a minute: after that the clock alone is past it.
-if not waiter then redis.call('PEXPIRE', state, redis.call('EXISTS', queue) == 1 and record_ttl or 60000) end
 if first == 'more' then return { 'more' } end
 if rejoin then return { 'queued', redis.call('HGET', state, 'end') or '0' } end
 return { 'released' }

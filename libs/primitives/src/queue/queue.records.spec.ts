@@ -28,7 +28,7 @@ describe('queues, distributed: commands', () => {
       expect(await queue.get()).toBe('b');
     });
     expect(seen).toHaveLength(2);
-    expect(seen[1]).toMatch(/"queue\.forget".*"queue\.get"/);
+    expect(seen[1]).toMatch(/queue\.forget.*queue\.get/);
   });
 
   it('are one for a put to one who waits, of 2 or of 100 sessions, and none more for that one', async () => {
@@ -61,7 +61,9 @@ describe('queues, distributed: commands', () => {
     const putAll = (count: number, item: string) => () =>
       Promise.all(Array.from({ length: count }, () => queue.put(item)));
     await queue.put('first');
-    expect(await calls(name, putAll(60, 'short'))).toHaveLength(1);
+    expect(await calls(name, putAll(20, 'short'))).toHaveLength(1);
+    // Node and Redis work side by side on calls of a bounded number of operations.
+    expect(await calls(name, putAll(60, 'short'))).toHaveLength(3);
     expect(await calls(name, putAll(4, 'x'.repeat(600_000)))).toHaveLength(4);
     await queue.shutdown({ immediate: true });
   });

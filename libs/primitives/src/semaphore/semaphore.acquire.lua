@@ -19,7 +19,7 @@ if not redis.call('ZSCORE', queue, member) then
 end
 local token, more = semaphore_grant(KEYS, kind, name, member)
 if token then
-  redis.call('ZADD', holds, now, record)
+  redis.call('ZADD', holds, now_text, record)
   return { 'granted', token }
 end
 if not wait then
@@ -28,5 +28,5 @@ if not wait then
   return { 'busy' }
 end
 arm(wants)
-redis.call('ZADD', holds, now, record)
+redis.call('ZADD', holds, now_text, record)
 return { more or 'queued' }

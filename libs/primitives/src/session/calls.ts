@@ -19,8 +19,11 @@ export class CallEnded extends Error {
 }
 
 /** At most so many operations go in one script call, and fewer where their arguments are this long (in characters). */
-const LARGEST_BATCH = 64;
+const LARGEST_BATCH = 24;
 const LONGEST_BATCH = 2 ** 20;
+/** A reply that was read stays in Redis until its slot is used again, unless it is longer, or its slot rarely used. */
+const KEPT_REPLY = 1024;
+const KEPT_SLOTS = 4;
 /** Ms before a call that met a passing fault of the server is sent again. */
 const RETRY_AFTER = 50;
 
@@ -32,6 +35,8 @@ interface Call {
 
 interface Batch {
   readonly seq: number;
+  /** Where Redis keeps its reply: the lowest that no unanswered batch has. */
+  readonly slot: number;
   readonly calls: readonly Call[];
   /** On its way, as far as we know. */
   sent: boolean;
@@ -55,6 +60,9 @@ export class Calls {
   /** Called where Redis says that the incarnation is gone. */
   readonly #gone: () => void;
   #waiting: Call[] = [];
+  readonly #slots: boolean[] = [];
+  /** Replies that need not be kept any more, as the next call says. */
+  #read = '';
   /** In order of their numbers. */
   readonly #unanswered: Batch[] = [];
   #epoch = 1;
@@ -141,7 +149,7 @@ export class Calls {
       const size = batchSize(this.#waiting);
       const calls = size === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, size);
       this.#waiting = calls === this.#waiting ? [] : this.#waiting.slice(size);
-      const batch: Batch = { seq: this.#lastSeq, calls, sent: false, attempts: 0 };
+      const batch: Batch = { seq: this.#lastSeq, slot: this.#takeSlot(), calls, sent: false, attempts: 0 };
       this.#unanswered.push(batch);
       this.#transmit(batch);
     }
@@ -151,11 +159,13 @@ export class Calls {
     batch.sent = true;
     batch.attempts += 1;
     const epoch = this.#epoch;
-    const oldest = this.#unanswered[0]?.seq ?? batch.seq;
     // Where the one before is refused or repeated for a while, this one must not overtake it.
-    const previous = this.#unanswered[this.#unanswered.indexOf(batch) - 1]?.seq ?? 0;
+    const before = this.#unanswered[this.#unanswered.indexOf(batch) - 1];
     const invocations = batch.calls.map(({ invocation }) => invocation);
-    this.#send(invocations, { caller: this.#caller, epoch, seq: batch.seq, oldest, previous }).then(
+    const { seq, slot } = batch;
+    const read = this.#read;
+    this.#read = '';
+    this.#send(invocations, { caller: this.#caller, epoch, seq, slot, before, read }).then(
       (reply) => this.#answered(batch, reply),
       (error: unknown) => this.#failed(batch, epoch, error),
     );
@@ -170,9 +180,10 @@ export class Calls {
     }
     if (Array.isArray(reply) && reply[0] === 'stale') return this.#again(batch, this.#epoch);
     this.#forget(batch);
-    const answers = Array.isArray(reply) && reply[0] === 'ok' ? reply.slice(1) : [];
+    const answers = Array.isArray(reply) && reply[0] === 'ok' ? reply : [];
+    this.#mayForget(batch, answers);
     batch.calls.forEach((call, at) => {
-      const answer = answers[at];
+      const answer = answers[at + 1];
       if (!isAnswer(answer)) {
         call.reject(
           new RedisRefusedError(
@@ -214,6 +225,23 @@ export class Calls {
   #forget(batch: Batch): void {
     const at = this.#unanswered.indexOf(batch);
     if (at >= 0) this.#unanswered.splice(at, 1);
+    this.#slots[batch.slot] = false;
+  }
+
+  #takeSlot(): number {
+    const free = this.#slots.indexOf(false);
+    const slot = free < 0 ? this.#slots.length : free;
+    this.#slots[slot] = true;
+    return slot;
+  }
+
+  /** A few short replies may stay in Redis; of others it is told with the next call that they were read. */
+  #mayForget({ slot, seq }: Batch, answers: readonly Reply[]): void {
+    const long = answers.some(
+      (answer) =>
+        Array.isArray(answer) && answer.some((part) => typeof part === 'string' && part.length > KEPT_REPLY),
+    );
+    if (slot >= KEPT_SLOTS || long) this.#read += `${slot}:${seq} `;
   }
 }
 

@@ -12,7 +12,7 @@ import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
 import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
-import { bundle, type Operation, renewal, Script } from './lua.ts';
+import { type Operation, renewal, Scripts, type ScriptTexts, scriptTexts } from './lua.ts';
 import type { ResolvedOptions } from './options.ts';
 import { Partition, type PartitionHost } from './partition.ts';
 import type { Answer } from './run-operations.ts';
@@ -63,8 +63,8 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly line: Line;
   readonly target: Target;
   readonly keyspace: Keyspace;
-  readonly operations: Script;
-  readonly scripts: { readonly operations: string; readonly renewal: string };
+  readonly operations: Scripts;
+  readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly inbox: Inbox;
   readonly deadlocks: Deadlocks;
@@ -121,10 +121,10 @@ export class SessionCore extends Voice implements PartitionHost {
     this.deadlocks = new Deadlocks(this, options.deadlockAfter);
     this.keyspace = new Keyspace(options.namespace, target.mode === 'cluster' ? CLUSTER_PARTITIONS : 1);
     this.scripts = {
-      operations: bundle([...sessionOperations, ...machinery.operations]),
+      operations: scriptTexts([...sessionOperations, ...machinery.operations]),
       renewal: renewal(),
     };
-    this.operations = new Script(this.scripts.operations);
+    this.operations = new Scripts(this.scripts.operations);
     this.kinds = machinery.kinds;
     this.about = JSON.stringify({
       name: options.name ?? '',

@@ -1,6 +1,7 @@
 /**
- * Lua operations, one file each, and the one script they are sent as. All operations travel in a single script, so that
- * several of one turn can go as one call; only the one that is asked for is built when it runs.
+ * Lua operations, one file each, and the scripts they are sent as: one for each family of operations (what stands before
+ * the dot of their names), and one with all of them for calls that mix. So several of one turn can go as one call, and
+ * Redis makes ready no more than a call needs.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -38,14 +39,69 @@ export class Script {
     client: ScriptClient,
     keys: readonly string[],
     args: readonly (string | number)[],
+    unknown?: () => void,
   ): Promise<Reply> {
     try {
       return (await client.evalsha(this.sha, keys.length, ...keys, ...args)) as Reply;
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      unknown?.();
       return (await client.eval(this.source, keys.length, ...keys, ...args)) as Reply;
     }
   }
+}
+
+/** Which script carries which operations; texts, so that another thread can be given them. */
+export interface ScriptTexts {
+  readonly all: string;
+  /** By family. */
+  readonly families: Readonly<Record<string, string>>;
+}
+
+const familyOf = (operation: string) => operation.slice(0, operation.indexOf('.'));
+
+/** The scripts of a set of operations. */
+export class Scripts {
+  readonly #all: Script;
+  readonly #families: ReadonlyMap<string, Script>;
+
+  constructor({ all, families }: ScriptTexts) {
+    this.#all = new Script(all);
+    this.#families = new Map(
+      Object.entries(families).map(([family, source]) => [family, new Script(source)]),
+    );
+  }
+
+  /**
+   * Runs operations by the smallest script that has them all. A server that knows nothing of ours, which whoever opens a
+   * session there first finds, is taught all of them by calls of `nothing`: so no later call has to be sent twice.
+   */
+  run(
+    client: ScriptClient,
+    operations: readonly { readonly operation: string }[],
+    keys: readonly string[],
+    args: readonly (string | number)[],
+    nothing: () => readonly (string | number)[],
+  ): Promise<Reply> {
+    const family = familyOf(operations[0]?.operation ?? '');
+    const mixed = operations.some(({ operation }) => !operation.startsWith(`${family}.`));
+    const script = (!mixed && this.#families.get(family)) || this.#all;
+    const teach = () => {
+      for (const other of [...this.#families.values(), this.#all]) {
+        if (other === script) continue;
+        client.eval(other.source, 2, ...keys.slice(0, 2), ...nothing()).catch(() => {}); // It is sent when it is needed.
+      }
+    };
+    return script.run(client, keys, args, family === 'session' ? teach : undefined);
+  }
+}
+
+export function scriptTexts(operations: readonly Operation[]): ScriptTexts {
+  const families = Map.groupBy(operations, ({ name }) => familyOf(name));
+  return {
+    all: bundle(operations),
+    families: Object.fromEntries([...families].map(([family, some]) => [family, bundle(some)])),
+  };
 }
 
 /** Removes whole-line comments: less to send where a script is not loaded. */
@@ -53,19 +109,36 @@ function code(file: URL): string {
   return readFileSync(file, 'utf8').replaceAll(/^\s*--.*\n/gm, '');
 }
 
-/** Prelude, the operations behind one `if` chain (none is built but the one that runs), postlude. */
-export function bundle(operations: readonly Operation[]): string {
-  const branches = operations.map(
-    ({ name, file }, at) =>
-      `${at === 0 ? 'if' : 'elseif'} name == '${name}' then return function(KEYS, ARGV)\n${code(file)}end\n`,
-  );
+/** Prelude, the operations behind one `if` chain (none is built but those that run), postlude. */
+function bundle(operations: readonly Operation[]): string {
+  const branches = operations
+    .map(
+      ({ name, file }, at) =>
+        `${at === 0 ? 'if' : 'elseif'} name == '${name}' then return function(KEYS, ARGV)\n${code(file)}end\n`,
+    )
+    .join('');
+  const postlude = code(new URL('./postlude.lua', import.meta.url));
   return [
-    code(new URL('./prelude.lua', import.meta.url)),
+    preludeOf(branches + postlude),
     'local function operation(name)\n',
-    ...branches,
+    branches,
     "end\nerror('no such operation: ' .. name)\nend\n",
-    code(new URL('./postlude.lua', import.meta.url)),
+    postlude,
   ].join('');
+}
+
+/** The prelude without those of its functions that nothing here calls, directly or by others of them. */
+function preludeOf(callers: string): string {
+  const [head = '', ...functions] = code(new URL('./prelude.lua', import.meta.url)).split(
+    /^(?=local function )/m,
+  );
+  let needed = '';
+  // From the last to the first: each stands on those before it alone.
+  for (const text of functions.reverse()) {
+    const name = /^local function (\w+)/.exec(text)?.[1];
+    if (new RegExp(`\\b${name}\\b`).test(callers + needed)) needed = text + needed;
+  }
+  return head + needed;
 }
 
 /** The renewal stands alone: it must run where Redis is out of memory. */

@@ -8,10 +8,10 @@ import { type Kept, keepInThread } from './keeper.ts';
 import type { Keyspace } from './keys.ts';
 import type { Line } from './line.ts';
 import { type Loss, lossOf } from './losses.ts';
-import type { Script } from './lua.ts';
+import type { Scripts, ScriptTexts } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
 import { asRefused, refused, saidForGood } from './refused.ts';
-import { type Answer, type CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
+import { type Answer, CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
 import type { Target } from './server.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
 
@@ -22,8 +22,8 @@ export interface PartitionHost {
   readonly line: Line;
   readonly target: Target;
   readonly keyspace: Keyspace;
-  readonly operations: Script;
-  readonly scripts: { readonly operations: string; readonly renewal: string };
+  readonly operations: Scripts;
+  readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly ttl: number;
   readonly maxStall: number;
@@ -69,12 +69,8 @@ export class Partition {
   constructor(index: number, host: PartitionHost) {
     this.index = index;
     this.#host = host;
-    this.site = {
-      keyspace: host.keyspace,
-      partition: index,
-      keep: Math.max(DAY, 100 * host.ttl),
-      sharded: host.target.mode === 'cluster',
-    };
+    const keep = Math.max(DAY, 100 * host.ttl);
+    this.site = new CallSite(host.keyspace, index, keep, host.target.mode === 'cluster');
   }
 
   /** The life of this moment, if there is one. */

@@ -1,6 +1,6 @@
 -- What every operation stands on: Redis's time, who lives, how to tell a session something, tokens, the envelope's fields.
 -- KEYS: sessions calls, then the operations' own
--- ARGV: caller epoch seq oldest ttl inbox publish count previous, then per operation: name keys args, and its arguments
+-- ARGV: caller epoch seq slot ttl inbox publish operations (JSON: [[name, how many keys, [argument, …]], …]) before, then long arguments
 -- RETURNS: {'ok', reply, …} | {'no session'} | {'stale'}
 local SESSIONS, CALLS = KEYS[1], KEYS[2]
 local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
@@ -11,9 +11,12 @@ local no_memory -- what Redis says where it is full, to operations that would le
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = math.floor(now_us / 1000)
+-- The same as text, put together from text: to print a number takes longer than many a command.
+local now_us_text = time[1] .. string.sub('000000' .. time[2], -6)
+local now_text = string.sub(now_us_text, 1, -4)
 
 -- A number as text without rounding: '..' and tostring keep 14 digits, a token has 16.
-local function text(number) return string.format('%.0f', number) end
+local function text(number) return number == now_us and now_us_text or string.format('%.0f', number) end
 
 local function alive(session)
   local ends = redis.call('ZSCORE', SESSIONS, session)
@@ -102,8 +105,8 @@ end
 
 -- Registers the caller with those who wait for a flag, and among its own records.
 local function flag_wait(waiters, holds, kind, name)
-  if redis.call('ZADD', waiters, 'NX', now, caller) == 1 then arm(waiters) end
-  redis.call('ZADD', holds, now, kind .. '\n\n' .. name)
+  if redis.call('ZADD', waiters, 'NX', now_text, caller) == 1 then arm(waiters) end
+  redis.call('ZADD', holds, now_text, kind .. '\n\n' .. name)
 end
 
 -- Wakes the sessions that wait for a flag, each once; 'more' where some are left.
@@ -381,7 +384,7 @@ end
 -- A wait's record beside its session, for the sweep of a dead one; without `stands` there is none any more.
 local function queue_record(holds, wait, name, stands)
   local record = 'queue\n' .. wait .. '\n' .. name
-  if stands then redis.call('ZADD', holds, now, record) else redis.call('ZREM', holds, record) end
+  if stands then redis.call('ZADD', holds, now_text, record) else redis.call('ZREM', holds, record) end
 end
 
 -- A counter's number; what is none of ours is refused rather than read as 0.

@@ -7,9 +7,9 @@ import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Keyspace, parseRecord } from './keys.ts';
 import { type Loss, lossNumber } from './losses.ts';
-import { type Reply, Script, type ScriptClient } from './lua.ts';
+import { type Reply, Script, type ScriptClient, Scripts, type ScriptTexts } from './lua.ts';
 import { saidForGood } from './refused.ts';
-import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
+import { CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 import { keysOfRecord, type RecordKinds, sweep } from './sweep.ts';
 
 /** All that a pulse needs to know; clonable, so that it can be sent to the keeper thread. */
@@ -25,7 +25,7 @@ export interface PulseConfig {
   readonly margin: number;
   /** Ms of silence of the main loop after which the session is let die; `undefined` where this is the main loop. */
   readonly maxStall: number | undefined;
-  readonly scripts: { readonly operations: string; readonly renewal: string };
+  readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   /** What the opening said of the server: a change means another server, or other data. */
   readonly runId: string;
@@ -50,7 +50,7 @@ export class Pulse {
   readonly #words: LeaseWords;
   readonly #events: PulseEvents;
   readonly #site: CallSite;
-  readonly #operations: Script;
+  readonly #operations: Scripts;
   readonly #renewal: Script;
   readonly #keys: readonly string[];
   #overdue: string[] = [];
@@ -77,8 +77,8 @@ export class Pulse {
     this.#config = config;
     this.#words = words;
     this.#events = events;
-    this.#site = { keyspace, partition: config.partition, keep: config.keep, sharded: config.sharded };
-    this.#operations = new Script(config.scripts.operations);
+    this.#site = new CallSite(keyspace, config.partition, config.keep, config.sharded);
+    this.#operations = new Scripts(config.scripts.operations);
     this.#renewal = new Script(config.scripts.renewal);
     this.#keys = [sessions, calls, ring, members, holds, epoch];
   }

@@ -1,7 +1,7 @@
 /** How operations and their replies are laid out for the one script; the postlude is the other end of this. */
 import { RedisRefusedError } from '../errors.ts';
 import type { Keyspace } from './keys.ts';
-import type { Operation, Reply, Script, ScriptClient } from './lua.ts';
+import type { Operation, Reply, ScriptClient, Scripts } from './lua.ts';
 
 /** One operation to run. */
 export interface Invocation {
@@ -15,23 +15,36 @@ export interface Envelope {
   readonly caller: string;
   readonly epoch: number;
   readonly seq: number;
-  /** The oldest number whose reply has not been read yet. */
-  readonly oldest: number;
-  /** The number before this one among the unanswered, which must have taken effect first; 0: none. */
-  readonly previous: number;
+  /** Where its reply is kept; no other unanswered call has the same. */
+  readonly slot: number;
+  /** The one before among the unanswered, which must have taken effect first. */
+  readonly before: Pick<Envelope, 'seq' | 'slot'> | undefined;
+  /** Replies that were read and need not be kept: `slot:seq …`. */
+  readonly read: string;
 }
 
 /** What all calls to one partition have in common. */
-export interface CallSite {
+export class CallSite {
   readonly keyspace: Keyspace;
   readonly partition: number;
   /** Ms that a record lives untouched. */
   readonly keep: number;
   /** On a Cluster messages go to the shard alone. */
   readonly sharded: boolean;
+  readonly sessions: string;
+  readonly inbox: string;
+
+  constructor(keyspace: Keyspace, partition: number, keep: number, sharded: boolean) {
+    this.keyspace = keyspace;
+    this.partition = partition;
+    this.keep = keep;
+    this.sharded = sharded;
+    this.sessions = keyspace.shared(partition).sessions;
+    this.inbox = keyspace.inbox(partition);
+  }
 }
 
-const NOBODY: Envelope = { caller: '', epoch: 0, seq: 0, oldest: 0, previous: 0 };
+const NOBODY: Envelope = { caller: '', epoch: 0, seq: 0, slot: 0, before: undefined, read: '' };
 
 /** The script's reply, checked for its form: text or lists of text. */
 export type Answer = readonly string[];
@@ -40,44 +53,58 @@ export function isAnswer(reply: Reply | undefined): reply is string[] {
   return Array.isArray(reply) && reply.every((part) => typeof part === 'string');
 }
 
+/** An argument that is longer goes as it is, not in the text that the others are part of. */
+const SHORT = 512;
+
 /** Runs operations in order in one call. The reply's tag comes first: `ok`, `no session` or `stale`. */
 export function runOperations(
   client: ScriptClient,
-  script: Script,
+  scripts: Scripts,
   site: CallSite,
   invocations: readonly Invocation[],
   envelope: Envelope = NOBODY,
 ): Promise<Reply> {
-  const { keyspace, partition } = site;
-  const sessions = keyspace.shared(partition).sessions;
-  const calls = envelope.caller === '' ? sessions : keyspace.ofSession(partition, envelope.caller).calls;
-  const keys = [sessions, calls];
-  const args: (string | number)[] = [
-    envelope.caller,
-    envelope.epoch,
-    envelope.seq,
-    envelope.oldest,
-    site.keep,
-    keyspace.inbox(partition),
-    site.sharded ? 'SPUBLISH' : 'PUBLISH',
-    invocations.length,
-    envelope.previous,
+  const { caller, epoch, seq, slot, before, read } = envelope;
+  const keys = [
+    site.sessions,
+    caller === '' ? site.sessions : site.keyspace.ofSession(site.partition, caller).calls,
   ];
-  for (const { operation, keys: own, args: given } of invocations) {
+  const args = [
+    caller,
+    epoch,
+    seq,
+    slot,
+    site.keep,
+    site.inbox,
+    site.sharded ? 'SPUBLISH' : 'PUBLISH',
+    '',
+    before ? `${before.seq} ${before.slot} ${read}` : `0 0 ${read}`,
+  ];
+  const operations = invocations.map(({ operation, keys: own, args: given }) => {
     keys.push(...own);
-    args.push(operation, own.length, given.length, ...given);
-  }
-  return script.run(client, keys, args);
+    const short = given.map(String);
+    const long: Record<number, number> = {};
+    let any = false;
+    for (const [at, arg] of short.entries()) {
+      if (arg.length <= SHORT) continue;
+      long[at + 1] = args.push(arg);
+      short[at] = '';
+      any = true;
+    }
+    return any ? [operation, own.length, short, long] : [operation, own.length, short];
+  });
+  args[7] = JSON.stringify(operations);
+  return scripts.run(client, invocations, keys, args, () => args.slice(0, 9).with(0, '').with(7, '[]'));
 }
 
 /** The same for one who is no session; rejects where the reply is not of the expected form. */
 export async function runAsNobody(
   client: ScriptClient,
-  script: Script,
+  scripts: Scripts,
   site: CallSite,
   invocations: readonly Invocation[],
 ): Promise<Answer[]> {
-  const reply = await runOperations(client, script, site, invocations);
+  const reply = await runOperations(client, scripts, site, invocations);
   if (!Array.isArray(reply) || reply[0] !== 'ok')
     throw new RedisRefusedError(`Redis answered out of form: ${JSON.stringify(reply)}; is it Redis?`);
   const answers = reply.slice(1).filter(isAnswer);

@@ -2,7 +2,7 @@
 -- KEYS: members
 -- ARGV:
 -- RETURNS: {id, about, …}
-local living = redis.call('ZRANGE', SESSIONS, '(' .. text(now), '+inf', 'BYSCORE')
+local living = redis.call('ZRANGE', SESSIONS, '(' .. now_text, '+inf', 'BYSCORE')
 local reply = {}
 for _, id in ipairs(living) do
   reply[#reply + 1] = id

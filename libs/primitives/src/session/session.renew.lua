@@ -14,7 +14,7 @@ redis.call('ZADD', KEYS[1], 'XX', now + ttl, id)
 redis.call('ZADD', KEYS[3], 0, id)
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 local overdue = redis.call('ZRANGE', KEYS[5], '-inf', now - keep / 4, 'BYSCORE', 'LIMIT', 0, 64)
-for _, record in ipairs(overdue) do redis.call('ZADD', KEYS[5], 'XX', now, record) end
+for _, record in ipairs(overdue) do redis.call('ZADD', KEYS[5], 'XX', text(now), record) end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local next_id = redis.call('ZRANGE', KEYS[3], '(' .. ARGV[4], '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[3], 0, 0)[1] or id
 local next_ends = tonumber(redis.call('ZSCORE', KEYS[1], next_id) or '0')

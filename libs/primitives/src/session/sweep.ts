@@ -1,6 +1,6 @@
 /** Clears away what a dead session left: its records one by one, each by the operation of its kind, then itself. */
 import { type HeldRecord, type Keyspace, parseNameOn, parseRecord } from './keys.ts';
-import type { Script, ScriptClient } from './lua.ts';
+import type { ScriptClient, Scripts } from './lua.ts';
 import { refused } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 
@@ -47,7 +47,7 @@ function kindOf(kinds: RecordKinds, record: HeldRecord | undefined): RecordKind 
  */
 export async function sweep(
   client: ScriptClient,
-  script: Script,
+  scripts: Scripts,
   site: CallSite,
   kinds: RecordKinds,
   dead: string,
@@ -58,7 +58,7 @@ export async function sweep(
   const { calls, holds } = keyspace.ofSession(partition, dead);
   let spoiled: string[] = [];
   for (;;) {
-    const [listed] = await runAsNobody(client, script, site, [
+    const [listed] = await runAsNobody(client, scripts, site, [
       { operation: 'session.sweep', keys: [calls, ring, members, holds], args: [dead, ...spoiled] },
     ]);
     if (listed === undefined || listed[0] === 'swept') return { state: 'swept' };
@@ -86,7 +86,7 @@ export async function sweep(
     }
     // Few at a time: each may wake 256 of its own.
     for (let at = 0; at < drops.length; at += 16) {
-      const answers = await runAsNobody(client, script, site, drops.slice(at, at + 16));
+      const answers = await runAsNobody(client, scripts, site, drops.slice(at, at + 16));
       answers.forEach(([tag, why], i) => {
         if (tag !== 'error') return;
         const text = texts[at + i] ?? '';
