@@ -11,12 +11,14 @@ import {
   redisMeta,
   whole,
 } from './command/fields.ts';
+import { queuesField, rateLimitField } from './queues-field.ts';
 
 export const workerSettings = z.strictObject({
-  queue: distributedName('the name of the queue to take jobs from').meta({
-    argument: 'NAME',
+  queue: queuesField.meta({
+    argument: 'NAME[=WEIGHT,…]',
     short: 'q',
-    description: 'the queue to take jobs from',
+    description:
+      'the queue to take jobs from; or several, that share the threads by their weights: images=3,mail=1',
   }),
   tasks: z
     .string({ error: 'must be the path or file: URL of the module that exports the tasks' })
@@ -45,6 +47,10 @@ export const workerSettings = z.strictObject({
   maxStalls: whole(1, 1_000_000).default(3).meta({
     argument: 'N',
     description: 'how often a job may go to another worker because its own died, until it fails',
+  }),
+  rateLimit: rateLimitField.optional().meta({
+    argument: 'JOBS/MS',
+    description: 'begin at most so many jobs in so many ms, over all workers of a queue: 100/1000',
   }),
   logLevel: logLevelField('info'),
   logFormat: logFormatField,

@@ -21,6 +21,7 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   const host = new WorkerHost(settings.queue, {
     ...{ session, tasks, version, threads: settings.threads, concurrency: settings.concurrency },
     ...{ stallTimeout: settings.stallTimeout, maxStalls: settings.maxStalls },
+    ...(settings.rateLimit === undefined ? {} : { rateLimit: settings.rateLimit }),
     onLog: ({ line, context, ...job }) => log.info({ ...context, ...job }, line),
     onError(error) {
       log.error({ err: error }, hideSecrets(error.message));

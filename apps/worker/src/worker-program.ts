@@ -26,7 +26,7 @@ export const variablesOfHeddle: readonly string[] = [
 export function workerProgram(): Command {
   const version = versionOf(import.meta.url);
   const command = program('heddle-worker', version)
-    .description('Runs the jobs of one queue on the threads of one process.')
+    .description('Runs the jobs of a queue, or of several, on the threads of one process.')
     .allowExcessArguments(false)
     .addHelpText('after', epilogue)
     .action(async (flags: Record<string, unknown>) => {

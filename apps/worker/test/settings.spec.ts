@@ -32,6 +32,16 @@ describe('settings', () => {
     });
   });
 
+  it('name one queue, or several with their weights, and a rate, from wherever they come', () => {
+    expect(read({ queue: 'a,b' }).queue).toBe('a,b');
+    expect(read({ queue: 'a=3, b = 0.5' }).queue).toEqual({ a: 3, b: 0.5 });
+    const config = fileWith({ queue: { 'a=b': 2 }, rateLimit: { jobs: 2, per: 3 } });
+    const file = readSettings(workerSettings, { flags: { tasks: 't', config }, env: {} });
+    expect(file).toMatchObject({ queue: { 'a=b': 2 }, rateLimit: { jobs: 2, per: 3 } });
+    expect(read({}, { HEDDLE_RATE_LIMIT: '100/1000' }).rateLimit).toEqual({ jobs: 100, per: 1000 });
+    expect(read({}).rateLimit).toBeUndefined();
+  });
+
   it('take $REDIS_URL for Redis, and HEDDLE_REDIS before it', () => {
     expect(read({}, { REDIS_URL: 'redis://a:1' }).redis).toBe('redis://a:1');
     expect(read({}, { REDIS_URL: 'redis://a:1', HEDDLE_REDIS: 'redis://b:2' }).redis).toBe('redis://b:2');
@@ -48,6 +58,11 @@ describe('settings', () => {
     [{ gracePeriod: '-1' }, {}, '--grace-period: must be a whole number from 0 to 3600000, not -1'],
     [{}, { HEDDLE_THREADS: 'NaN' }, 'HEDDLE_THREADS: must be a whole number from 1 to 1024, not "NaN"'],
     [{ queue: 'a{b}' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: 'a=1,b' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: 'a=1,a=2' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: 'a=0' }, {}, '--queue: must be the name of the queue'],
+    [{}, { HEDDLE_RATE_LIMIT: '5' }, 'HEDDLE_RATE_LIMIT: must be JOBS/MS, such as 100/1000'],
+    [{ rateLimit: '0/1' }, {}, '--rate-limit: must be JOBS/MS'],
     [{ queue: '' }, {}, '--queue: must be the name of the queue'],
     [{ logLevel: 'loud' }, {}, '--log-level: must be one of trace, debug'],
     [{ redis: 'http://x' }, {}, '--redis: must be a URL such as redis://'],

@@ -127,6 +127,18 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     rmSync(dir, { recursive: true });
   });
 
+  it('takes jobs from several queues, no more of them in a time than it may', async () => {
+    const other = new DistributedExecutor<Tasks>(`${queue} too`, { session });
+    await using program = worker('--queue', `${queue}=3,${queue} too=1`, '--rate-limit', '1000/1000');
+    await program.said(/"msg":"ready"/);
+    const [mine] = (await fleet(session)).hosts.filter(({ pid }) => pid === program.pid);
+    expect(mine?.queues).toEqual([queue, `${queue} too`]);
+    const both = await Promise.all([executor.submit('environment'), other.submit('environment')]);
+    expect(both[1]).toEqual(both[0]);
+    await other.shutdown();
+    await removeQueue(session, `${queue} too`);
+  });
+
   it('says in one line what keeps it from starting, and ends with the code for it', async () => {
     const needed = ['--queue', queue, '--tasks', tasks];
     const cases: [string[], NodeJS.ProcessEnv, number, string][] = [

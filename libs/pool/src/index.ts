@@ -36,5 +36,6 @@ export {
 } from './future/wait.ts';
 export { type DeadLetter, deadLetters, replay } from './jobs/dead-letters.ts';
 export { type Fleet, fleet, type HostStatus, type QueueStatus, removeQueue } from './jobs/fleet.ts';
-export { WorkerHost, type WorkerHostOptions } from './jobs/worker-host.ts';
+export type { Queues, WorkerHostOptions } from './jobs/host-options.ts';
+export { WorkerHost } from './jobs/worker-host.ts';
 export type { Backoff } from './threads/pooled-task.ts';

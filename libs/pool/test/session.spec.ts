@@ -309,6 +309,42 @@ describe('with({ holding })', () => {
     expect(await kept).toBe(3);
   });
 
+  it('can be cancelled while it waits, also from elsewhere; then it never begins', async () => {
+    const working = await host({ threads: 1 });
+    const pool = executor();
+    const mine = await session.lock('busy').acquire();
+    const waiting = [1, 2, 3].map((n) => pool.with({ holding: 'busy' }).submit('free', n));
+    await until(() => expect(working.status().running).toBe(3));
+    const key = `{${namespace}:queue:work}:work:${waiting[1]?.id}`;
+    await until(async () => expect(await plain.hget(key, 'parked')).toBe('1'));
+    await until(async () => expect(await waiting[1]?.cancel()).toBe(true));
+    const other = new DistributedExecutor('work', { session: await anotherSession() });
+    executors.push(other as DistributedExecutor<typeof tasks>);
+    await until(async () => expect(await other.future(waiting[2]?.id ?? '').cancel()).toBe(true));
+    await until(() => expect(working.status().running).toBe(1));
+    expect(waiting[1]?.cancelled()).toBe(true);
+    await expect(waiting[2]).rejects.toMatchObject({ name: 'CancelledError' });
+    await mine.release();
+    expect(await waiting[0]).toBe(1);
+    expect(await waiting[0]?.cancel()).toBe(false);
+  });
+
+  it('is not begun by a host that has not heard of its cancellation, nor by the next', async () => {
+    const child = await hostProcess();
+    const pool = executor();
+    const mine = await session.lock('busy').acquire();
+    const waiting = pool.with({ holding: 'busy' }).submit('free', 1);
+    const key = `{${namespace}:queue:work}:work:${waiting.id}`;
+    await until(async () => expect(await plain.hget(key, 'parked')).toBe('1'));
+    child.kill('SIGSTOP');
+    expect(await waiting.cancel()).toBe(true);
+    child.kill('SIGKILL');
+    await mine.release();
+    const working = await host();
+    await expect(executor().future(waiting.id)).rejects.toMatchObject({ name: 'CancelledError' });
+    expect(working.status().completed).toBe(0);
+  });
+
   it('holds nothing any more where the host has no such task, or the lock has another shape', async () => {
     await host();
     const pool = executor();

@@ -19,7 +19,9 @@ export async function standingThreads(
   for (let looks = 0; ; looks += 1) {
     signal.throwIfAborted();
     const { hosts } = await fleet(session);
-    const threads = hosts.filter((host) => host.queue === queue).reduce((sum, host) => sum + host.threads, 0);
+    const threads = hosts
+      .filter((host) => host.queues.includes(queue))
+      .reduce((sum, host) => sum + host.threads, 0);
     if (threads > 0) return threads;
     if (looks === 0) onWait();
     // An abort is told at the head of the loop, by the signal's own reason.

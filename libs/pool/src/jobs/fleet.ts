@@ -13,7 +13,9 @@ export interface HostStatus {
   /** The machine's name. */
   readonly host: string;
   readonly pid: number;
+  /** The queue it takes jobs from; of several, all of them, parted by commas. */
   readonly queue: string;
+  readonly queues: readonly string[];
   readonly threads: number;
   /** Threads that run something. */
   readonly busy: number;
@@ -66,7 +68,7 @@ export async function announceHost(parts: SessionParts, status: HostStatus): Pro
     .set(key(parts, `host:${status.id}`), JSON.stringify(status), 'PX', GONE_AFTER)
     .sadd(key(parts, 'hosts'), status.id)
     .expire(key(parts, 'hosts'), LISTS_LIVE)
-    .sadd(key(parts, 'queues'), status.queue)
+    .sadd(key(parts, 'queues'), ...status.queues)
     .expire(key(parts, 'queues'), LISTS_LIVE)
     .exec();
 }
@@ -133,7 +135,7 @@ async function queueStatus(
     const count = (state: string) => counts[state] ?? 0;
     return {
       name,
-      hosts: hosts.filter((host) => host.queue === name).length,
+      hosts: hosts.filter((host) => host.queues.includes(name)).length,
       waiting: count('wait') + count('prioritized'),
       active: count('active'),
       delayed: count('delayed'),

@@ -1,7 +1,7 @@
 /** A submitter's side of one queue in Redis: puts jobs in, takes them back, asks for outcomes. */
 import { readFileSync } from 'node:fs';
 import { OutcomeUnknownError } from '@heddle/primitives';
-import { decodeText } from '@heddle/primitives/internal';
+import { decodeText, encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
 import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-form.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -51,13 +51,14 @@ export class JobQueue {
     return this.queue.getJobCountByTypes('wait', 'prioritized', 'delayed');
   }
 
-  /** Takes a job back that no host has begun; true: it will never begin. */
-  async cancel(id: string, dedupe: string | undefined): Promise<boolean> {
+  /** Takes a job back that no thread has begun; true: it will never begin. */
+  async cancel(id: string): Promise<boolean> {
     const key = (part: string) => this.queue.toKey(part);
-    const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`, `de:${dedupe ?? ''}`].map(
-      key,
-    );
-    return (await this.parts.redis.eval(CANCEL, keys.length, ...keys, id)) === 1;
+    const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`].map(key);
+    const taken = await this.parts.redis.eval(CANCEL, keys.length, ...keys, id, key('de:'));
+    // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.
+    if (taken === 2) await this.abort(id, encodeText('cancelled', 'reason'));
+    return taken !== 0;
   }
 
   /** Tells the host that runs it, if one does, to end it. */

@@ -1,13 +1,19 @@
--- Takes a job back that no host has begun.
--- KEYS: the job, wait, paused, prioritized, delayed, the job's logs, its deduplication key ('' part: none)
--- ARGV: the job's id
--- RETURNS: 1 taken back, 0 not: it is running, done, or not there
+-- Takes a job back that no thread has begun: out of the queue, or, where it waits in its host for what it is to hold, out
+-- of the host's hands, which will find it cancelled.
+-- KEYS: the job, wait, paused, prioritized, delayed, the job's logs
+-- ARGV: the job's id, the beginning of deduplication keys
+-- RETURNS: 1 taken back, 2 its host is to be told, 0 not: it is running, done, or not there
 local id = ARGV[1]
 local found = redis.call('LREM', KEYS[2], 1, id)
 if found == 0 then found = redis.call('LREM', KEYS[3], 1, id) end
 if found == 0 then found = redis.call('ZREM', KEYS[4], id) end
 if found == 0 then found = redis.call('ZREM', KEYS[5], id) end
-if found == 0 then return 0 end
+if found == 0 then
+  if redis.call('HGET', KEYS[1], 'parked') ~= '1' then return 0 end
+  redis.call('HSET', KEYS[1], 'parked', 'cancelled')
+  return 2
+end
+local dedupe = redis.call('HGET', KEYS[1], 'deid')
+if dedupe and redis.call('GET', ARGV[2] .. dedupe) == id then redis.call('DEL', ARGV[2] .. dedupe) end
 redis.call('DEL', KEYS[1], KEYS[6])
-if redis.call('GET', KEYS[7]) == id then redis.call('DEL', KEYS[7]) end
 return 1

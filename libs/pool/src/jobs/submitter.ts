@@ -105,14 +105,14 @@ export class Submitter implements NewsReader, SubmissionDesk {
   async cancel(submission: Submission): Promise<boolean> {
     if (this.takeBack(submission)) return true;
     await submission.accepted();
-    return this.queue.cancel(submission.id, submission.job?.opts.deduplication?.id);
+    return this.queue.cancel(submission.id);
   }
 
   async abort(submission: Submission, reason: unknown): Promise<void> {
     if (this.takeBack(submission)) return;
     try {
       await submission.accepted();
-      if (await this.queue.cancel(submission.id, submission.job?.opts.deduplication?.id)) return;
+      if (await this.queue.cancel(submission.id)) return;
       await this.queue.abort(submission.id, encodeText(reason, 'reason', { lenient: true }));
     } catch (error) {
       if (!this.parts.closed()) reportException(error);

@@ -1,0 +1,56 @@
+/** The settings of which text is only one form: the queues with their weights, and the rate limit. */
+import { z } from 'zod';
+import { distributedName } from './command/fields.ts';
+
+const QUEUE =
+  'must be the name of the queue (1 to 512 bytes of UTF-8, without "{", "}" and control characters), or of several with their weights, such as images=3,mail=1';
+
+const name = distributedName('the name of the queue');
+
+/** `images`, `images=3,mail=1`, or in a file `{ "images": 3, "mail": 1 }`. */
+export const queuesField = z.any().transform((given: unknown, context): string | Record<string, number> => {
+  const refuse = () => {
+    context.issues.push({ code: 'custom', message: QUEUE, input: given });
+    return z.NEVER;
+  };
+  if (typeof given === 'string' && !given.includes('='))
+    return name.safeParse(given).success ? given : refuse();
+  const entries =
+    typeof given === 'string'
+      ? given.split(',').map(weighted)
+      : given !== null && typeof given === 'object'
+        ? Object.entries(given)
+        : [];
+  const well = entries.every(
+    ([queue, weight]) =>
+      name.safeParse(queue).success && typeof weight === 'number' && weight > 0 && weight < Infinity,
+  );
+  const queues = Object.fromEntries(entries);
+  return well && entries.length > 0 && Object.keys(queues).length === entries.length ? queues : refuse();
+});
+
+/** `images=3` → `['images', 3]`; what follows the last `=` is the weight. */
+function weighted(part: string): [string, number] {
+  const at = part.lastIndexOf('=');
+  return [
+    part.slice(0, at).trim(),
+    at < 0 || part.slice(at + 1).trim() === '' ? Number.NaN : Number(part.slice(at + 1)),
+  ];
+}
+
+const RATE = 'must be JOBS/MS, such as 100/1000 for a hundred jobs in a second';
+
+/** `100/1000`, or in a file `{ "jobs": 100, "per": 1000 }`. */
+export const rateLimitField = z
+  .any()
+  .transform((given: unknown, context): { jobs: number; per: number } | undefined => {
+    if (given === undefined) return undefined;
+    const [, jobs, per] = (typeof given === 'string' ? /^\s*(\d+)\s*\/\s*(\d+)\s*$/.exec(given) : null) ?? [];
+    const limit = jobs === undefined ? given : { jobs: Number(jobs), per: Number(per) };
+    const checked = rate.safeParse(limit);
+    if (checked.success) return checked.data;
+    context.issues.push({ code: 'custom', message: RATE, input: given });
+    return z.NEVER;
+  });
+
+const rate = z.strictObject({ jobs: z.number().int().min(1), per: z.number().int().min(1) });

@@ -1,0 +1,240 @@
+/** One queue that a host takes jobs from: each job from BullMQ's hands into the pool's, and its outcome back. */
+import {
+  type BrokenExecutorError,
+  CancelledError,
+  HeddleError,
+  LeaseLostError,
+  TimeoutError,
+} from '@heddle/primitives';
+import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
+import { type Job, type Processor, WaitingError, type WorkerOptions } from 'bullmq';
+import type { ThreadPool } from '../threads/thread-pool.ts';
+import type { WorkerHostOptions } from './host-options.ts';
+import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
+import { type JobPayload, packError, type QueueAddress, readPayload, unpackError } from './job-form.ts';
+import type { Outbox } from './outbox.ts';
+import { Parking } from './parking.ts';
+import type { QueueWorker } from './queue-worker.ts';
+import type { SessionParts } from './session-parts.ts';
+
+/** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
+export const TELL_RUNNING_AFTER = 20;
+
+/** What all queues of a host share. */
+export interface HostShare {
+  readonly options: WorkerHostOptions;
+  readonly parts: SessionParts;
+  readonly pool: ThreadPool;
+  readonly outbox: Outbox;
+  report(error: Error): void;
+  broken(error: BrokenExecutorError): void;
+}
+
+export class HostQueue implements HostDesk {
+  completed = 0;
+  failed = 0;
+  readonly #share: HostShare;
+  readonly #worker: QueueWorker;
+  readonly #parking: Parking;
+  readonly #tasks = new Map<string, HostTask>();
+
+  /** @param fetchWith makes the worker that fetches the queue's jobs */
+  constructor(
+    share: HostShare,
+    address: QueueAddress,
+    fetchWith: (name: string, processor: Processor, options: WorkerOptions) => QueueWorker,
+    places: number,
+  ) {
+    this.#share = share;
+    this.#worker = fetchWith(
+      address.name,
+      (job) => this.#run(job),
+      workerOptions(share, address.prefix, places),
+    );
+    const { bull } = this.#worker;
+    this.#parking = new Parking(share.parts, {
+      lend: () => this.#worker.lend(),
+      takeBack: () => this.#worker.takeBack(),
+      begin: (task) => share.pool.submit(task),
+      lost: (task, reason) => share.pool.abort(task, reason),
+    });
+    bull.on('error', (error) => share.report(error));
+    bull.on('completed', (job, result: string) => this.#tell(job, 'ok', result));
+    bull.on('failed', (job, error) => this.#tellFailure(job, error));
+    bull.on('lockRenewalFailed', (ids) => {
+      for (const task of ids.map((id) => this.#tasks.get(id))) if (task !== undefined) this.#lose(task);
+    });
+  }
+
+  /** Jobs it has in hand. */
+  get running(): number {
+    return this.#tasks.size;
+  }
+
+  async start(): Promise<void> {
+    await this.#worker.bull.waitUntilReady();
+  }
+
+  /** Begins to take jobs. */
+  open(): void {
+    this.#worker.run().catch((error: Error) => this.#share.report(error));
+  }
+
+  /** Takes no more jobs; resolves when it has none any more. */
+  async close(): Promise<void> {
+    await this.#worker.bull.close();
+  }
+
+  /** All it has goes back to the queue: what has not begun at once, the rest when it has ended or been ended. */
+  sendBack(): void {
+    const reason = new HeddleError(
+      'the host is shutting down; the job goes back to the queue',
+      'ERR_HEDDLE_HOST_CLOSING',
+    );
+    for (const task of this.#tasks.values()) {
+      task.giveBack();
+      this.#stop(task, reason);
+    }
+  }
+
+  abort(id: string, reason: string): boolean {
+    const task = this.#tasks.get(id);
+    if (task === undefined) return false;
+    const cause = decodeText(reason);
+    task.failed(new CancelledError('the task was aborted', { cause }));
+    this.#stop(task, cause);
+    return true;
+  }
+
+  tellRunning(): void {
+    const before = performance.now() - TELL_RUNNING_AFTER;
+    for (const [id, task] of this.#tasks) {
+      if (task.told || task.since > before || !this.#share.pool.isRunning(task)) continue;
+      task.told = true;
+      this.#share.outbox.post(task.payload.from, id, 'running', '');
+    }
+  }
+
+  progressed(task: HostTask, text: string): void {
+    this.#share.outbox.post(task.payload.from, task.job.id ?? '', 'progress', text);
+  }
+
+  logged(task: HostTask, line: string, context: Record<string, unknown>): void {
+    task.job.log(line).catch((error: Error) => this.#share.report(error));
+    const { attempt } = task.extra as { attempt: number };
+    this.#share.options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
+  }
+
+  broken(error: BrokenExecutorError): void {
+    this.#share.broken(error);
+  }
+
+  /** BullMQ's processor: runs a job to its end. */
+  async #run(job: Job): Promise<string> {
+    const payload = readPayload(job.data);
+    if (payload === undefined)
+      throw bullFailure(new HeddleError('the job was not submitted by Heddle', 'ERR_HEDDLE_MALFORMED_VALUE'));
+    const left = this.#timeLeft(job, payload);
+    if (left !== undefined && left <= 0) {
+      throw bullFailure(new TimeoutError(`the task ${show(job.name)} was not begun within its ttl`));
+    }
+    const id = job.id ?? '';
+    const older = this.#tasks.get(id);
+    if (older !== undefined) {
+      // This host lost the job and got it anew; two runs of it at a time would not know of each other.
+      this.#lose(older);
+      await older.ending;
+      return this.#handBack(job);
+    }
+    return this.#runTask(job, payload, Deadline.after(left));
+  }
+
+  async #runTask(job: Job, payload: JobPayload, life: Deadline): Promise<string> {
+    const id = job.id ?? '';
+    const ends = life === Deadline.never ? undefined : life.at;
+    const task = new HostTask(job, payload, this, this.#share.parts, ends);
+    this.#tasks.set(id, task);
+    const stopClock = life.onExpiry(() => this.#tooLate(task), { unref: true });
+    try {
+      const key = this.#worker.bull.toKey(id);
+      if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
+      else this.#share.pool.submit(task);
+      const ending = await task.ending;
+      if (ending.how === 'ok') return ending.text;
+      if (ending.how === 'error') throw ending.error;
+    } finally {
+      stopClock();
+      await task.clear();
+      this.#tasks.delete(id);
+    }
+    return this.#handBack(job);
+  }
+
+  /** Milliseconds until its time to live ends; `undefined`: it has none. */
+  #timeLeft(job: Job, { until, ttl }: JobPayload): number | undefined {
+    const end = ttl === undefined ? until : job.timestamp + (job.opts.delay ?? 0) + ttl;
+    return end === undefined ? undefined : end - this.#share.parts.clock.now();
+  }
+
+  #tooLate(task: HostTask): void {
+    const error = new TimeoutError(`the task ${show(task.name)} was not done within its ttl`);
+    task.failed(error);
+    this.#stop(task, error);
+  }
+
+  /** Ends what it does for a task, wherever that is. */
+  #stop(task: HostTask, reason: unknown): void {
+    this.#parking.stop(task, reason);
+    this.#share.pool.abort(task, reason);
+  }
+
+  /** Where the job is another's by now, there is nothing to hand back. */
+  async #handBack(job: Job): Promise<never> {
+    await job.moveToWait(job.token).catch((error: Error) => this.#share.report(error));
+    throw new WaitingError();
+  }
+
+  /** The job was given to another host, since this one gave no sign of life in time: what it does here is in vain. */
+  #lose(task: HostTask): void {
+    task.giveBack();
+    this.#stop(
+      task,
+      new LeaseLostError('the job was given to another host: this one gave no sign of life in time'),
+    );
+  }
+
+  #tell(job: Job, what: 'ok' | 'error', text: string): void {
+    if (what === 'ok') this.completed += 1;
+    const payload = readPayload(job.data);
+    if (payload !== undefined) this.#share.outbox.post(payload.from, job.id ?? '', what, text);
+  }
+
+  /** A failed attempt is news only where it was the last. */
+  #tellFailure(job: Job | undefined, error: Error): void {
+    this.failed += 1;
+    if (job?.finishedOn === undefined || job.finishedOn === null) return;
+    const whole = unpackError(
+      wholeError(error) ?? packError(unpackError(undefined, error.message)),
+      error.message,
+    );
+    this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
+  }
+}
+
+function workerOptions({ options, parts }: HostShare, prefix: string, places: number): WorkerOptions {
+  const { stallTimeout = 6000, maxStalls = 3, rateLimit } = options;
+  return {
+    connection: parts.redis,
+    prefix,
+    name: parts.id,
+    autorun: false,
+    concurrency: places,
+    lockDuration: stallTimeout,
+    lockRenewTime: Math.ceil(stallTimeout / 3),
+    stalledInterval: Math.ceil(stallTimeout / 3), // Redis takes no fraction of a millisecond
+    maxStalledCount: maxStalls,
+    runRetryDelay: 500,
+    ...(rateLimit === undefined ? {} : { limiter: { max: rateLimit.jobs, duration: rateLimit.per } }),
+    // No skipVersionCheck: BullMQ would take Redis for an old one and wait whole seconds for delayed jobs.
+  };
+}
