@@ -6,11 +6,12 @@ local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
 local name, kind, wait, block = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local record = kind .. '\n\n' .. name
 local held = redis.call('HMGET', state, 'holder', 'first', 'end')
-if held[1] == caller then return { 'granted', held[2], held[3] } end
+local past = held[3] or '0'
+if held[1] == caller then return { 'granted', held[2], past } end
 
 if not (held[1] and alive(held[1])) then
   if redis.call('EXISTS', queue) == 0 then
-    local first, last = next_tokens(held[3], block)
+    local first, last = next_tokens(past, block)
     redis.call('HSET', state, 'holder', caller, 'first', first, 'end', last)
     arm(state)
     redis.call('ZADD', holds, now_text, record)
@@ -28,9 +29,10 @@ if not (held[1] and alive(held[1])) then
     if wait then redis.call('ZADD', holds, now_text, record) end
     return { 'more' }
   end
+  if waiter then past = last end
 end
 
 if not wait then return { 'busy' } end
 if not redis.call('ZSCORE', queue, caller) then join_tail(queue, caller) end
 redis.call('ZADD', holds, now_text, record)
-return { 'queued', redis.call('HGET', state, 'end') or '0' }
+return { 'queued', past }

@@ -6,25 +6,26 @@
 local state, queue, holds = KEYS[1], KEYS[2], KEYS[3]
 local name, kind, rejoin, block = ARGV[1], ARGV[2], ARGV[4] == '1', ARGV[6]
 local record = kind .. '\n\n' .. name
-local held = redis.call('HMGET', state, 'holder', 'first')
+local held = redis.call('HMGET', state, 'holder', 'first', 'end')
 if held[1] ~= caller or held[2] ~= ARGV[3] then
   -- Ended from outside: nothing of it is to be listed any more, unless another hold or place of ours is.
   if held[1] ~= caller and ARGV[5] ~= '1' and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, record) end
   return { 'gone' }
 end
-redis.call('HDEL', state, 'holder', 'first')
 if rejoin then
   join_tail(queue, caller)
 elseif ARGV[5] ~= '1' then
   redis.call('ZREM', holds, record)
 end
-if redis.call('EXISTS', queue) == 0 then
-  -- The last token outlives the hold by a minute: after that the clock alone is past it.
-  redis.call('PEXPIRE', state, '60000')
-  return { 'released' }
+local waiting, waiter, first, last = redis.call('EXISTS', queue) == 1, nil, nil, nil
+if waiting then
+  waiter, first, last = lock_grant(state, queue, kind, name, block, caller, held[3])
+  waiting = waiter or redis.call('EXISTS', queue) == 1
 end
-local waiter, first, last = lock_grant(state, queue, kind, name, block, caller)
 if waiter == caller then return { 'granted', first, last } end
+if not waiter then redis.call('HDEL', state, 'holder', 'first') end
+-- The last token outlives the hold by a minute: after that the clock alone is past it.
+if not waiting then redis.call('PEXPIRE', state, '60000') end
 if first == 'more' then return { 'more' } end
-if rejoin then return { 'queued', redis.call('HGET', state, 'end') or '0' } end
+if rejoin then return { 'queued', waiter and last or held[3] } end
 return { 'released' }

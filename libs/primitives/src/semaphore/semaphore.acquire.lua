@@ -10,14 +10,25 @@ local same, existing = same_shape(state, ARGV[6], 'limit', ARGV[7], 'used', '0')
 if not same then return { 'mismatch', existing } end
 local held = redis.call('HGET', holders, member)
 if held then return { 'granted', string.match(held, ' (%d+)$') } end
-local limit = tonumber(redis.call('HGET', state, 'limit'))
+local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
+local limit, used = tonumber(counts[1]), tonumber(counts[2])
 if permits > math.max(limit, 1) then return { 'too many', text(limit) } end
 
-if not redis.call('ZSCORE', queue, member) then
-  redis.call('HSET', wants, member, permits)
-  join_tail(queue, member)
+-- Both are looked at, so that one of another type is an error before anything was changed.
+local nobody_waits = redis.call('HLEN', wants) == 0 and redis.call('ZCARD', queue) == 0
+local token, more
+if nobody_waits and permits <= limit - used then
+  token = next_tokens(counts[3], 1)
+  redis.call('HSET', holders, member, ARGV[4] .. ' ' .. token)
+  redis.call('HSET', state, 'used', text(used + permits), 'end', token)
+  arm(state, holders)
+else
+  if not redis.call('ZSCORE', queue, member) then
+    redis.call('HSET', wants, member, ARGV[4])
+    join_tail(queue, member)
+  end
+  token, more = semaphore_grant(KEYS, kind, name, member)
 end
-local token, more = semaphore_grant(KEYS, kind, name, member)
 if token then
   redis.call('ZADD', holds, now_text, record)
   return { 'granted', token }

@@ -6,22 +6,23 @@ local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
 local name, kind = ARGV[1], ARGV[2]
 local same, existing = same_shape(state, ARGV[3], 'limit', ARGV[4], 'used', '0')
 if not same then return { 'mismatch', existing } end
+local permits, tokens = {}, {}
 for i = 6, #ARGV, 2 do
   local held = redis.call('HGET', holders, caller .. '#' .. ARGV[i])
-  if not held or tonumber(string.match(held, '^%d+')) < tonumber(ARGV[i + 1]) then return { 'gone' } end
+  if held then permits[i], tokens[i] = string.match(held, '^(%d+) (%d+)$') end
+  if not held or tonumber(permits[i]) < tonumber(ARGV[i + 1]) then return { 'gone' } end
 end
+local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
 for i = 6, #ARGV, 2 do
-  local member = caller .. '#' .. ARGV[i]
-  local permits, token = string.match(redis.call('HGET', holders, member), '^(%d+) (%d+)$')
-  local left = tonumber(permits) - tonumber(ARGV[i + 1])
+  local member, left = caller .. '#' .. ARGV[i], permits[i] - ARGV[i + 1]
   if left > 0 then
-    redis.call('HSET', holders, member, left .. ' ' .. token)
+    redis.call('HSET', holders, member, text(left) .. ' ' .. tokens[i])
   else
     redis.call('HDEL', holders, member)
     redis.call('ZREM', holds, kind .. '\n' .. ARGV[i] .. '\n' .. name)
   end
-  redis.call('HINCRBY', state, 'used', -tonumber(ARGV[i + 1]))
+  counts[2] = counts[2] - ARGV[i + 1]
 end
-if ARGV[5] ~= '0' then redis.call('HINCRBY', state, 'limit', ARGV[5]) end
-local _, more = semaphore_grant(KEYS, kind, name, '')
+if ARGV[5] ~= '0' then counts[1] = redis.call('HINCRBY', state, 'limit', ARGV[5]) end
+local _, more = semaphore_grant(KEYS, kind, name, '', counts)
 return { more or 'released' }

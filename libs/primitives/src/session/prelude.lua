@@ -50,7 +50,8 @@ end
 
 -- The free lock goes to the first in line who lives and can be told. `asker` needs no message: it has the reply.
 -- One that no message reaches keeps its place and is passed over: it may just be reconnecting, and asks again then.
-local function lock_grant(state, queue, kind, name, block, asker)
+-- `past`: the last token granted, where the caller has just read it.
+local function lock_grant(state, queue, kind, name, block, asker, past)
   local at, more = 0, nil
   for _ = 1, BOUND do
     local waiter = redis.call('ZRANGE', queue, at, at)[1]
@@ -59,7 +60,7 @@ local function lock_grant(state, queue, kind, name, block, asker)
       redis.call('ZREM', queue, waiter)
       more = 'more' -- Only where something was done: those whom nobody reaches must not be gone over for ever.
     else
-      local first, last = next_tokens(redis.call('HGET', state, 'end'), block)
+      local first, last = next_tokens(past or redis.call('HGET', state, 'end'), block)
       if waiter == asker or tell(waiter, kind, waiter, name, first, last) then
         redis.call('ZREM', queue, waiter)
         redis.call('HSET', state, 'holder', waiter, 'first', first, 'end', last)
@@ -117,21 +118,22 @@ local function flag_wake(waiters, kind, name, version)
 end
 
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
-local function semaphore_grant(keys, kind, name, asker)
+-- `changed`: limit, permits in use and last token as they are from here on, where the caller has read and changed them.
+local function semaphore_grant(keys, kind, name, asker, changed)
   local state, queue, wants, holders = unpack(keys)
-  local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
-  local free, used = tonumber(counts[1]) - tonumber(counts[2]), tonumber(counts[2])
-  local last, at, granted, more = counts[3], 0, nil, nil
+  local counts = changed or redis.call('HMGET', state, 'limit', 'used', 'end')
+  local used, last, at, granted, more = tonumber(counts[2]), counts[3], 0, nil, nil
+  local free = tonumber(counts[1]) - used
   for _ = 1, BOUND do
-    local waiter = redis.call('ZRANGE', queue, at, at)[1]
+    local waiter = free > 0 and redis.call('ZRANGE', queue, at, at)[1]
     if not waiter then more = nil break end
     if not alive(string.match(waiter, '^[^#]+')) then
       redis.call('ZREM', queue, waiter)
       redis.call('HDEL', wants, waiter)
       more = 'more'
     else
-      local want = tonumber(redis.call('HGET', wants, waiter))
-      if want > free then more = nil break end
+      local want = redis.call('HGET', wants, waiter)
+      if tonumber(want) > free then more = nil break end
       local token = next_tokens(last, 1)
       local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
       if waiter == asker or tell(session, kind, session, name, wait, token) then
@@ -146,10 +148,8 @@ local function semaphore_grant(keys, kind, name, asker)
       end
     end
   end
-  if last ~= counts[3] then
-    redis.call('HSET', state, 'used', used, 'end', last)
-    arm(holders)
-  end
+  if last ~= counts[3] then arm(holders) end
+  if changed or last ~= counts[3] then redis.call('HSET', state, 'used', text(used), 'end', last or '0') end
   arm(state)
   return granted, more
 end
