@@ -1,10 +1,12 @@
 /** The process of one contender: one order a line, one answer a line. */
 import { createInterface } from 'node:readline';
+import { distributedContender } from './distributed-contender.ts';
+import { distributedWays } from './distributed-ways.ts';
 import { localContender } from './local-contender.ts';
 import type { Answer, Order } from './orders.ts';
 
 const name = process.argv[2] ?? '';
-const obey: (order: Order) => Promise<number> = localContender(name);
+const obey = name in distributedWays ? distributedContender(name) : localContender(name);
 
 for await (const line of createInterface({ input: process.stdin })) {
   let answer: Answer;

@@ -1,8 +1,9 @@
 /** All measurements of the pools; names as arguments choose some of them. */
 import { loadavg } from 'node:os';
+import { distributed } from './distributed.ts';
 import { local } from './local.ts';
 
-const measurements = { local } as const;
+const measurements = { local, distributed } as const;
 
 const chosen = process.argv.slice(2);
 for (const [name, measure] of Object.entries(measurements)) {

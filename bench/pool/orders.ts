@@ -2,11 +2,11 @@
 
 export interface Order {
   /**
-   * `open`: with `threads`; `rate`, `chunked`: seconds for `count` no-op tasks, all at once; `latency`: median seconds
-   * of one no-op task, of `count`, one after the other; `burn`: seconds for `count` tasks of `steps`, all at once;
-   * `memory`: bytes of one of `count` Futures that wait.
+   * `open`: with `threads`, and Redis at `url`; `rate`, `chunked`: seconds for `count` no-op tasks, all at once;
+   * `latency`: median seconds of one, of `count`, one after the other; `burn`: seconds for `count` tasks of `steps`,
+   * all at once; `futures`: bytes of each of `count` that wait; `hostMemory`: bytes of the host's process.
    */
-  readonly what: 'open' | 'rate' | 'chunked' | 'latency' | 'burn' | 'memory' | 'stalls' | 'soak' | 'commands';
+  readonly what: 'open' | 'rate' | 'chunked' | 'latency' | 'burn' | 'futures' | 'hostMemory';
   readonly threads?: number;
   readonly count?: number;
   readonly steps?: number;

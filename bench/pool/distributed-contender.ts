@@ -1,0 +1,76 @@
+/** The submitter of a distributed way, and its host in another process. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { median } from '../distributed/statistics.ts';
+import { distributedWays, type Submitter } from './distributed-ways.ts';
+import type { Order } from './orders.ts';
+
+const collect = (globalThis as { gc?: () => void }).gc;
+
+/** Seconds that `work` takes. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  collect?.();
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
+
+async function latency({ all }: Submitter, count: number): Promise<number> {
+  const times: number[] = [];
+  for (let n = 0; n < count; n += 1) times.push(await timed(() => all(1, 0)));
+  return median(times);
+}
+
+async function startHost(name: string, url: string, threads: number): Promise<ChildProcess> {
+  const host = fork(
+    fileURLToPath(new URL('./host.process.ts', import.meta.url)),
+    [name, url, String(threads)],
+    {
+      execArgv: process.execArgv.filter((arg) => arg !== '--expose-gc'),
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    },
+  );
+  await once(host, 'message');
+  return host;
+}
+
+async function memoryOf(host: ChildProcess): Promise<number> {
+  const answer = once(host, 'message');
+  host.send('memory');
+  const [{ rss }] = (await answer) as [NodeJS.MemoryUsage];
+  return rss;
+}
+
+export function distributedContender(name: string): (order: Order) => Promise<number> {
+  const way = distributedWays[name];
+  if (way === undefined) throw new RangeError(`no such way: ${name}`);
+  let submitter: Submitter | undefined;
+  let host: ChildProcess | undefined;
+  return async ({ what, threads = 2, count = 1, steps = 0, url = '' }) => {
+    if (what === 'open') {
+      host = await startHost(name, url, threads);
+      submitter = await way.submitter(url);
+      await submitter.all(20, 0);
+      return 0;
+    }
+    const { all, inChunks, later } = submitter as Submitter;
+    if (what === 'rate') return timed(() => all(count, 0));
+    if (what === 'chunked') return inChunks === undefined ? Number.NaN : timed(() => inChunks(count));
+    if (what === 'latency') return latency(submitter as Submitter, count);
+    if (what === 'burn') return timed(() => all(count, steps));
+    if (what === 'hostMemory') return memoryOf(host as ChildProcess);
+    if (what === 'futures' && later !== undefined) return bytesEach(count, later);
+    throw new RangeError(`${name} does not know ${what}`);
+  };
+}
+
+/** Bytes of heap of each of so many. */
+async function bytesEach(count: number, make: () => object): Promise<number> {
+  collect?.();
+  const before = process.memoryUsage().heapUsed;
+  const kept = Array.from({ length: count }, make);
+  await (kept.at(-1) as { accepted?: Promise<void> }).accepted;
+  collect?.();
+  return (process.memoryUsage().heapUsed - before) / kept.length;
+}
