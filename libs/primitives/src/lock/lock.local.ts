@@ -78,8 +78,6 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly #robust: boolean;
   /** The state this handle made last: the first guess, which saves reading a word that other threads write. */
   #last = 0;
-  /** @internal Asked where one hold has lasted for a whole slice: whether that one has been ended by the asking. */
-  stuck: (() => boolean) | undefined;
   #list: WaitList | undefined;
   #door: LockDoor<Lease> | undefined;
   #spin: Spin | undefined;
@@ -312,7 +310,6 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         continue;
       }
       if (!free && this.#robust && this.#freeIfEnded(seen)) continue;
-      if (!free && wish.slices > 0 && this.stuck?.()) continue;
       let next = seen | wish.flag;
       if (!free && (seen & RESERVED) === 0 && wish.impatient) {
         store(this.#words, HEIR, threadId);

@@ -1,6 +1,6 @@
 /**
  * Where those wait who find a queue empty, or full: a word to sleep on, and one that says who may sleep. All but the
- * sleeping is done by who holds the queue's lock, as with a condition variable.
+ * sleeping is done by who holds the mutex of those who wait there, as with a condition variable.
  *
  * | word | holds |
  * |---|---|
@@ -9,9 +9,13 @@
  * | `HEIR` | 1 and the number of the thread that goes next, if there is only one to go; 0: whoever comes |
  * | `SINCE` | since when, in ms of the monotonic clock, cut to 32 bits |
  *
+ * What they wait for comes without their mutex, from the other side. So who is about to sleep says so first
+ * (`announce`), and looks once more; who brings something does that first, and then looks whether anybody is
+ * `awaiting` it: of the two one sees the other. Only then is the mutex taken, to ring (Doug Lea's `LinkedBlockingQueue`).
+ *
  * A ring wakes one blocked thread, or all where asynchronous waiters may be among them: a wake-up of one could go to a
  * thread whose event loop is busy. One that was woken alone rings on, for those who sleep behind it. The waking itself
- * is done when the lock has been given back (`sound`): who wakes would find it held, and sleep again.
+ * is done when the mutex has been given back (`sound`): who wakes would find it held, and sleep again.
  *
  * An event loop is slower than a blocked thread: an asynchronous waiter that others were before `PATIENCE` times has its
  * thread made heir. Who is heir and does not come for `LAPSE` ms has lost that: its thread is gone, or its loop stands.
@@ -21,8 +25,6 @@ import { type Deadline, now } from '../deadline.ts';
 import type { Words } from '../shared-memory/cells.ts';
 import { load, store } from '../shared-memory/cells.ts';
 import { WaitList, type Wish, waitSync, wake } from '../shared-memory/word.ts';
-
-export const BELL_WORDS = 4;
 
 const PATIENCE = 3;
 const LAPSE = 1_000;
@@ -42,7 +44,7 @@ export class Bell {
   #due = 0;
   #list: WaitList | undefined;
 
-  /** `passOn`: a wake-up came and nobody here needs it; take the lock, and `ringOn`. */
+  /** `passOn`: a wake-up came and nobody here needs it; take the mutex, and `ringOn`. */
   constructor(words: Words, index: number, passOn: () => void) {
     this.#words = words;
     this.#rings = index;
@@ -57,31 +59,39 @@ export class Bell {
     return this.#list === undefined || this.#list.empty;
   }
 
-  /** With the lock: whether this thread may have the only one there is. */
+  /** Whether anybody may sleep. */
+  get awaiting(): boolean {
+    return load(this.#words, this.#asleep) !== 0;
+  }
+
+  /** Whether this thread may have the only one there is: it is not kept for another. */
   admits(): boolean {
-    const heir = this.#words[this.#heir];
+    const heir = load(this.#words, this.#heir);
     return heir === 0 || heir === ME || this.#lapsed();
   }
 
-  /** With the lock: this thread has had one. */
+  /** With the mutex: this thread has had one. */
   admitted(): void {
-    if (this.#words[this.#heir] !== ME) return;
-    this.#words[this.#heir] = 0;
+    if (load(this.#words, this.#heir) !== ME) return;
+    store(this.#words, this.#heir, 0);
     this.ringForAll();
   }
 
-  /** With the lock: says that somebody, who was too late so often, is about to sleep; gives the value to sleep on. */
+  /**
+   * With the mutex: says that somebody, who was too late so often, is about to sleep if another look is in vain; gives
+   * the value to sleep on.
+   */
   announce(blocking: boolean, races: number): number {
-    if (!blocking && races >= PATIENCE && (this.#words[this.#heir] === 0 || this.#lapsed())) {
-      this.#words[this.#heir] = ME;
-      this.#words[this.#since] = now() | 0;
+    if (!blocking && races >= PATIENCE && (load(this.#words, this.#heir) === 0 || this.#lapsed())) {
+      store(this.#words, this.#heir, ME);
+      store(this.#words, this.#since, now() | 0);
     }
     const seen = load(this.#words, this.#asleep);
     store(this.#words, this.#asleep, seen | (blocking ? SLEEPERS : CROWD));
     return load(this.#words, this.#rings);
   }
 
-  /** With the lock: what they wait for has come. */
+  /** With the mutex: what they wait for has come. */
   ring(): void {
     const asleep = load(this.#words, this.#asleep);
     if (asleep !== 0) {
@@ -92,7 +102,7 @@ export class Bell {
     if (this.#list !== undefined) this.#list.kick();
   }
 
-  /** Without the lock, after it: wakes those for whom it was rung. */
+  /** Without the mutex, after it: wakes those for whom it was rung. */
   sound(): void {
     if (this.#due === 0) return;
     const due = this.#due;
@@ -101,17 +111,17 @@ export class Bell {
   }
 
   #lapsed(): boolean {
-    return ((now() - (this.#words[this.#since] as number)) | 0) > LAPSE;
+    return ((now() - load(this.#words, this.#since)) | 0) > LAPSE;
   }
 
-  /** With the lock: one that slept has gone; others may sleep on, and go too where there is `more`. */
-  ringOn(more: boolean): void {
-    if (this.#words[this.#heir] === ME && this.clear) this.#words[this.#heir] = 0;
+  /** With the mutex: one that slept has gone; others may sleep on, and go too where there is `more`, now that it says so. */
+  ringOn(more: () => boolean): void {
+    if (load(this.#words, this.#heir) === ME && this.clear) store(this.#words, this.#heir, 0);
     store(this.#words, this.#asleep, load(this.#words, this.#asleep) | SLEEPERS);
-    if (more) this.ring();
+    if (more()) this.ring();
   }
 
-  /** With the lock: everybody is to look. */
+  /** With the mutex: everybody is to look. */
   ringForAll(): void {
     const asleep = load(this.#words, this.#asleep);
     if (asleep !== 0) store(this.#words, this.#asleep, asleep | CROWD);

@@ -142,10 +142,8 @@ class PutWish extends Wish<void> {
   }
 
   attempt(): number | undefined {
-    return this.#core.locked(() => {
-      if (this.#core.push(this.#bytes, this.#key)) return undefined;
-      return this.#core.drained.announce(this.#blocking, this.races);
-    });
+    if (this.slices > 0) this.#core.lookForEnded();
+    return this.#core.offerOrSleep(this.#bytes, this.#key, this.#blocking, this.races);
   }
 
   granted(): void {}
@@ -168,14 +166,9 @@ class GetWish<T> extends Wish<T> {
   }
 
   attempt(): number | undefined {
-    const seen = this.#core.locked(() => {
-      if (this.#core.pop()) {
-        if (this.#slept && this.#blocking) this.#core.filled.ringOn(this.#core.size > 0);
-        return undefined;
-      }
-      this.#slept = true;
-      return this.#core.filled.announce(this.#blocking, this.races);
-    });
+    if (this.slices > 0) this.#core.lookForEnded();
+    const seen = this.#core.takeOrSleep(this.#blocking, this.races, this.#slept);
+    this.#slept = true;
     if (seen === undefined) this.#item = this.#core.taken;
     return seen;
   }

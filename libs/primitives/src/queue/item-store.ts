@@ -1,24 +1,24 @@
 /**
- * How queues keep their items in shared memory: records in one area of words, in one of three orders. Every call is
- * made by who holds the queue's lock. A record begins with the length of its bytes; records begin at whole words.
- *
- * | word | holds |
- * |---|---|
- * | `COUNT` | how many items there are |
- * | `HEAD` | where the first record begins (ring); where the free space begins (stack, heap) |
- * | `USED` | words taken by records, with what the order needs beside them |
- * | `PUTS` | items put so far (heap): first in, first out among equals |
+ * How queues keep their items in shared memory: records in one area of words, in one of three orders. A record begins
+ * with the length of its bytes; records begin at whole words. What puts is done holding `PUT_MUTEX`, what takes holding
+ * `TAKE_MUTEX`, which are two for the ring and one for the others (`queue-words.ts`).
  */
 import { load, store, type Words } from '../shared-memory/cells.ts';
 import type { ItemBytes } from './item-bytes.ts';
 import { toRead, toReadWords } from './plain-bytes.ts';
 import { compareKeys } from './priority-key.ts';
-
-const COUNT = 0;
-const HEAD = 1;
-const USED = 2;
-const PUTS = 3;
-export const STORE_WORDS = 4;
+import {
+  AREA,
+  PUT_AT,
+  PUT_WORDS,
+  PUTS,
+  SEEN_PUTS,
+  SEEN_TAKEN,
+  SEEN_TAKES,
+  TAKE_AT,
+  TAKEN_WORDS,
+  TAKES,
+} from './queue-words.ts';
 
 /** Up to this many words are copied one by one: sooner done than asked for. */
 const FEW = 64;
@@ -26,7 +26,7 @@ const FEW = 64;
 /** Words that `bytes` bytes take. */
 const wordsFor = (bytes: number) => (bytes + 3) >>> 2;
 
-/** An area with its four words in front. */
+/** The area of a queue, and the words that count what is in it. */
 export abstract class ItemStore {
   protected readonly words: Words;
   protected readonly area: Words;
@@ -36,13 +36,23 @@ export abstract class ItemStore {
   length = 0;
 
   constructor(words: Words) {
-    this.words = words.subarray(0, STORE_WORDS);
-    this.area = words.subarray(STORE_WORDS);
+    this.words = words;
+    this.area = words.subarray(AREA);
     this.bytes = new Uint8Array(this.area.buffer, this.area.byteOffset, this.area.byteLength);
   }
 
+  /** How many items there are at one moment. */
   get count(): number {
-    return load(this.words, COUNT);
+    for (;;) {
+      const takes = load(this.words, TAKES);
+      const puts = load(this.words, PUTS);
+      if (load(this.words, TAKES) === takes) return (puts - takes) | 0;
+    }
+  }
+
+  /** Whether there are none, or were a moment ago. */
+  get empty(): boolean {
+    return load(this.words, TAKES) === load(this.words, PUTS);
   }
 
   /** Bytes in all. */
@@ -52,7 +62,8 @@ export abstract class ItemStore {
 
   /** Whether there is not even room for the smallest item. */
   get crowded(): boolean {
-    return this.free < this.overhead + 1;
+    const taken = load(this.words, TAKEN_WORDS);
+    return this.area.length - ((load(this.words, PUT_WORDS) - taken) | 0) < this.overhead + 1;
   }
 
   /** Bytes that an item of such a length takes. */
@@ -60,8 +71,32 @@ export abstract class ItemStore {
     return 4 * (this.overhead + wordsFor(item.length) + wordsFor(key.length));
   }
 
+  /** For who puts: whether there are fewer items than `most`. */
+  below(most: number): boolean {
+    const { words } = this;
+    const puts = load(words, PUTS);
+    if (((puts - (words[SEEN_TAKES] as number)) | 0) < most) return true;
+    words[SEEN_TAKES] = load(words, TAKES);
+    return ((puts - words[SEEN_TAKES]) | 0) < most;
+  }
+
+  /** For who puts: whether there is room. */
   fits(item: ItemBytes, key: Uint8Array): boolean {
-    return this.sizeOf(item, key) <= 4 * this.free;
+    const { words } = this;
+    const most = this.area.length - this.overhead - wordsFor(item.length) - wordsFor(key.length);
+    const given = words[PUT_WORDS] as number;
+    if (((given - (words[SEEN_TAKEN] as number)) | 0) <= most) return true;
+    words[SEEN_TAKEN] = load(words, TAKEN_WORDS);
+    return ((given - words[SEEN_TAKEN]) | 0) <= most;
+  }
+
+  /** For who takes: whether there are at least so many items. */
+  has(least: number): boolean {
+    const { words } = this;
+    const takes = load(words, TAKES);
+    if ((((words[SEEN_PUTS] as number) - takes) | 0) >= least) return true;
+    words[SEEN_PUTS] = load(words, PUTS);
+    return ((words[SEEN_PUTS] - takes) | 0) >= least;
   }
 
   /** Puts an item that fits. */
@@ -69,16 +104,20 @@ export abstract class ItemStore {
   /** Takes the next item; there is one. It is `taken`, until the next is. */
   abstract pop(): void;
 
+  /** With both mutexes: drops all items. */
   clear(): void {
-    this.words.fill(0, COUNT, PUTS);
+    const { words } = this;
+    this.restart();
+    words[SEEN_PUTS] = load(words, PUTS);
+    store(words, TAKEN_WORDS, words[PUT_WORDS] as number);
+    store(words, TAKES, words[SEEN_PUTS]);
   }
+
+  /** Sets where items go to where an empty store has it. */
+  protected abstract restart(): void;
 
   /** Words beside the item's own. */
   protected abstract readonly overhead: number;
-
-  protected get free(): number {
-    return this.area.length - (this.words[USED] as number);
-  }
 
   /** Copies an item to where word `at` of the area is, and on from the area's start where it ends. */
   protected copyIn(at: number, { bytes, words, length }: ItemBytes): void {
@@ -107,29 +146,48 @@ export abstract class ItemStore {
     if (first < length) this.taken.set(this.bytes.subarray(0, length - first), first);
   }
 
-  protected account(items: 1 | -1, words: number): void {
-    store(this.words, COUNT, this.count + items);
-    this.words[USED] = (this.words[USED] as number) + words;
+  /** An item of so many words has been written: now it is there. */
+  protected gave(words: number): void {
+    this.words[PUT_WORDS] = (this.words[PUT_WORDS] as number) + words;
+    store(this.words, PUTS, (load(this.words, PUTS) + 1) | 0);
+  }
+
+  /** An item of so many words has been copied: its place is free. */
+  protected took(words: number): void {
+    store(this.words, TAKEN_WORDS, (load(this.words, TAKEN_WORDS) + words) | 0);
+    store(this.words, TAKES, (load(this.words, TAKES) + 1) | 0);
   }
 }
 
-/** First in, first out: a ring. A record that does not fit before the end of the area goes on at its start. */
+/**
+ * First in, first out: a ring. A record that does not fit before the end of the area goes on at its start. Who puts and
+ * who takes have a mutex each, as in the two-lock queue of Maged Michael and Michael Scott, "Simple, Fast, and Practical
+ * Non-Blocking and Blocking Concurrent Queue Algorithms" (1996), and keep what they know of each other (`SEEN_…`), as in
+ * John Giacomoni et al., "FastForward for Efficient Pipeline Parallelism" (2008), and its kin.
+ */
 export class RingStore extends ItemStore {
   protected readonly overhead = 1;
 
   push(item: ItemBytes): void {
-    const at = this.#after((this.words[HEAD] as number) + (this.words[USED] as number));
+    const at = this.words[PUT_AT] as number;
+    const size = 1 + wordsFor(item.length);
     this.area[at] = item.length;
     this.copyIn(this.#after(at + 1), item);
-    this.account(1, 1 + wordsFor(item.length));
+    this.words[PUT_AT] = this.#after(at + size);
+    this.gave(size);
   }
 
   pop(): void {
-    const at = this.words[HEAD] as number;
+    const at = this.words[TAKE_AT] as number;
     const length = this.area[at] as number;
+    const size = 1 + wordsFor(length);
     this.copyOut(this.#after(at + 1), length);
-    this.words[HEAD] = this.#after(at + 1 + wordsFor(length));
-    this.account(-1, -1 - wordsFor(length));
+    this.words[TAKE_AT] = this.#after(at + size);
+    this.took(size);
+  }
+
+  protected restart(): void {
+    this.words[TAKE_AT] = this.words[PUT_AT] as number;
   }
 
   #after(at: number): number {
@@ -142,21 +200,25 @@ export class StackStore extends ItemStore {
   protected readonly overhead = 1;
 
   push(item: ItemBytes): void {
-    const at = this.words[HEAD] as number;
+    const at = this.words[PUT_AT] as number;
     const end = at + wordsFor(item.length);
     this.copyIn(at, item);
     this.area[end] = item.length;
-    this.words[HEAD] = end + 1;
-    this.account(1, end + 1 - at);
+    this.words[PUT_AT] = end + 1;
+    this.gave(end + 1 - at);
   }
 
   pop(): void {
-    const end = (this.words[HEAD] as number) - 1;
+    const end = (this.words[PUT_AT] as number) - 1;
     const length = this.area[end] as number;
     const at = end - wordsFor(length);
-    this.words[HEAD] = at;
-    this.account(-1, at - end - 1);
     this.copyOut(at, length);
+    this.words[PUT_AT] = at;
+    this.took(end + 1 - at);
+  }
+
+  protected restart(): void {
+    this.words[PUT_AT] = 0;
   }
 }
 
@@ -178,16 +240,15 @@ export class HeapStore extends ItemStore {
 
   push(item: ItemBytes, key: Uint8Array): void {
     const size = KEY + wordsFor(key.length) + wordsFor(item.length);
-    if ((this.words[HEAD] as number) + size > this.area.length - this.count - 1) this.#collect();
-    const at = this.words[HEAD] as number;
-    this.words[PUTS] = (this.words[PUTS] as number) + 1;
+    if ((this.words[PUT_AT] as number) + size > this.area.length - this.count - 1) this.#collect();
+    const at = this.words[PUT_AT] as number;
     this.area[at + LENGTH] = item.length;
-    this.area[at + SERIAL] = this.words[PUTS];
+    this.area[at + SERIAL] = load(this.words, PUTS);
     this.area[at + KEY_LENGTH] = key.length;
     this.bytes.set(key, 4 * (at + KEY));
     this.copyIn(at + KEY + wordsFor(key.length), item);
-    this.words[HEAD] = at + size;
-    this.account(1, size + 1);
+    this.words[PUT_AT] = at + size;
+    this.gave(size + 1);
     this.#place(at, this.count - 1);
     this.#rise(this.count - 1);
   }
@@ -198,16 +259,20 @@ export class HeapStore extends ItemStore {
     this.copyOut(at + KEY + wordsFor(this.area[at + KEY_LENGTH] as number), this.area[at + LENGTH] as number);
     this.area[at + PLACE] = GONE;
     const last = this.#recordAt(this.count - 1);
-    this.account(-1, -size - 1);
+    this.took(size + 1);
     if (this.count > 0) {
       this.#place(last, 0);
       this.#sink();
-    } else this.words[HEAD] = 0;
+    } else this.restart();
+  }
+
+  protected restart(): void {
+    this.words[PUT_AT] = 0;
   }
 
   /** Moves what is left together, at the start of the area. */
   #collect(): void {
-    const end = this.words[HEAD] as number;
+    const end = this.words[PUT_AT] as number;
     let to = 0;
     for (let at = 0; at < end; ) {
       const size = this.#sizeAt(at);
@@ -219,7 +284,7 @@ export class HeapStore extends ItemStore {
       }
       at += size;
     }
-    this.words[HEAD] = to;
+    this.words[PUT_AT] = to;
   }
 
   #sizeAt(at: number): number {

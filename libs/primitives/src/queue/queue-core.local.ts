@@ -1,24 +1,13 @@
 /**
- * What every queue between threads is made of: a lock, an area of items under it (`item-store.ts`), and two bells
- * (`bell.ts`), one rung when an item has come and one when there is room: Python's `queue.Queue`, whose two conditions
- * these are, in shared memory.
+ * What every queue between threads is made of: an area of items (`item-store.ts`), a mutex for those who put and one for
+ * those who take, and two bells (`bell.ts`), one rung when an item has come and one when there is room: Python's
+ * `queue.Queue`, whose two conditions these are, in shared memory. Every word is described in `queue-words.ts`.
  *
- * A thread may end while it holds the lock. Who waits for that long looks whether it has, and gives the lock back for it;
- * if the items were just being changed, the queue is broken.
- *
- * The memory is that of a lock (`lock.local.ts`), then, all changed only by who holds the lock:
- *
- * | word | holds |
- * |---|---|
- * | `MAXSIZE` | how many items it takes, 0 where their number has no bound; never changed |
- * | `UNFINISHED` | items put for which nobody has said `taskDone`; who joins sleeps on it |
- * | `SHUT` | 1 once it takes no more items; 2 once it is broken |
- * | `HOLDER` | the system's number of the thread that holds the lock, 0 for none, or where there is no such number |
- * | `TORN` | 1 while the items are being changed |
- * | `FILLED`, `DRAINED` | the bells |
- * | `STORE` | the items |
+ * Nobody takes a mutex while holding the other, but for both, that of putting first; where the order of items is not that
+ * of coming, both are one. A thread may end while it holds one. Who waits for that long looks whether it has, and takes it
+ * over; if it was just changing what the mutex guards, the queue is broken.
  */
-import { Deadline } from '../deadline.ts';
+import type { Deadline } from '../deadline.ts';
 import {
   InvalidStateError,
   QueueEmptyError,
@@ -26,31 +15,32 @@ import {
   QueueShutDownError,
   rangeError,
 } from '../errors.ts';
-import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
 import { checkCount, checkKnown, checkOptions } from '../options.ts';
 import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, type Kind, Memory } from '../shared-memory/memory.ts';
-import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
+import { Mutex } from '../shared-memory/mutex.ts';
 import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
-import { BELL_WORDS, Bell } from './bell.ts';
+import { Bell } from './bell.ts';
 import { fromBytes, type ItemBytes, toBytes } from './item-bytes.ts';
-import { HeapStore, type ItemStore, RingStore, STORE_WORDS, StackStore } from './item-store.ts';
+import { HeapStore, type ItemStore, RingStore, StackStore } from './item-store.ts';
 import { priorityKey } from './priority-key.ts';
 import type { ShutdownOptions } from './queue.ts';
-
-const MAXSIZE = FIRST + LOCK_WORDS;
-const UNFINISHED = MAXSIZE + 1;
-const SHUT = MAXSIZE + 2;
-const HOLDER = MAXSIZE + 3;
-const TORN = MAXSIZE + 4;
-const FILLED = MAXSIZE + 5;
-const DRAINED = FILLED + BELL_WORDS;
-const STORE = DRAINED + BELL_WORDS;
-const WORDS = STORE + STORE_WORDS - FIRST;
+import {
+  AREA,
+  BROKEN,
+  DONE,
+  DRAINED,
+  FILLED,
+  MAXSIZE,
+  PUT_MUTEX,
+  PUT_TORN,
+  PUTS,
+  SHUT,
+  TAKE_MUTEX,
+  TAKE_TORN,
+} from './queue-words.ts';
 
 const DEFAULT_BYTES = 16 * 2 ** 20;
-/** In `SHUT`. */
-const BROKEN = 2;
 const NO_KEY = new Uint8Array(0);
 
 /** What a simple queue can be made with. */
@@ -72,7 +62,7 @@ export function makeQueueMemory(kind: Kind, options: QueueOptions | undefined, b
   const { maxsize = 0, maxBytes = DEFAULT_BYTES } = given;
   if (bounded) checkCount(maxsize, `new ${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
   checkCount(maxBytes, `new ${kind}: maxBytes`, { min: 64, max: 2 ** 30 });
-  const memory = Memory.make(kind, WORDS + Math.ceil(maxBytes / 4));
+  const memory = Memory.make(kind, AREA - FIRST + Math.ceil(maxBytes / 4));
   memory.words[MAXSIZE] = bounded ? maxsize : 0;
   return memory;
 }
@@ -82,7 +72,7 @@ const STORES: Partial<Record<Kind, new (words: Words) => ItemStore>> = {
   PriorityQueue: HeapStore,
 };
 
-/** What a queue does under its lock. */
+/** What a queue does holding its mutexes. */
 export class QueueCore implements WaitListOwner {
   readonly memory: Memory;
   readonly kind: Kind;
@@ -91,88 +81,133 @@ export class QueueCore implements WaitListOwner {
   readonly putSpin: Spin = new Spin();
   readonly getSpin: Spin = new Spin();
   readonly #words: Words;
-  readonly #lock: Lock;
+  readonly #putting: Mutex;
+  readonly #taking: Mutex;
   readonly #store: ItemStore;
   readonly #maxsize: number;
-  readonly #me: number = nativeThreadId() ?? 0;
   #joining: WaitList | undefined;
+  /** Found broken, and those who wait do not know yet. */
+  #alarm = false;
 
   constructor(memory: Memory) {
     this.memory = memory;
     this.kind = memory.kind;
-    this.#words = memory.words;
-    this.#lock = new Lock(memory);
-    this.#lock.stuck = () => this.#leaveForEnded();
-    this.#store = new (STORES[memory.kind] ?? RingStore)(memory.words.subarray(STORE));
-    this.#maxsize = load(memory.words, MAXSIZE);
-    const passOn = (bell: Bell, wanted: () => boolean) => this.locked(() => bell.ringOn(wanted()));
-    this.filled = new Bell(memory.words, FILLED, () => passOn(this.filled, () => this.#store.count > 0));
-    this.drained = new Bell(memory.words, DRAINED, () => passOn(this.drained, () => !this.full));
+    const { words } = memory;
+    this.#words = words;
+    this.#store = new (STORES[memory.kind] ?? RingStore)(words);
+    this.#putting = new Mutex(words, PUT_MUTEX, () => this.#inspect());
+    this.#taking =
+      this.#store instanceof RingStore ? new Mutex(words, TAKE_MUTEX, () => this.#inspect()) : this.#putting;
+    this.#maxsize = load(words, MAXSIZE);
+    this.filled = new Bell(words, FILLED, () =>
+      this.taking(() => this.filled.ringOn(() => !this.#store.empty)),
+    );
+    this.drained = new Bell(words, DRAINED, () => this.putting(() => this.drained.ringOn(() => !this.full)));
   }
 
-  /** Runs `body` holding the lock: for a moment only, so that blocking for it is no harm to an event loop. */
-  locked<R>(body: () => R): R {
-    this.#enter();
+  /** Runs `body` holding the mutex of those who put. */
+  putting<R>(body: () => R): R {
+    this.#putting.enter();
     try {
       return body();
     } finally {
-      this.#leave();
+      this.#leave(this.#putting, this.drained);
     }
   }
 
-  #enter(): void {
-    this.#lock.blockUntil(Deadline.never);
-    this.#words[HOLDER] = this.#me;
-  }
-
-  #leave(): void {
-    this.#words[HOLDER] = 0;
-    this.#lock.release();
-    this.filled.sound();
-    this.drained.sound();
-  }
-
-  /** Gives the lock back in the place of a thread that ended holding it; false where none has. */
-  #leaveForEnded(): boolean {
-    const holder = load(this.#words, HOLDER);
-    // As long as it stands there the hold goes on; whoever takes it off acts for the one that ended.
-    if (!hasEnded(holder) || compareExchange(this.#words, HOLDER, holder, 0) !== holder) return false;
-    if (load(this.#words, TORN) !== 0) {
-      this.#store.clear();
-      store(this.#words, SHUT, BROKEN);
-      this.filled.ringForAll();
-      this.drained.ringForAll();
-      wakeAll(this.#words, UNFINISHED);
-      store(this.#words, TORN, 0);
+  /** Runs `body` holding the mutex of those who take. */
+  taking<R>(body: () => R): R {
+    this.#taking.enter();
+    try {
+      return body();
+    } finally {
+      this.#leave(this.#taking, this.filled);
     }
-    this.#leave();
-    return true;
   }
 
-  /** With the lock: the items are about to be changed. */
+  #leave(mutex: Mutex, bell: Bell): void {
+    mutex.leave();
+    bell.sound();
+    if (this.#alarm) this.#raiseAlarm();
+  }
+
+  /** Holding what a thread held that ended: if it was at work, nobody knows what is there. */
+  #inspect(): void {
+    if (load(this.#words, PUT_TORN) === 0 && load(this.#words, TAKE_TORN) === 0) return;
+    store(this.#words, SHUT, BROKEN);
+    this.#alarm = true;
+  }
+
+  #raiseAlarm(): void {
+    this.#alarm = false;
+    this.putting(() => this.drained.ringForAll());
+    this.taking(() => this.filled.ringForAll());
+    wakeAll(this.#words, DONE);
+  }
+
+  /** Holding the mutex of those who put: what it guards is about to be changed. */
   tear(): void {
-    this.#words[TORN] = 1;
+    this.#words[PUT_TORN] = 1;
   }
 
   /** Puts an item where there is room. */
   offer(bytes: ItemBytes, key: Uint8Array): boolean {
-    this.#enter();
+    let given = false;
+    this.#putting.enter();
     try {
-      return this.push(bytes, key);
+      given = this.#push(bytes, key);
     } finally {
-      this.#leave();
+      this.#leave(this.#putting, this.drained);
     }
+    if (given && this.filled.awaiting) this.taking(() => this.filled.ring());
+    return given;
+  }
+
+  /** `offer`, or else the value to sleep on for room. */
+  offerOrSleep(bytes: ItemBytes, key: Uint8Array, blocking: boolean, races: number): number | undefined {
+    const seen = this.putting(() => {
+      if (this.#push(bytes, key)) return undefined;
+      const rings = this.drained.announce(blocking, races);
+      return this.#push(bytes, key) ? undefined : rings;
+    });
+    if (seen === undefined && this.filled.awaiting) this.taking(() => this.filled.ring());
+    return seen;
   }
 
   /** Takes the next item, where there is one: it is `taken`, and to be read at once. */
   take(): boolean {
-    if (this.size === 0 && load(this.#words, SHUT) === 0) return false;
-    this.#enter();
+    if (this.#store.empty && load(this.#words, SHUT) === 0) return false;
+    let had = false;
+    this.#taking.enter();
     try {
-      return this.pop();
+      had = this.#pop();
     } finally {
-      this.#leave();
+      this.#leave(this.#taking, this.filled);
     }
+    // Items differ in size: room that is not enough for one that waits may be for another.
+    if (had && this.drained.awaiting) this.putting(() => this.drained.ringForAll());
+    return had;
+  }
+
+  /** For who has long waited for what others do: looks whether they ended at it. */
+  lookForEnded(): void {
+    this.#putting.relieve();
+    this.#taking.relieve();
+  }
+
+  /** `take`, or else the value to sleep on for an item. `woken`: has slept, alone perhaps. */
+  takeOrSleep(blocking: boolean, races: number, woken: boolean): number | undefined {
+    const seen = this.taking(() => {
+      let rings: number | undefined;
+      if (!this.#pop()) {
+        rings = this.filled.announce(blocking, races);
+        if (this.#pop()) rings = undefined;
+      }
+      if (rings === undefined && woken && blocking) this.filled.ringOn(() => !this.#store.empty);
+      return rings;
+    });
+    if (seen === undefined && this.drained.awaiting) this.putting(() => this.drained.ringForAll());
+    return seen;
   }
 
   /** The item that was taken last. */
@@ -180,44 +215,46 @@ export class QueueCore implements WaitListOwner {
     return fromBytes(this.#store.taken, this.#store.length);
   }
 
+  /** How many items there are for this thread: one that is kept for an heir is not. */
   get size(): number {
-    return this.#store.count;
+    if (load(this.#words, SHUT) === BROKEN) return 0;
+    const { count } = this.#store;
+    return count > 0 && !this.filled.admits() ? count - 1 : count;
   }
 
+  /** Whether this thread could put nothing: room that is kept for an heir is none. */
   get full(): boolean {
-    return this.#filledUp || this.#store.crowded;
+    const filledUp = this.#maxsize > 0 && this.#store.count >= this.#maxsize;
+    return filledUp || this.#store.crowded || !this.drained.admits();
   }
 
-  get #filledUp(): boolean {
-    return this.#maxsize > 0 && this.#store.count >= this.#maxsize;
-  }
-
-  /** With the lock: false where there is no room. */
-  push(bytes: ItemBytes, key: Uint8Array): boolean {
-    if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('put');
-    if (this.#filledUp || !this.#store.fits(bytes, key) || !this.drained.admits()) return false;
-    this.tear();
+  /** Holding the mutex of those who put: false where there is no room. */
+  #push(bytes: ItemBytes, key: Uint8Array): boolean {
+    const words = this.#words;
+    if (load(words, SHUT) !== 0) throw this.#shutDownError('put');
+    if (this.#maxsize > 0 && !this.#store.below(this.#maxsize)) return false;
+    if (!this.#store.fits(bytes, key) || !this.drained.admits()) return false;
+    words[PUT_TORN] = 1;
     this.#store.push(bytes, key);
-    if (this.kind !== 'SimpleQueue') store(this.#words, UNFINISHED, this.unfinished + 1);
-    this.#words[TORN] = 0;
+    words[PUT_TORN] = 0;
     this.drained.admitted();
-    this.filled.ring();
     return true;
   }
 
-  /** With the lock: false where there is none. */
-  pop(): boolean {
-    if (this.#store.count === 0) {
-      if (load(this.#words, SHUT) !== 0) throw this.#shutDownError('get');
+  /** Holding the mutex of those who take: false where there is none. */
+  #pop(): boolean {
+    const words = this.#words;
+    const shut = load(words, SHUT);
+    if (shut === BROKEN) throw this.#brokenError();
+    if (!this.#store.has(1)) {
+      if (shut !== 0) throw this.#shutDownError('get');
       return false;
     }
-    if (this.#store.count === 1 && !this.filled.admits()) return false;
-    this.tear();
+    if (!this.filled.admits() && !this.#store.has(2)) return false;
+    words[TAKE_TORN] = 1;
     this.#store.pop();
-    this.#words[TORN] = 0;
+    words[TAKE_TORN] = 0;
     this.filled.admitted();
-    // Items differ in size: room that is not enough for one that waits may be for another.
-    this.drained.ringForAll();
     return true;
   }
 
@@ -241,41 +278,59 @@ export class QueueCore implements WaitListOwner {
     );
   }
 
+  /** Items put for which nobody has said that they are done. */
   get unfinished(): number {
-    return load(this.#words, UNFINISHED);
+    const done = load(this.#words, DONE);
+    return (load(this.#words, PUTS) - done) | 0;
   }
 
-  /** With the lock: that many items have been dealt with. */
-  finish(items: number): void {
-    const left = this.unfinished - items;
-    store(this.#words, UNFINISHED, left);
-    if (left > 0) return;
-    wakeAll(this.#words, UNFINISHED);
-    this.#joining?.kick();
+  /** Says that so many items have been dealt with, or as many as were not; gives how many that were. */
+  finish(most: number): number {
+    for (;;) {
+      const done = load(this.#words, DONE);
+      const left = (load(this.#words, PUTS) - done) | 0;
+      const items = Math.min(most, left);
+      if (items === 0) return 0;
+      if (compareExchange(this.#words, DONE, done, (done + items) | 0) !== done) continue;
+      if (items === left) {
+        wakeAll(this.#words, DONE);
+        this.#joining?.kick();
+      }
+      return items;
+    }
+  }
+
+  /** What to sleep on until every item has been dealt with; `undefined` where all have been. */
+  toJoin(): number | undefined {
+    if (load(this.#words, SHUT) === BROKEN) throw this.#brokenError();
+    const done = load(this.#words, DONE);
+    return load(this.#words, PUTS) === done ? undefined : done;
   }
 
   /** Waits until every item has been dealt with. */
   joined(deadline: Deadline, signal: AbortSignal | undefined): Promise<boolean> {
-    this.#joining ??= new WaitList(this.#words, UNFINISHED, this);
+    this.#joining ??= new WaitList(this.#words, DONE, this);
     return this.#joining.enqueue(new JoinWish(this), deadline, signal);
   }
 
   joinedSync(deadline: Deadline): boolean {
-    return waitSync(this.#words, UNFINISHED, new JoinWish(this), deadline);
+    return waitSync(this.#words, DONE, new JoinWish(this), deadline);
   }
 
   shutdown({ immediate }: ShutdownOptions): void {
-    this.locked(() => {
+    const shut = () => {
       if (load(this.#words, SHUT) === 0) store(this.#words, SHUT, 1);
-      if (immediate === true && this.#store.count > 0) {
+      if (immediate === true) {
         const dropped = this.#store.count;
         this.#store.clear();
         // Some may have been told done before anybody took them.
-        this.finish(Math.min(dropped, this.unfinished));
+        this.finish(dropped);
       }
       this.filled.ringForAll();
       this.drained.ringForAll();
-    });
+    };
+    this.putting(() => (this.#taking === this.#putting ? shut() : this.taking(shut)));
+    this.filled.sound();
   }
 
   /** The last of all wakes everybody who joins: nothing is owed. */
@@ -284,7 +339,7 @@ export class QueueCore implements WaitListOwner {
   fullError(): QueueFullError {
     const primitive = this.memory.label;
     return new QueueFullError(
-      `${primitive} was full, with ${this.size} items, for as long as put could wait; take items, or allow a longer timeout`,
+      `${primitive} was full, with ${this.#store.count} items, for as long as put could wait; take items, or allow a longer timeout`,
       { primitive },
     );
   }
@@ -306,11 +361,6 @@ export class QueueCore implements WaitListOwner {
     );
   }
 
-  /** Throws where the queue is broken. */
-  checkWhole(): void {
-    if (load(this.#words, SHUT) === BROKEN) throw this.#brokenError();
-  }
-
   #brokenError(): InvalidStateError {
     const primitive = this.memory.label;
     return new InvalidStateError(
@@ -329,8 +379,7 @@ class JoinWish extends Wish<boolean> {
   }
 
   attempt(): number | undefined {
-    this.#core.checkWhole();
-    return this.#core.unfinished || undefined;
+    return this.#core.toJoin();
   }
 
   granted(): boolean {

@@ -41,14 +41,12 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
   }
 
   taskDone(): void {
-    this.core.locked(() => {
-      if (this.core.unfinished > 0) return this.core.finish(1);
-      const primitive = this.core.memory.label;
-      throw new OverReleaseError(
-        `${primitive}: taskDone() was called more often than items were put; call it once for each item taken`,
-        { primitive },
-      );
-    });
+    if (this.core.finish(1) === 1) return;
+    const primitive = this.core.memory.label;
+    throw new OverReleaseError(
+      `${primitive}: taskDone() was called more often than items were put; call it once for each item taken`,
+      { primitive },
+    );
   }
 
   join(options?: WaitOptions): Promise<boolean> {

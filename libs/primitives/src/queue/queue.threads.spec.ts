@@ -3,15 +3,16 @@ import { describe, expect, it, vi } from 'vitest';
 import { now } from '../deadline.ts';
 import { InvalidStateError, NotCloneableError, QueueEmptyError, QueueFullError } from '../errors.ts';
 import { Event } from '../event/event.local.ts';
-import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
+import { Lock } from '../lock/lock.local.ts';
 import { Semaphore } from '../semaphore/semaphore.local.ts';
-import { FIRST, MEMORY } from '../shared-memory/memory.ts';
+import { MEMORY } from '../shared-memory/memory.ts';
 import { carriedNow } from '../sharing/carried-memory.ts';
 import { attach, type Handle, share } from '../sharing/share.ts';
 import { Crew } from '../testing/threads.ts';
 import { later, until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { LifoQueue, PriorityQueue, Queue, SimpleQueue } from './queue.local.ts';
+import { DRAINED, FILLED } from './queue-words.ts';
 
 // A thread takes seconds to start on a machine that is busy with others.
 vi.setConfig({ testTimeout: 90_000 });
@@ -169,7 +170,9 @@ describe.runIf(process.platform === 'linux')(
       const thread = crew.run('stayInQueue', share(queue), said, true);
       await until(() => said[0] === 1, 'it is at work');
       await thread.terminate();
+      expect(() => queue.putSync(3)).toThrow(InvalidStateError);
       expect(() => queue.getSync()).toThrow(InvalidStateError);
+      expect([queue.size(), queue.empty()]).toEqual([0, true]);
       for (const end of await all)
         expect(end).toMatchObject({ reason: { code: 'ERR_HEDDLE_INVALID_STATE' } });
       await expect(queue.put(3)).rejects.toThrow(/is broken: a thread ended/);
@@ -177,12 +180,31 @@ describe.runIf(process.platform === 'linux')(
       queue.shutdown();
       expect(() => queue.getSync()).toThrow(InvalidStateError);
     });
+
+    it.each([true, false])('is found by who waits for items, blocking or not (async: %s)', async (async) => {
+      await using crew = newCrew();
+      const queue = new Queue<number>();
+      share(queue);
+      const blocking = (theirs: Queue<number>) => {
+        try {
+          return theirs.getSync();
+        } catch (error) {
+          return error;
+        }
+      };
+      const end = async ? queue.get().catch((error) => error) : start(blocking, queue).result;
+      const said = cells();
+      const thread = crew.run('stayInQueue', share(queue), said, true);
+      await until(() => said[0] === 1, 'it is at work');
+      await thread.terminate();
+      expect(await end).toBeInstanceOf(InvalidStateError);
+    });
   },
 );
 
 describe('an asynchronous waiter at a queue', () => {
   /** In the queue's memory: whose thread the next item is for, and since when. */
-  const HEIR = FIRST + LOCK_WORDS + 7;
+  const HEIR = FILLED + 2;
   const wordsOf = (queue: Queue<number>) => queue[MEMORY].words;
 
   it('has the next item kept for it once others were before it three times, until it comes or a second has passed', async () => {
@@ -193,10 +215,26 @@ describe('an asynchronous waiter at a queue', () => {
     queue.putSync(1);
     expect(() => queue.getSync({ timeout: 0 })).toThrow(QueueEmptyError);
     await expect(queue.get({ timeout: 0 })).rejects.toThrow(QueueEmptyError);
+    expect([queue.size(), queue.empty()]).toEqual([0, true]);
     queue.putSync(2); // One is enough for the other.
+    expect([queue.size(), queue.empty()]).toEqual([1, false]);
     expect(queue.getSync({ timeout: 0 })).toBe(1);
+    expect([queue.size(), queue.empty()]).toEqual([0, true]);
     words[HEIR + 1] = (now() - 1_001) | 0;
+    expect([queue.size(), queue.empty()]).toEqual([1, false]);
     expect(queue.getSync({ timeout: 0 })).toBe(2);
+  });
+
+  it('has room kept for it too', () => {
+    const queue = new Queue<number>({ maxsize: 2 });
+    const words = wordsOf(queue);
+    words[DRAINED + 2] = 1_000_000;
+    words[DRAINED + 3] = now() | 0;
+    expect([queue.size(), queue.full()]).toEqual([0, true]);
+    expect(() => queue.putSync(1, { timeout: 0 })).toThrow(QueueFullError);
+    words[DRAINED + 3] = (now() - 1_001) | 0;
+    expect(queue.full()).toBe(false);
+    queue.putSync(1, { timeout: 0 });
   });
 
   it('gives up what is kept for it where it gives up', async () => {

@@ -15,9 +15,12 @@ export interface AnySimpleQueue<T = unknown> extends AsyncIterable<T> {
    * with `QueueShutDownError` where it is shut down and empty, and `signal.reason` on abort: nothing is taken then.
    */
   get(options?: WaitOptions): Promise<T>;
-  /** How many items there are at this moment. Always `await` it. */
+  /**
+   * How many items there are at this moment. One that is kept for a waiter of another thread, which was there first, is as
+   * good as taken: it does not count, though it takes up room still. Always `await` it.
+   */
   size(): MaybePromise<number>;
-  /** Whether there are none at this moment. Always `await` it. */
+  /** Whether there are none at this moment: whether a `get` would wait. Always `await` it. */
   empty(): MaybePromise<boolean>;
   /** The items, taken one by one for ever, or until the queue is shut down and empty. Does not call `taskDone`. */
   [Symbol.asyncIterator](): AsyncIterator<T>;

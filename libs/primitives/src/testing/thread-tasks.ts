@@ -185,7 +185,7 @@ export function arrive(handle: Handle<Barrier>, cells: Cells): string {
 /** Holds the queue's own lock for ever, as if it were at work under it; `torn`: as if it were changing the items. */
 export function stayInQueue(handle: Handle<Queue>, cells: Cells, torn: boolean): void {
   const { core } = attach(handle) as unknown as { core: QueueCore };
-  core.locked(() => {
+  core.putting(() => {
     if (torn) core.tear();
     cells[0] = 1;
     while (cells[1] === 0);

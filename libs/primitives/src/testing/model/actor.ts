@@ -10,7 +10,7 @@
 import { BREAK, type Desk, type LoopEvent, platformOf } from './desk.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Witness } from './scenario.ts';
-import type { Cells, Layout, Operation, Outcome } from './simulated-memory.ts';
+import { type Cells, HELD, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
 import type { Sources } from './sources.ts';
 
 /** How a node is reached from the one before. */
@@ -18,8 +18,8 @@ interface Edge {
   readonly key: string;
   readonly outcome?: Outcome;
   readonly event?: LoopEvent;
-  /** What stands in memory that is read without atomic operations, by who has just taken a lock. */
-  readonly plain?: Int32Array | undefined;
+  /** What the thread may see from here on of memory that is read without atomic operations. */
+  readonly plain?: readonly (readonly [cell: number, value: number])[] | undefined;
 }
 
 /** What a thread does next: an operation, or nothing before an event comes. */
@@ -41,6 +41,8 @@ interface Gap {
   readonly leaves: readonly string[];
   /** Cells written without atomic operations, and what to. */
   readonly writes: readonly (readonly [number, number])[];
+  /** A bit for each lock that the thread holds then. */
+  readonly held: number;
   /** Of a thread that has ended for good: what it gave. However it came there, nothing more can come of it. */
   readonly ending: string | undefined;
 }
@@ -61,6 +63,51 @@ export class Node {
 }
 
 const MOST_STEPS = 5000;
+/** From which bit on it says by whom, if it is that of a queue. */
+const HOLDER = 2;
+
+/**
+ * The cells that are written without atomic operations, found out by running, and the locks that were held whenever they
+ * were. What is read that way must be written that way. A thread sees what was written under a lock once it has that
+ * lock too; and what is handed over from one lock to another with each operation of its own while it holds one.
+ */
+export class PlainCells {
+  readonly #guards = new Map<number, number>();
+  /** Whether one was found, or one found to be less guarded, since this was last set. */
+  news = false;
+  readonly #handedOver: (cell: number) => boolean;
+
+  /** `handedOver`: whether a cell is also read by who holds another lock than who wrote it. */
+  constructor(handedOver: (cell: number) => boolean) {
+    this.#handedOver = handedOver;
+  }
+
+  note(cell: number, held: number): void {
+    const known = this.#guards.get(cell);
+    const guards = held & (known ?? -1);
+    if (guards === known) return;
+    this.#guards.set(cell, guards);
+    this.news = true;
+  }
+
+  /** What a thread sees that has just taken these locks. */
+  under(locks: number, memory: Cells): [number, number][] {
+    return this.#pick((guards) => (guards & locks) !== 0, memory);
+  }
+
+  /** What a thread sees that holds these locks and makes an operation. */
+  beside(locks: number, memory: Cells): [number, number][] {
+    return this.#pick((guards, cell) => (guards & locks) === 0 && this.#handedOver(cell), memory);
+  }
+
+  #pick(wanted: (guards: number, cell: number) => boolean, { words }: Cells): [number, number][] {
+    const seen: [number, number][] = [];
+    for (const [cell, guards] of this.#guards) {
+      if (wanted(guards, cell)) seen.push([cell, words[cell] as number]);
+    }
+    return seen;
+  }
+}
 
 /** The state of one run of the program. */
 interface Run {
@@ -75,6 +122,8 @@ interface Run {
   finished: boolean;
   failure: unknown;
   result: unknown;
+  /** A bit for each lock held. */
+  held: number;
   /** For messages: where in the sources each step of the path is made. */
   readonly places: string[] | undefined;
 }
@@ -91,7 +140,9 @@ export class Actor implements Desk {
     args: unknown[],
     report: (failure: unknown, result: unknown) => void,
   ) => void;
-  readonly #plain: boolean;
+  readonly #plain: PlainCells | undefined;
+  /** The words of locks whose bit 0 says that they are held. */
+  readonly #locks: readonly number[];
   #shadow: Int32Array;
   #nodes = 1;
   #run: Run | undefined;
@@ -104,11 +155,13 @@ export class Actor implements Desk {
     sources: Sources,
     where: { file: string; name: string },
     layout: Layout,
-    plain: boolean,
+    locks: readonly number[],
+    plain: PlainCells | undefined,
   ) {
     this.index = index;
     this.layout = layout;
     this.#scenario = where;
+    this.#locks = locks;
     this.#plain = plain;
     this.#shadow = new Int32Array(layout.cells);
     this.#platform = platformOf(this, number, layout);
@@ -154,11 +207,26 @@ export class Actor implements Desk {
   #edge(node: Node, outcome: Outcome, memory: Cells): Edge {
     const key = `${typeof outcome === 'bigint' ? 'n' : ''}${String(outcome)}`;
     const next = node.gap?.next;
-    if (!this.#plain || next === undefined || !('operation' in next)) return { key, outcome };
-    const { kind, expected } = next.operation;
-    if (kind !== 'exchange' && (kind !== 'compareExchange' || expected !== outcome)) return { key, outcome };
-    const plain = memory.words.slice(0, this.layout.cells);
+    if (this.#plain === undefined || next === undefined || !('operation' in next)) return { key, outcome };
+    const { operation } = next;
+    const locks = node.gap?.held ?? 0;
+    const taken = this.#heldAfter(locks, operation, outcome) & ~locks;
+    if (taken === 0 && locks === 0) return { key, outcome };
+    const plain = taken === 0 ? this.#plain.beside(locks, memory) : this.#plain.under(taken, memory);
     return { key: `${key} ${plain.join()}`, outcome, plain };
+  }
+
+  /** The locks that the thread holds once the operation has given that. */
+  #heldAfter(locks: number, { kind, cell, operand, expected }: Operation, outcome: Outcome): number {
+    const lock = this.#locks.indexOf(cell);
+    if (lock >= 0 && kind === 'acquire') return locks | (1 << lock);
+    const writes =
+      kind === 'store' || kind === 'exchange' || (kind === 'compareExchange' && outcome === expected);
+    if (lock < 0 || !writes) return locks;
+    if ((Number(operand) & HELD) === 0) return locks & ~(1 << lock);
+    // Else somebody only says that it sleeps.
+    const taken = (Number(outcome) & HELD) === 0 || Number(operand) >> HOLDER !== Number(outcome) >> HOLDER;
+    return taken ? locks | (1 << lock) : locks;
   }
 
   #play(node: Node, memory: Cells, places?: string[]): void {
@@ -176,6 +244,7 @@ export class Actor implements Desk {
       finished: false,
       failure: undefined,
       result: undefined,
+      held: 0,
       places,
     };
     this.runs += 1;
@@ -230,19 +299,19 @@ export class Actor implements Desk {
       run.at += 1;
       this.#note(run);
       this.#arrive(run, known);
-      return this.#mirror(operation, known.edge);
+      return this.#mirror(run, operation, known.edge);
     }
     this.#close(run, { operation });
     const outcome = run.memory.perform(operation);
     run.steps += 1;
-    if (outcome === 'asleep' || run.places !== undefined || run.steps > MOST_STEPS) {
+    if (outcome === 'asleep' || outcome === 'held' || run.places !== undefined || run.steps > MOST_STEPS) {
       run.broken = true;
       throw BREAK;
     }
     const given = operation.kind === 'clock' ? 'in time' : operation.kind === 'alive' ? true : outcome;
     const child = this.#child(run.node, this.#edge(run.node, given, run.memory));
     this.#arrive(run, child);
-    return this.#mirror(operation, child.edge);
+    return this.#mirror(run, operation, child.edge);
   }
 
   #arrive(run: Run, node: Node): void {
@@ -256,15 +325,17 @@ export class Actor implements Desk {
     const writes = this.#note(run);
     const ended = 'idle' in next && next.idle.finished && !next.idle.looks && !this.#platform.awaits();
     const ending = ended ? `"${JSON.stringify(run.result)}` : undefined;
-    run.node.gap ??= { next, enters: run.enters, leaves: run.leaves, writes, ending };
+    run.node.gap ??= { next, enters: run.enters, leaves: run.leaves, writes, held: run.held, ending };
   }
 
   /** What was written without atomic operations since the last step. */
   #note(run: Run): [number, number][] {
     const writes: [number, number][] = [];
-    if (!this.#plain) return writes;
+    const plain = this.#plain;
+    if (plain === undefined) return writes;
     this.#platform.each((cell, value) => {
       if (this.#shadow[cell] === value) return;
+      plain.note(cell, run.held);
       this.#shadow[cell] = value;
       run.memory.words[cell] = value;
       writes.push([cell, value]);
@@ -273,9 +344,10 @@ export class Actor implements Desk {
   }
 
   /** Lets the thread see without atomic operations what it may see now. */
-  #mirror(operation: Operation, { outcome, plain }: Edge): Outcome {
-    if (!this.#plain) return outcome;
-    if (plain !== undefined) this.#shadow.set(plain);
+  #mirror(run: Run, operation: Operation, { outcome, plain }: Edge): Outcome {
+    if (this.#plain === undefined) return outcome;
+    run.held = this.#heldAfter(run.held, operation, outcome);
+    for (const [at, value] of plain ?? []) this.#shadow[at] = value;
     const { kind, cell, operand, expected } = operation;
     const writes =
       kind === 'store' || kind === 'exchange' || (kind === 'compareExchange' && outcome === expected);

@@ -23,3 +23,20 @@ export const looking: readonly Change[] = [
 export const fewNotes: readonly Change[] = [
   { file: 'barrier/barrier.local.ts', from: 'const REMEMBERED = 32n;', to: 'const REMEMBERED = 2n;' },
 ];
+
+/**
+ * The mutex as one step, which comes as soon as it is free. That it is one is shown by scenarios of its own; where it is
+ * taken as given, what stands on it can be explored whole.
+ */
+export const mutexGiven: readonly Change[] = [
+  {
+    file: 'shared-memory/mutex.ts',
+    from: 'if (compareExchange(this.#words, this.#index, 0, this.#mine) !== 0) this.#wait();',
+    to: 'Atomics.acquire(this.#words, this.#index, this.#mine);',
+  },
+  {
+    file: 'shared-memory/mutex.ts',
+    from: 'if (compareExchange(this.#words, this.#index, this.#mine, 0) === this.#mine) return;',
+    to: 'Atomics.store(this.#words, this.#index, 0); return;',
+  },
+];

@@ -66,6 +66,8 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
       settingUp
         ? direct('compareExchange', [array, at, expected, operand])
         : perform('compareExchange', array, at, { expected, operand }),
+    /** No operation of the platform: takes a lock that is taken as given, as soon as it is free. */
+    acquire: (array: Words, at: number, operand: number) => perform('acquire', array, at, { operand }),
     notify: (array: Words, at: number, operand = Number.MAX_SAFE_INTEGER) =>
       settingUp ? 0 : perform('notify', array, at, { operand }),
     wait: (array: Words, at: number, expected: number | bigint, more = Number.POSITIVE_INFINITY) => {

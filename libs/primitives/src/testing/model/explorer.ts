@@ -17,12 +17,13 @@
  *
  * So where all that is left to do is to sleep until a slice ends, and no thread was terminated, a wake-up was lost.
  */
+import { AREA, PUT_MUTEX, TAKE_MUTEX } from '../../queue/queue-words.ts';
 import { FIRST, KINDS } from '../../shared-memory/memory.ts';
-import { Actor, type Node } from './actor.ts';
+import { Actor, type Node, PlainCells } from './actor.ts';
 import { type LoopEvent, NATIVE, platformOf } from './desk.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Scenarios } from './scenario.ts';
-import { type Cells, Layout, type Operation, type Outcome } from './simulated-memory.ts';
+import { type Cells, HELD, Layout, type Operation, type Outcome } from './simulated-memory.ts';
 import { type Change, Sources } from './sources.ts';
 import { type Step, traceOf } from './trace.ts';
 import { Traffic } from './traffic.ts';
@@ -62,8 +63,8 @@ export interface Explored {
 
 /** Time-outs of scenarios are shorter, in ms; slices are longer. */
 const SHORTEST_SLICE = 50;
-/** In the word of a lock. */
-const HELD = 1;
+/** From which bit on it says by whom, if it is that of a queue. */
+const HOLDER = 2;
 /** Ends of slices a thread may need once another was terminated: the heir of a reservation is passed over after two. */
 const MOST_LOOKS = 5;
 const MOST_STATES = 3_000_000;
@@ -130,6 +131,8 @@ export function explore(
 
 /** Thrown where threads that run one program wrote something that tells them apart. */
 const TOLD_APART = Symbol('told apart');
+/** Thrown where a cell was found that threads write without atomic operations. */
+const PLAINLY_WRITTEN = Symbol('plainly written');
 /** Thrown where a thread touches a cell of which it was thought that it did not. */
 const MINDED = Symbol('minded');
 /** The number of a thread that is one of several alike: it must not come to stand in memory. */
@@ -147,7 +150,7 @@ class Explorer {
   readonly #layout: Layout;
   readonly #sources: Sources;
   readonly #where: { readonly file: string; readonly name: string };
-  readonly #plain: boolean;
+  #plain: PlainCells | undefined;
   /** The words of locks of which bit 0 says that they are held. */
   readonly #locks: readonly number[];
   /** By thread; those that run one program share one, unless they can be told apart. */
@@ -155,6 +158,8 @@ class Explorer {
   readonly #traffic = new Traffic();
   readonly #initial: Int32Array;
   readonly #inspect: (memory: Cells, results: readonly unknown[]) => void;
+  /** Words of locks that are taken as given. */
+  readonly #acquired = new Set<number>();
   #seen = new Set<string>();
   readonly #inspected = new Set<string>();
   #trail: Step[] = [];
@@ -168,10 +173,14 @@ class Explorer {
     const ofKinds = (kinds: readonly number[]) =>
       this.#layout.parts.filter(({ first }) => first.length > FIRST && kinds.includes((first[0] ?? 0) & 255));
     const queues = [KINDS.Queue, KINDS.LifoQueue, KINDS.PriorityQueue, KINDS.SimpleQueue];
-    this.#plain = ofKinds(queues).length > 0;
-    this.#locks = ofKinds([KINDS.Lock, KINDS.RLock, KINDS.ReadWriteLock, ...queues]).map(
-      ({ base }) => base + FIRST,
-    );
+    const areas = ofKinds(queues).map(({ base, first }) => [base + AREA, base + first.length] as const);
+    if (areas.length > 0) {
+      this.#plain = new PlainCells((cell) => areas.some(([from, to]) => cell >= from && cell < to));
+    }
+    this.#locks = [
+      ...ofKinds([KINDS.Lock, KINDS.RLock, KINDS.ReadWriteLock]).map(({ base }) => base + FIRST),
+      ...ofKinds(queues).flatMap(({ base }) => [base + PUT_MUTEX, base + TAKE_MUTEX]),
+    ];
     this.#sources = sources;
     this.#where = { file, name };
     this.#inspect = inspector(sources, file, name, this.#layout);
@@ -179,14 +188,18 @@ class Explorer {
 
   explore(): Explored {
     const begun = performance.now();
-    this.#cast(true);
+    // The mutexes of a queue name their holder, which tells threads apart only where one may end.
+    let alike = this.#plain === undefined || (this.#scenario.mayEnd ?? []).length === 0;
+    this.#cast(alike);
     for (;;) {
       try {
         this.#search();
         break;
       } catch (error) {
-        if (error === TOLD_APART) this.#cast(false);
-        else if (error !== MINDED) throw error;
+        if (error === MINDED) continue;
+        if (error === TOLD_APART) alike = false;
+        else if (error !== PLAINLY_WRITTEN) throw error;
+        this.#cast(alike);
       }
     }
     const runs = [...new Set(this.#actors)].reduce((sum, actor) => sum + actor.runs, 0);
@@ -209,9 +222,12 @@ class Explorer {
       const several = alike && threads.some((each, at) => each === program && at !== index);
       const number = several ? ANYBODY : index;
       const known = alike ? cast[same] : undefined;
-      cast.push(known ?? new Actor(index, number, this.#sources, this.#where, this.#layout, this.#plain));
+      cast.push(
+        known ?? new Actor(index, number, this.#sources, this.#where, this.#layout, this.#locks, this.#plain),
+      );
     }
     this.#actors = cast;
+    if (this.#plain !== undefined) this.#plain.news = false;
   }
 
   #search(): void {
@@ -278,7 +294,7 @@ class Explorer {
     const { preemptions: most } = this.#scenario;
     if (most === undefined) return true;
     const last = state.threads[state.last];
-    const stands = thread !== state.last && last?.status === 'ready' && 'operation' in gapOf(last.node).next;
+    const stands = thread !== state.last && last?.status === 'ready' && couldGoOn(state, last.node);
     if (stands) state.preemptions += 1;
     state.last = thread;
     return state.preemptions <= most;
@@ -324,6 +340,7 @@ class Explorer {
           moves.push({ thread, kind: 'time-out', required: needsTime });
         else if (maySlice) moves.push({ thread, kind: 'slice', required: false });
       } else if ('operation' in next) {
+        if (!couldGoOn(state, node)) continue;
         moves.push({ thread, kind: 'operation', required: true });
         if (next.operation.kind === 'clock') moves.push({ thread, kind: 'late', required: false });
       } else {
@@ -358,8 +375,17 @@ class Explorer {
       if (status !== 'ready' || !('operation' in next)) continue;
       if (next.operation.kind === 'alive' && (this.#scenario.mayEnd ?? []).length === 0) return thread;
       if (this.#traffic.free(thread, next.operation, this.#heldBy(state, thread))) return thread;
+      if (this.#releases(next.operation)) return thread;
     }
     return undefined;
+  }
+
+  /**
+   * Whether a lock that is taken as given is given back: nobody can do anything with its word before that, so all that
+   * others do meanwhile they could do afterwards as well.
+   */
+  #releases({ kind, cell, operand }: Operation): boolean {
+    return kind === 'store' && this.#acquired.has(cell) && (Number(operand) & HELD) === 0;
   }
 
   /** Threads that have not done all they are to do. */
@@ -389,8 +415,9 @@ class Explorer {
   /** Nothing goes on, but not all have ended. Where a thread was terminated, the ends of slices are the remedy. */
   #whenStuck(state: State): Move[] {
     const asleep = this.#unfinished(state);
+    const waiting = asleep.filter((thread) => mayLook(state, thread));
     const names = asleep.map((thread) => `thread ${thread}`).join(' and ');
-    const lookers = asleep.filter((thread) => (state.threads[thread] as ThreadState).looks < MOST_LOOKS);
+    const lookers = waiting.filter((thread) => (state.threads[thread] as ThreadState).looks < MOST_LOOKS);
     if (!state.oneEnded) {
       const rescued = this.#wouldBeRescued(state);
       throw this.#violation(
@@ -413,7 +440,10 @@ class Explorer {
     try {
       for (let round = 0; round < 200 && this.#unfinished(now).length === before; round += 1) {
         const move = this.#moves(now).find(({ required }) => required);
-        const thread = this.#unfinished(now).sort((a, b) => looksOf(now, a) - looksOf(now, b))[0] ?? 0;
+        const thread =
+          this.#unfinished(now)
+            .filter((each) => mayLook(now, each))
+            .sort((a, b) => looksOf(now, a) - looksOf(now, b))[0] ?? 0;
         if (move === undefined && looksOf(now, thread) >= MOST_LOOKS) return false;
         const at = (now.threads[thread] as ThreadState).node;
         this.#trail.push({ thread, node: at, what: 'look' });
@@ -422,7 +452,7 @@ class Explorer {
       }
       return this.#unfinished(now).length < before;
     } catch (error) {
-      if (error === MINDED || error === TOLD_APART) throw error;
+      if (error === MINDED || error === TOLD_APART || error === PLAINLY_WRITTEN) throw error;
       return false;
     } finally {
       this.#trail.length = trail;
@@ -467,8 +497,9 @@ class Explorer {
   /** One that was woken goes on, with the operation that follows. */
   #resume(state: State, thread: number): void {
     this.#go(state, thread, { outcome: 'ok' });
-    const { next } = gapOf((state.threads[thread] as ThreadState).node);
-    if (!('operation' in next) || next.operation.kind === 'clock') return;
+    const { node } = state.threads[thread] as ThreadState;
+    const { next } = gapOf(node);
+    if (!('operation' in next) || next.operation.kind === 'clock' || !couldGoOn(state, node)) return;
     this.#trail.push({ thread, node: (state.threads[thread] as ThreadState).node, what: 'operation' });
     this.#operate(state, thread, 'in time');
   }
@@ -499,12 +530,15 @@ class Explorer {
     if (this.#traffic.minded(thread, operation, this.#heldBy(state, thread))) throw MINDED;
     if (kind === 'alive') return state.threads[Number(operand)]?.status !== 'ended';
     if (kind === 'notify') return this.#notify(state, cell, Number(operand));
+    if (kind === 'acquire') this.#acquired.add(cell);
     const outcome = state.memory.perform(operation);
     const lock = this.#locks.indexOf(cell);
     if (lock >= 0) {
       const holds = ((state.memory.words[cell] ?? 0) & HELD) !== 0;
       if (!holds) state.holders = state.holders.with(lock, undefined);
-      else if (state.holders[lock] === undefined) state.holders = state.holders.with(lock, thread);
+      else if (state.holders[lock] === undefined || this.#takesOver(operation, outcome)) {
+        state.holders = state.holders.with(lock, thread);
+      }
     }
     if (outcome === 'asleep' || outcome === 'entered') {
       if (outcome === 'asleep') this.#set(state, thread, { status: 'asleep' });
@@ -512,6 +546,12 @@ class Explorer {
       state.sleepers = [...state.sleepers, { cell, thread, entry }];
     }
     return outcome;
+  }
+
+  /** Of a mutex of a queue, where the word of a lock was changed from held to held. */
+  #takesOver({ kind, operand, expected }: Operation, outcome: Outcome): boolean {
+    if (this.#plain === undefined || kind !== 'compareExchange' || outcome !== expected) return false;
+    return Number(operand) >> HOLDER !== Number(expected) >> HOLDER;
   }
 
   /** The locks that a thread holds, a bit for each. */
@@ -542,6 +582,7 @@ class Explorer {
   }
 
   #arrive(state: State, thread: number, node: Node): void {
+    if (this.#plain?.news) throw PLAINLY_WRITTEN;
     this.#set(state, thread, { node });
     const { writes, enters, leaves, next } = gapOf(node);
     const held = this.#heldBy(state, thread);
@@ -596,6 +637,19 @@ function copyOf(state: State): State {
 function gapOf({ gap }: Node): NonNullable<Node['gap']> {
   if (gap === undefined) throw new Error('a thread is where nobody knows what it does');
   return gap;
+}
+
+/** Whether a thread that is not asleep can make its next operation. */
+function couldGoOn({ memory }: State, node: Node): boolean {
+  const { next } = gapOf(node);
+  if (!('operation' in next)) return false;
+  return next.operation.kind !== 'acquire' || (Number(memory.read(next.operation)) & HELD) === 0;
+}
+
+/** Whether a thread sleeps, or its event loop does: the end of a slice may help it. */
+function mayLook({ threads }: State, thread: number): boolean {
+  const { node, status } = threads[thread] as ThreadState;
+  return status === 'asleep' || 'idle' in gapOf(node).next;
 }
 
 function finished(node: Node): boolean {

@@ -5,6 +5,7 @@ import { scenarios as event } from './event.scenarios.ts';
 import { explore, Violation } from './explorer.ts';
 import { faults } from './faults.ts';
 import { scenarios as lock } from './lock.scenarios.ts';
+import { scenarios as mutex } from './mutex.scenarios.ts';
 import { scenarios as queue } from './queue.scenarios.ts';
 import { scenarios as readWriteLock } from './read-write-lock.scenarios.ts';
 import type { Scenarios } from './scenario.ts';
@@ -17,6 +18,7 @@ const ALL: Readonly<Record<string, Scenarios>> = {
   event,
   barrier,
   'read-write-lock': readWriteLock,
+  mutex,
   queue,
 };
 const PRINT = process.env.HEDDLE_MODEL === 'traces';

@@ -16,6 +16,7 @@ const LOCK = 'lock/lock.local.ts';
 const SEMAPHORE = 'semaphore/semaphore.local.ts';
 const READ_WRITE = 'read-write-lock/read-write-lock.local.ts';
 const WORD = 'shared-memory/word.ts';
+const QUEUE = 'queue/queue-core.local.ts';
 const CELLS = 'shared-memory/cells.ts';
 
 /** Compare-and-exchange as a look and a store: not one step any more. */
@@ -237,12 +238,110 @@ export const faults: readonly Seeded[] = [
     changes: [
       {
         file: 'queue/bell.ts',
-        from: 'store(this.#words, this.#asleep, load(this.#words, this.#asleep) | SLEEPERS);\n    if (more)',
-        to: 'if (more)',
+        from: 'store(this.#words, this.#asleep, load(this.#words, this.#asleep) | SLEEPERS);\n    if (more())',
+        to: 'if (more())',
       },
     ],
     file: 'queue',
-    scenario: 'one puts two, two take; at most 1 preemption',
+    scenario: 'one puts two, two take; mutexes given',
     found: LOST,
+  },
+  {
+    what: 'who takes does not look once more after it said that it will sleep',
+    changes: [{ file: QUEUE, from: '        if (this.#pop()) rings = undefined;\n', to: '' }],
+    file: 'queue',
+    scenario: 'one puts, one takes',
+    found: LOST,
+  },
+  {
+    what: 'who puts does not look once more after it said that it will sleep',
+    changes: [
+      { file: QUEUE, from: 'return this.#push(bytes, key) ? undefined : rings;', to: 'return rings;' },
+    ],
+    file: 'queue',
+    scenario: 'one puts two, one takes two, with room for one; mutexes given',
+    found: LOST,
+  },
+  {
+    what: 'who puts looks for sleepers before the item is in',
+    changes: [
+      {
+        file: QUEUE,
+        from: '    let given = false;\n',
+        to: '    let given = false; const { awaiting } = this.filled;\n',
+      },
+      { file: QUEUE, from: 'if (given && this.filled.awaiting)', to: 'if (given && awaiting)' },
+    ],
+    file: 'queue',
+    scenario: 'one puts, one takes',
+    found: LOST,
+  },
+  {
+    what: 'who takes rings for nobody who waits for room',
+    changes: [
+      {
+        file: QUEUE,
+        from: '    if (had && this.drained.awaiting) this.putting(() => this.drained.ringForAll());\n',
+        to: '',
+      },
+    ],
+    file: 'queue',
+    scenario: 'one puts two, one takes two, with room for one; mutexes given',
+    found: LOST,
+  },
+  {
+    // What is read without atomic operations is read with the operation before: so there is one.
+    what: 'an item is said to be taken, and copied somewhat later',
+    changes: [
+      {
+        file: 'queue/item-store.ts',
+        from: `    this.copyOut(this.#after(at + 1), length);
+    this.words[TAKE_AT] = this.#after(at + size);
+    this.took(size);
+`,
+        to: `    this.words[TAKE_AT] = this.#after(at + size);
+    this.took(size);
+    load(this.words, PUTS);
+    this.copyOut(this.#after(at + 1), length);
+`,
+      },
+    ],
+    file: 'queue',
+    scenario: 'one puts three, one takes three, with bytes for two; mutexes given, at most 3 preemptions',
+    found: ['wrong at the end', 'exception'],
+  },
+  {
+    what: 'who puts never looks again how much was taken',
+    changes: [{ file: 'queue/item-store.ts', from: '    words[SEEN_TAKES] = load(words, TAKES);\n', to: '' }],
+    file: 'queue',
+    scenario: 'one puts two, one takes two, with room for one; mutexes given',
+    found: ['lost wake-up', 'deadlock'],
+  },
+  {
+    what: 'who gives a mutex back wakes nobody',
+    changes: [{ file: 'shared-memory/mutex.ts', from: '    wake(this.#words, this.#index, 1);\n', to: '' }],
+    file: 'mutex',
+    scenario: 'three, once each',
+    found: LOST,
+  },
+  {
+    what: 'who was woken alone does not answer for those who sleep on at a mutex',
+    changes: [
+      {
+        file: 'shared-memory/mutex.ts',
+        from: 'this.#slept ? this.#mine | SLEEPERS : this.#mine;',
+        to: 'this.#mine;',
+      },
+    ],
+    file: 'mutex',
+    scenario: 'three, once each',
+    found: LOST,
+  },
+  {
+    what: 'a mutex is taken by a look and a store',
+    changes: [tornElsewhere],
+    file: 'mutex',
+    scenario: 'three, once each',
+    found: ['two inside', 'wrong at the end', 'lost wake-up', 'deadlock', 'exception'],
   },
 ];

@@ -4,11 +4,12 @@ import { scenarios as condition } from './condition.scenarios.ts';
 import { scenarios as event } from './event.scenarios.ts';
 import { type Explored, explore } from './explorer.ts';
 import { scenarios as lock } from './lock.scenarios.ts';
+import { scenarios as mutex } from './mutex.scenarios.ts';
 import { scenarios as queue } from './queue.scenarios.ts';
 import { scenarios as readWriteLock } from './read-write-lock.scenarios.ts';
 import { scenarios as semaphore } from './semaphore.scenarios.ts';
 
-const ALL = { lock, semaphore, condition, event, barrier, 'read-write-lock': readWriteLock, queue };
+const ALL = { lock, semaphore, condition, event, barrier, 'read-write-lock': readWriteLock, mutex, queue };
 const LONG = process.env.HEDDLE_MODEL === 'long';
 const explored: [string, Explored][] = [];
 

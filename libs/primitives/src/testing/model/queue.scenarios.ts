@@ -1,5 +1,6 @@
 /** Scenarios of the queues. */
-import { Queue, SimpleQueue } from '../../queue/queue.local.ts';
+import { LifoQueue, Queue, SimpleQueue } from '../../queue/queue.local.ts';
+import { mutexGiven } from './constants.ts';
 import { must, type Scenarios, scenario } from './scenario.ts';
 
 interface Shared {
@@ -15,6 +16,8 @@ const putting =
   };
 
 const taking = ({ queue }: Shared) => queue.getSync();
+/** Items of which the bytes of a small queue hold two. */
+const LONG_ONES = ['a', 'b', 'c'].map((letter) => letter.repeat(24));
 const takingTwo = ({ queue }: Shared) => [queue.getSync(), queue.getSync()];
 const takingAsync = async ({ queue }: Shared) => queue.get();
 
@@ -51,33 +54,81 @@ const nothingLost =
     must(taken.sort().join() === items.join(), `${items} were put, and ${taken} taken`);
   };
 
+const given = { changes: mutexGiven };
+const takesInOrder = ({ queue }: Shared, [, taken]: readonly unknown[]) => {
+  must((taken as number[]).join() === '1,2', `in order: ${taken}`);
+  must(queue.empty(), 'nothing is left');
+};
+
+// Where the mutexes are real, each try for one multiplies what a thread may have seen: three threads are explored whole
+// with mutexes taken as given, which mutex.scenarios.ts explores on their own.
 export const scenarios: Scenarios = {
   'one puts, one takes': scenario({ make: make(0), threads: [putting(1), taking], after: nothingLost(1) }),
-  'one puts two, one takes two, with room for one; at most 1 preemption': scenario({
-    preemptions: 1,
-    make: make(1),
-    threads: [putting(1, 2), takingTwo],
-    after: ({ queue }, [, taken]) => {
-      must((taken as number[]).join() === '1,2', `in order: ${taken}`);
-      must(queue.empty(), 'nothing is left');
-    },
-  }),
   'one puts, one awaits': scenario({
     make: make(0),
     threads: [putting(1), takingAsync],
     after: nothingLost(1),
   }),
-  'one puts two, two take; at most 1 preemption': scenario({
+  'one puts two, one takes two, with room for one; mutexes given': scenario({
+    ...given,
+    long: true,
+    make: make(1),
+    threads: [putting(1, 2), takingTwo],
+    after: takesInOrder,
+  }),
+  'one puts two, one takes two, with room for one; at most 2 preemptions': scenario({
+    preemptions: 2,
+    make: make(1),
+    threads: [putting(1, 2), takingTwo],
+    after: takesInOrder,
+  }),
+  'one puts three, one takes three, with bytes for two; mutexes given, at most 3 preemptions': scenario({
+    ...given,
+    preemptions: 3,
+    make: () => ({ queue: new Queue<string>({ maxBytes: 64 }) }),
+    threads: [
+      ({ queue }) => {
+        for (const item of LONG_ONES) queue.putSync(item);
+      },
+      ({ queue }) => LONG_ONES.map(() => queue.getSync()),
+    ],
+    after: ({ queue }, [, taken]) => {
+      must((taken as string[]).join() === LONG_ONES.join(), `in order: ${taken}`);
+      must(queue.empty(), 'nothing is left');
+    },
+  }),
+  'one puts two, two take; mutexes given': scenario({
+    ...given,
     make: make(0),
     threads: [putting(1, 2), taking, taking],
     after: nothingLost(1, 2),
-    preemptions: 1,
   }),
-  'two put, one takes two, with room for one; at most 1 preemption': scenario({
+  'one puts two, two take; at most 2 preemptions': scenario({
+    make: make(0),
+    threads: [putting(1, 2), taking, taking],
+    after: nothingLost(1, 2),
+    preemptions: 2,
+  }),
+  'two put, one takes two; mutexes given': scenario({
+    ...given,
+    long: true,
+    make: make(0),
+    threads: [putting(1), putting(2), takingTwo],
+    after: nothingLost(1, 2),
+  }),
+  'two put, one takes two, with room for one; mutexes given, at most 2 preemptions': scenario({
+    ...given,
     make: make(1),
     threads: [putting(1), putting(2), takingTwo],
     after: nothingLost(1, 2),
-    preemptions: 1,
+    preemptions: 2,
+  }),
+  'one puts two, one takes and one awaits; mutexes given': scenario({
+    ...given,
+    long: true,
+    make: make(0),
+    threads: [putting(1, 2), taking, takingAsync],
+    after: nothingLost(1, 2),
   }),
   'one puts two, one takes and one awaits; at most 1 preemption': scenario({
     make: make(0),
@@ -85,20 +136,22 @@ export const scenarios: Scenarios = {
     after: nothingLost(1, 2),
     preemptions: 1,
   }),
-  'a time-out; at most 1 preemption': scenario({
+  'a time-out; mutexes given, at most 2 preemptions': scenario({
+    ...given,
     make: make(0),
     threads: [putting(1, 2), hurried, taking],
     after: nothingLost(1, 2),
-    preemptions: 1,
+    preemptions: 2,
   }),
-  'an abort; at most 1 preemption': scenario({
+  'an abort; mutexes given, at most 2 preemptions': scenario({
+    ...given,
     make: make(0),
     threads: [putting(1, 2), aborting, taking],
     after: nothingLost(1, 2),
-    preemptions: 1,
+    preemptions: 2,
   }),
-  'a taker is terminated; at most 2 preemptions': scenario({
-    long: true,
+  'a taker is terminated; mutexes given, at most 2 preemptions': scenario({
+    ...given,
     make: make(0),
     threads: [taking, taking, putting(1, 2)],
     mayEnd: [0],
@@ -118,8 +171,8 @@ export const scenarios: Scenarios = {
     ],
     after: ({ queue }, [joined]) => must(joined === true && queue.empty(), 'joined'),
   }),
-  'a shutdown wakes who takes and who puts; at most 1 preemption': scenario({
-    preemptions: 1,
+  'a shutdown wakes who takes and who puts; at most 2 preemptions': scenario({
+    preemptions: 2,
     make: make(1),
     threads: [
       ({ queue }) => orShut(() => queue.getSync()),
@@ -127,7 +180,26 @@ export const scenarios: Scenarios = {
       ({ queue }) => queue.shutdown(),
     ],
   }),
-  'a simple queue, one puts, two take; at most 2 preemptions': scenario({
+  'an immediate shutdown drops each item once; mutexes given': scenario({
+    ...given,
+    make: make(0),
+    threads: [
+      ({ queue }) => orShut(() => queue.putSync(1)),
+      ({ queue }) => orShut(() => queue.getSync()),
+      ({ queue }) => queue.shutdown({ immediate: true }),
+    ],
+    after: ({ queue }) => {
+      must(queue.empty(), 'nothing is left');
+      must(orShut(() => queue.getSync({ timeout: 0 })) === undefined, 'nothing is to be had');
+    },
+  }),
+  'a stack, one puts two, one takes two; mutexes given': scenario({
+    ...given,
+    make: () => ({ queue: new LifoQueue<number>({ maxBytes: 64 }) }),
+    threads: [putting(1, 2), takingTwo],
+    after: nothingLost(1, 2),
+  }),
+  'a simple queue, one puts two, two take; at most 2 preemptions': scenario({
     long: true,
     make: () => ({ queue: new SimpleQueue<number>({ maxBytes: 64 }) }),
     threads: [

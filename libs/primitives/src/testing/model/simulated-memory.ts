@@ -1,5 +1,10 @@
 /** The memory that simulated threads share, and what each atomic operation does to it, as ECMAScript says. */
 
+/** In the word of a lock. */
+export const HELD = 1;
+/** What one more hold adds to the word of a lock that counts them. */
+const ONCE_TAKEN = 32 + HELD;
+
 /** What an operation gives. */
 export type Outcome = number | bigint | string | boolean | undefined;
 
@@ -10,6 +15,7 @@ export interface Operation {
     | 'store'
     | 'exchange'
     | 'compareExchange'
+    | 'acquire'
     | 'add'
     | 'notify'
     | 'wait'
@@ -53,7 +59,8 @@ export class Cells {
   }
 
   /**
-   * Does what an operation does to memory. Of a `wait` it says `asleep` where the value is right, of a `waitAsync`
+   * Does what an operation does to memory. Of an `acquire`, which waits until bit 0 is clear, it says `held` where that
+   * is not so yet. Of a `wait` it says `asleep` where the value is right, of a `waitAsync`
    * `entered`; who sleeps, and who is woken by a `notify`, is known elsewhere.
    */
   perform(operation: Operation): Outcome {
@@ -73,6 +80,12 @@ export class Cells {
       case 'compareExchange': {
         const seen = this.read(operation);
         if (seen === expected) this.write(operation, operand);
+        return seen;
+      }
+      case 'acquire': {
+        const seen = Number(this.read(operation));
+        if ((seen & HELD) !== 0) return 'held';
+        this.write(operation, operand === 0 ? seen + ONCE_TAKEN : operand);
         return seen;
       }
       case 'wait':

@@ -10,8 +10,9 @@ export class Traffic {
   /** By cell: a bit for each thread. */
   readonly #readers = new Map<number, number>();
   readonly #writers = new Map<number, number>();
-  /** By cell: a bit for each lock that was held at every access so far. */
+  /** By cell: a bit for each lock that was held at every access so far, and at every one that wrote. */
   readonly #guards = new Map<number, number>();
+  readonly #writeGuards = new Map<number, number>();
   /** Cells on which an operation was made at once: because others let it alone, or because of a lock. */
   readonly #taken = new Set<number>();
   readonly #takenUnderLock = new Set<number>();
@@ -31,7 +32,9 @@ export class Traffic {
       if (((this.#writers.get(cell) ?? 0) & others) !== 0) return false;
       return kind === 'load' || ((this.#readers.get(cell) ?? 0) & others) === 0;
     });
-    const guarded = cells.every((cell) => ((this.#guards.get(cell) ?? -1) & locks) !== 0);
+    // Who holds a lock without which nobody writes reads what it would at any other time.
+    const guards = kind === 'load' ? this.#writeGuards : this.#guards;
+    const guarded = cells.every((cell) => ((guards.get(cell) ?? -1) & locks) !== 0);
     if (!apart && !guarded) return false;
     for (const cell of cells) (apart ? this.#taken : this.#takenUnderLock).add(cell);
     return true;
@@ -44,12 +47,8 @@ export class Traffic {
     const reads = kind === 'load' || kind === 'wait' || kind === 'waitAsync';
     let news = false;
     for (const cell of cellsOf(operation)) {
-      const guards = this.#guards.get(cell) ?? -1;
-      if ((guards & locks) !== guards) {
-        this.#guards.set(cell, guards & locks);
-        // The first access only says which locks there may be.
-        if (guards !== -1 || locks === 0) news ||= this.#takenUnderLock.has(cell);
-      }
+      news ||= this.#narrow(this.#guards, cell, locks);
+      if (!reads) news ||= this.#narrow(this.#writeGuards, cell, locks);
       const table = reads ? this.#readers : this.#writers;
       const known = table.get(cell) ?? 0;
       if ((known & (1 << thread)) !== 0) continue;
@@ -58,6 +57,15 @@ export class Traffic {
       news ||= others !== 0 && this.#taken.has(cell);
     }
     return news;
+  }
+
+  /** Notes under which locks an access is made: true where fewer are left, and that matters. */
+  #narrow(table: Map<number, number>, cell: number, locks: number): boolean {
+    const guards = table.get(cell) ?? -1;
+    if ((guards & locks) === guards) return false;
+    table.set(cell, guards & locks);
+    // The first access only says which locks there may be.
+    return (guards !== -1 || locks === 0) && this.#takenUnderLock.has(cell);
   }
 
   /** The same for a cell written without an atomic operation. */
