@@ -19,14 +19,18 @@ import {
   type Order,
   OUTCOME_STRIDE,
   PASSED_OVER,
+  WHOLE,
 } from './protocol.ts';
 import type { SessionIdentity, SessionNews } from './session-protocol.ts';
 import { attach } from './sharing.ts';
 
 /** The most tasks one thread may have at a time. */
-const SLOTS = 256;
-/** A thread is sent as much work ahead as it does in this time, in ms, and never less than one task ahead. */
-const AHEAD = 0.5;
+const SLOTS = 2048;
+/**
+ * A thread is sent as much work ahead as it does in this time, in ms, and never less than one task ahead. So long may
+ * the pool's own thread be busy, or not be run by the system, before the others run dry.
+ */
+const AHEAD = 2;
 
 export interface ThreadSettings {
   readonly module: string;
@@ -68,8 +72,9 @@ export class PoolThread {
   private readonly port: MessagePort;
   private readonly watcher: ThreadWatcher;
   private readonly concurrency: number;
-  private readonly slots: (PooledTask | undefined)[] = new Array(SLOTS).fill(undefined);
-  private readonly free: number[] = Array.from({ length: SLOTS }, (_, n) => SLOTS - 1 - n);
+  /** As many as were ever in use at a time. */
+  private readonly slots: (PooledTask | undefined)[] = [];
+  private readonly free: number[] = [];
   private taskNumbers: ReadonlyMap<string, number> = new Map();
   /** Milliseconds a task took lately, on average. */
   private pace = Number.POSITIVE_INFINITY;
@@ -116,7 +121,7 @@ export class PoolThread {
   get room(): number {
     if (this.state !== 'ready' || this.hanging > 0) return 0;
     const ahead = Math.min(SLOTS, Math.floor(AHEAD / this.pace));
-    return Math.min(this.free.length, Math.max(this.concurrency + 1, ahead) - this.inFlight);
+    return Math.min(SLOTS, Math.max(this.concurrency + 1, ahead)) - this.inFlight;
   }
 
   /** Sends tasks, all in one message. */
@@ -124,7 +129,7 @@ export class PoolThread {
     const batch: unknown[] = [];
     const transfer: object[] = [];
     for (const task of tasks) {
-      const slot = this.free.pop() as number; // `room` has counted it
+      const slot = this.free.pop() ?? this.slots.length; // `room` has seen that there is one
       this.slots[slot] = task;
       this.claims.offer(slot);
       task.place = 'sent';
@@ -132,7 +137,8 @@ export class PoolThread {
       task.slot = slot;
       this.sent += 1;
       task.sentAs = this.sent;
-      batch.push(slot, this.taskNumbers.get(task.name), task.jobId, task.args, task.extra);
+      batch.push(slot, this.taskNumbers.get(task.name), task.jobId, task.extra);
+      pushArguments(batch, task.args);
       if (task.transfer !== undefined) transfer.push(...task.transfer);
     }
     this.inFlight += tasks.length;
@@ -272,4 +278,13 @@ export class PoolThread {
       untouched: left.filter((task) => !this.claims.begun(task.slot)),
     };
   }
+}
+
+function pushArguments(batch: unknown[], args: unknown): void {
+  if (!Array.isArray(args)) {
+    batch.push(WHOLE, args);
+    return;
+  }
+  batch.push(args.length);
+  for (const each of args) batch.push(each);
 }

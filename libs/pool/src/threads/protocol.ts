@@ -1,6 +1,6 @@
 /**
  * What a pool and its threads say to each other. What one tick brings goes in one message each way: a flat array,
- * because one array of five entries a task is clearly cheaper to clone than an object a task.
+ * because that is clearly cheaper to clone than an object, or an array, a task.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Holding, SessionCall, SessionIdentity, SessionNews } from './session-protocol.ts';
@@ -26,8 +26,12 @@ export interface Boot {
   readonly session: SessionIdentity | undefined;
 }
 
-/** `slot, task, id, args, extra` of each task. */
-export const TASK_STRIDE = 5;
+/**
+ * `slot, task, id, extra, count` of each task, and so many arguments: those that need no decoding stand in the batch
+ * itself, since an array for each task costs more than all else in it. `WHOLE`: one entry follows, all arguments encoded.
+ */
+export const TASK_HEAD = 5;
+export const WHOLE = -1;
 
 /** What most tasks don't have. */
 export interface TaskExtra {

@@ -69,8 +69,8 @@ export class RunningJob implements CurrentJob {
     port: JobPort,
     extra: Pick<TaskExtra, 'holding' | 'timeout' | 'ends'> = {},
   ) {
-    const { holding, timeout = Number.POSITIVE_INFINITY, ends = Number.POSITIVE_INFINITY } = extra;
-    this.ends = Math.min(ends, now() + timeout);
+    const { holding, timeout, ends = Number.POSITIVE_INFINITY } = extra;
+    this.ends = timeout === undefined ? ends : Math.min(ends, now() + timeout);
     this.id = id;
     this.task = task;
     this.attempt = attempt;

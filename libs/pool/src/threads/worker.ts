@@ -26,13 +26,15 @@ import {
   OK,
   type Order,
   PASSED_OVER,
-  TASK_STRIDE,
+  TASK_HEAD,
   type TaskExtra,
+  WHOLE,
 } from './protocol.ts';
 import { jobs, RunningJob } from './running-job.ts';
 import { SessionLine } from './session-line.ts';
 import { attach, share } from './sharing.ts';
 import { importTasks, type Task } from './task-module.ts';
+import { TaskQueue } from './task-queue.ts';
 
 /** A task is quick when it took less than this, in ms … */
 const QUICK = 0.05;
@@ -58,13 +60,17 @@ const encode = (value: unknown, where: string) =>
   text ? encodeText(value, where) : toPortable(value, where, { share });
 
 let tasks: KnownTask[] = [];
-let queue: unknown[] = [];
+/** The batch that is being worked off, where in it, and those behind it. */
+let batch: readonly unknown[] = [];
 let head = 0;
+const batches = new TaskQueue<readonly unknown[]>();
 let running = 0;
 const runningJobs = new Map<number, RunningJob>();
 
 let outcomes: unknown[] = [];
-let sentAt = performance.now();
+/** The time as it was last looked at: one look a task is what it takes to know how long each took. */
+let clock = performance.now();
+let sentAt = clock;
 let busySince: number | undefined;
 let busy = 0;
 let sendPlanned = false;
@@ -88,16 +94,15 @@ function portableError(error: unknown): unknown {
 
 function send(): void {
   if (outcomes.length === 0) return;
-  const at = performance.now();
   if (busySince !== undefined) {
-    busy += at - busySince;
-    busySince = running > 0 ? at : undefined;
+    busy += clock - busySince;
+    busySince = running > 0 ? clock : undefined;
   }
   outcomes.push(busy);
   port.postMessage(outcomes);
   outcomes = [];
   busy = 0;
-  sentAt = at;
+  sentAt = clock;
 }
 
 /** Sends when the microtasks of this turn are done: async tasks that are quick end in them. */
@@ -106,25 +111,31 @@ function planSend(): void {
   sendPlanned = true;
   setImmediate(() => {
     sendPlanned = false;
+    clock = performance.now();
     send();
   });
 }
 
+/** There is a task to begin. */
+function hasNext(): boolean {
+  if (head < batch.length) return true;
+  head = 0;
+  batch = batches.shift() ?? [];
+  return batch.length > 0;
+}
+
 function pump(): void {
-  while (running < boot.concurrency && head < queue.length) {
-    const slot = queue[head] as number;
-    const known = tasks[queue[head + 1] as number] as KnownTask;
-    if (outcomes.length > 0 && (known.streak < QUICK_STREAK || performance.now() - sentAt > HOLD)) send();
-    const id = queue[head + 2] as number | string;
-    const args = queue[head + 3];
-    const extra = queue[head + 4] as TaskExtra | undefined;
-    head += TASK_STRIDE;
-    if (claims.take(slot)) begin(slot, known, id, args, extra);
+  while (running < boot.concurrency && hasNext()) {
+    const known = tasks[batch[head + 1] as number] as KnownTask;
+    if (outcomes.length > 0 && (known.streak < QUICK_STREAK || clock - sentAt > HOLD)) send();
+    const slot = batch[head] as number;
+    const id = batch[head + 2] as number | string;
+    const extra = batch[head + 3] as TaskExtra | undefined;
+    const count = batch[head + 4] as number;
+    const at = head + TASK_HEAD;
+    head = at + (count === WHOLE ? 1 : count);
+    if (claims.take(slot)) begin(slot, known, id, extra, at, count);
     else outcomes.push(slot, PASSED_OVER, undefined);
-  }
-  if (head === queue.length && head > 0) {
-    queue = [];
-    head = 0;
   }
   if (outcomes.length === 0) return;
   if (running === 0) send();
@@ -135,10 +146,11 @@ function begin(
   slot: number,
   known: KnownTask,
   id: number | string,
-  args: unknown,
   extra: TaskExtra | undefined,
+  at: number,
+  count: number,
 ): void {
-  const startedAt = performance.now();
+  const startedAt = clock;
   busySince ??= startedAt;
   if (extra?.timed === true) {
     outcomes.push(slot, BEGUN, undefined);
@@ -157,18 +169,8 @@ function begin(
   runningJobs.set(slot, job);
   let value: unknown;
   try {
-    const given = decode(args) as unknown[];
-    const context =
-      extra?.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
-    value = jobs.run(job, () =>
-      runAsJob(known.name, () =>
-        restoreContext(context, () =>
-          restoreTrace(extra?.trace, () =>
-            extra?.chunk === true ? runChunk(known.call, given) : known.call(...given),
-          ),
-        ),
-      ),
-    );
+    const given = count === WHOLE ? (decode(batch[at]) as unknown[]) : batch.slice(at, at + count);
+    value = jobs.run(job, run, known, given, extra);
   } catch (error) {
     end(slot, job, known, startedAt, FAILED, error);
     return;
@@ -183,6 +185,18 @@ function begin(
       end(slot, job, known, startedAt, FAILED, error);
       pump();
     },
+  );
+}
+
+function run(known: KnownTask, given: unknown[], extra: TaskExtra | undefined): unknown {
+  if (extra === undefined)
+    return runAsJob(known.name, () => restoreContext(undefined, () => known.call(...given)));
+  const context =
+    extra.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
+  return runAsJob(known.name, () =>
+    restoreContext(context, () =>
+      restoreTrace(extra.trace, () => (extra.chunk ? runChunk(known.call, given) : known.call(...given))),
+    ),
   );
 }
 
@@ -218,8 +232,8 @@ function end(
   job.end();
   running -= 1;
   runningJobs.delete(slot);
-  const quick = performance.now() - startedAt < QUICK;
-  known.streak = quick ? known.streak + 1 : 0;
+  clock = performance.now();
+  known.streak = clock - startedAt < QUICK ? known.streak + 1 : 0;
   try {
     if (status === OK) outcomes.push(slot, OK, encode(value, 'result'));
     else outcomes.push(slot, FAILED, encodeError(asError(value)));
@@ -292,8 +306,8 @@ adoptThread(boot.name);
 process.on('exit', send);
 port.on('message', (message: unknown[] | Order) => {
   if (!Array.isArray(message)) return obey(message);
-  queue = head === queue.length ? message : queue.slice(head).concat(message);
-  head = 0;
+  batches.push(message);
+  clock = performance.now();
   pump();
 });
 void start();
