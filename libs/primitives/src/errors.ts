@@ -203,6 +203,13 @@ export class RedisRefusedError extends HeddleError {
   }
 }
 
+/** A grant that its session's `durability` asks replicas to confirm was not, in time; it was given back. */
+export class NotReplicatedError extends HeddleError {
+  constructor(message: string, options?: HeddleErrorOptions) {
+    super(message, 'ERR_HEDDLE_NOT_REPLICATED', options);
+  }
+}
+
 /** A command was sent and its session ended before the answer came: it may or may not have taken effect. */
 export class OutcomeUnknownError extends HeddleError {
   constructor(message: string, options?: HeddleErrorOptions) {

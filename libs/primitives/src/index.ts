@@ -18,6 +18,7 @@ export {
   LeaseLostError,
   NotCloneableError,
   NotHeldError,
+  NotReplicatedError,
   OutcomeUnknownError,
   OverReleaseError,
   QueueEmptyError,

@@ -26,7 +26,7 @@ import type { Seat, SessionCore } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
-import { type Claim, closedError, HeldLease } from '../session/held-lease.ts';
+import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { TOKEN_BLOCK } from '../session/sweep.ts';
@@ -59,6 +59,8 @@ export class LockSeat implements Seat {
   readonly #foothold: Foothold;
   #block: TokenBlock | undefined;
   #nextToken = 0;
+  /** Whether replicas have that block, where they are to. */
+  #confirmed: Promise<void> | undefined;
   #lease: HeldLease | undefined;
   #cancelMaxHold: () => void = () => {};
   /** A message that overtook the reply which says that we are in line: replies and messages come by two connections. */
@@ -93,6 +95,14 @@ export class LockSeat implements Seat {
   }
 
   async acquire(
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+    maxHold: number | undefined,
+  ): Promise<HeldLease | null> {
+    return confirmed(await this.#acquire(timeout, signal, maxHold));
+  }
+
+  async #acquire(
     timeout: number | undefined,
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
@@ -149,6 +159,12 @@ export class LockSeat implements Seat {
     const over = this.#core.deadlocks.waits(this.#core.nextWait(), owner, this.#target);
     this.#askIfIdle();
     await held.finally(over);
+    await lease.confirmed?.catch((error: unknown) => {
+      if (this.#lease !== lease) return;
+      lease.lose(lease.notReplicated(error).message);
+      this.#cancelMaxHold();
+      this.#giveBack();
+    });
   }
 
   /** It was not held any more when it was given up: nothing is to be held again. */
@@ -223,7 +239,7 @@ export class LockSeat implements Seat {
     this.#become('asking');
     try {
       for (;;) {
-        const reply = await this.#acquire(0);
+        const reply = await this.#askRedis(0);
         if (reply?.is === 'more') continue;
         if (reply?.is === 'granted' && this.#foothold.life?.lives) return this.#take(reply.block, wish);
         this.#idle();
@@ -239,7 +255,7 @@ export class LockSeat implements Seat {
   #ask(): void {
     this.#become('asking');
     this.#doubt = false;
-    this.#acquire(1).then(
+    this.#askRedis(1).then(
       (reply) => {
         if (reply === undefined) this.#idle();
         else if (reply.is === 'granted') this.#granted(reply.block);
@@ -253,7 +269,7 @@ export class LockSeat implements Seat {
     );
   }
 
-  async #acquire(wait: 0 | 1): Promise<LockReply | undefined> {
+  async #askRedis(wait: 0 | 1): Promise<LockReply | undefined> {
     await this.#foothold.under();
     return this.#call('lock.acquire', [this.#name, this.#kind, wait, TOKEN_BLOCK]);
   }
@@ -306,6 +322,8 @@ export class LockSeat implements Seat {
     this.#past = Math.max(this.#past, block.first);
     this.#end = block.last;
     this.#left = false;
+    this.#confirmed = this.#core.confirmer?.confirm();
+    this.#confirmed?.catch(() => {}); // Told to whoever was granted, if anybody was.
   }
 
   #hold({ claim, maxHold, again }: Wish): HeldLease {
@@ -317,6 +335,7 @@ export class LockSeat implements Seat {
       again ??
       new HeldLease(claim, this.#nextToken, life, (ended) => this.#released(ended), until, handedOver);
     this.#nextToken += 1;
+    lease.confirmed = this.#confirmed;
     lease.onOver(this.#core.deadlocks.holds(claim.owner, this.#target, '', () => lease.token));
     this.#lease = lease;
     this.#become('held');

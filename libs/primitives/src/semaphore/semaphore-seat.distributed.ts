@@ -18,7 +18,7 @@ import { CallEnded } from '../session/calls.ts';
 import type { Seat, SessionCore } from '../session/core.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
-import { type Claim, closedError, HeldLease } from '../session/held-lease.ts';
+import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import type { Answer } from '../session/run-operations.ts';
@@ -61,7 +61,7 @@ export class SemaphoreSeat implements Seat {
   readonly #what: string;
   readonly #partition: Partition;
   readonly #keys: readonly string[];
-  readonly #line = new Waiters<Lease | null, Wait>();
+  readonly #line = new Waiters<HeldLease | null, Wait>();
   readonly #waits = new Map<string, Wait>();
   /** In the order of their grants: the oldest are given back first. */
   readonly #holds = new Map<string, Hold>();
@@ -92,6 +92,15 @@ export class SemaphoreSeat implements Seat {
     timeout: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Lease | null> {
+    return confirmed(await this.#acquire(shape, permits, timeout, signal));
+  }
+
+  async #acquire(
+    shape: SemaphoreShape,
+    permits: number,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<HeldLease | null> {
     const owner = currentLogicalThread();
     const { id: session } = this.#core;
     const claim: Claim = { kind: this.#kind, name: this.#name, session, owner, asked: now() };
@@ -195,7 +204,7 @@ export class SemaphoreSeat implements Seat {
     this.#line.rejectAll(() => closedError(this.#what));
   }
 
-  async #try(wait: Wait): Promise<Lease | null> {
+  async #try(wait: Wait): Promise<HeldLease | null> {
     this.#busy += 1;
     try {
       const life = await this.#foothold.under();
@@ -264,6 +273,8 @@ export class SemaphoreSeat implements Seat {
         );
       }
     });
+    lease.confirmed = this.#core.confirmer?.confirm();
+    lease.confirmed?.catch(() => {}); // Told to whoever was granted.
     this.#holds.set(id, { id, shape, life, lease, permits });
     lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
     return lease;

@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { Commands, type CommandTerms } from './commands.ts';
 import { Deadlocks } from './deadlock.ts';
 import { tell } from './diagnostics.ts';
+import { Confirmer, type WaitingClient } from './durability.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -14,7 +15,7 @@ import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
 import { type Operation, renewal, Scripts, type ScriptTexts, scriptTexts } from './lua.ts';
 import type { ResolvedOptions } from './options.ts';
-import { Partition, type PartitionHost } from './partition.ts';
+import { keepOf, Partition, type PartitionHost } from './partition.ts';
 import type { Answer } from './run-operations.ts';
 import {
   type Client,
@@ -25,6 +26,7 @@ import {
   limit,
   openClient,
   reach,
+  refuseUnconfirming,
   type Target,
   within,
 } from './server.ts';
@@ -67,6 +69,7 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly inbox: Inbox;
+  readonly confirmer: Confirmer | undefined;
   readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
   readonly about: string;
@@ -88,16 +91,22 @@ export class SessionCore extends Voice implements PartitionHost {
     const patience = limit(options.connectTimeout);
     const { client, target } = await reach(options.target, patience);
     let subscriber: Client | undefined;
+    let confirming: Client | undefined;
     let core: SessionCore | undefined;
     try {
       subscriber = await connectClient(target, 'subscriber', patience);
-      core = new SessionCore(options, machinery, client, subscriber, target);
+      if (options.durability) {
+        await refuseUnconfirming(client, target, options.durability.replicas, patience);
+        confirming = await connectClient(target, 'confirming', patience);
+      }
+      core = new SessionCore(options, machinery, client, subscriber, target, confirming);
       await core.#enter(patience);
       return core;
     } catch (error) {
       if (core !== undefined) await core.#abandon();
       client.disconnect();
       subscriber?.disconnect();
+      confirming?.disconnect();
       throw connectionError(error, describe(target));
     }
   }
@@ -108,6 +117,7 @@ export class SessionCore extends Voice implements PartitionHost {
     client: Client,
     subscriber: Client,
     target: Target,
+    confirming: Client | undefined,
   ) {
     const id = randomBytes(12).toString('hex');
     super(`session ${id}`, options.logger);
@@ -137,6 +147,16 @@ export class SessionCore extends Voice implements PartitionHost {
       Array.from({ length: this.keyspace.partitions }, (_, p) => this.keyspace.inbox(p) + this.id),
       target.mode === 'cluster',
     );
+    if (confirming !== undefined && options.durability !== undefined) {
+      const { sessions } = this.keyspace.shared(0);
+      this.confirmer = new Confirmer(
+        confirming as WaitingClient,
+        options.durability,
+        sessions,
+        keepOf(options.ttl),
+      );
+      this.#ordinary.push(confirming);
+    }
     client.on('ready', () => this.#connected());
     client.on('close', () => this.#disconnected());
     this.inbox.onReconnect(() => this.#askAgain());

@@ -4,7 +4,7 @@
  */
 
 import { now } from '../deadline.ts';
-import { LeaseLostError, SessionClosedError } from '../errors.ts';
+import { LeaseLostError, NotReplicatedError, SessionClosedError } from '../errors.ts';
 import type { LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { type EndEvent, tell } from './diagnostics.ts';
@@ -23,6 +23,8 @@ export interface Claim {
 }
 
 export class HeldLease implements Lease {
+  /** Settles once replicas have the grant it is of, where the session wants that. */
+  confirmed: Promise<void> | undefined;
   readonly #claim: Claim;
   #since = 0;
   readonly #end: (lease: HeldLease) => Promise<void>;
@@ -157,6 +159,16 @@ export class HeldLease implements Lease {
     this.#controller?.abort(this.#lost);
   }
 
+  /** What is told where replicas do not have it. */
+  notReplicated(cause: unknown): NotReplicatedError {
+    const { kind, name } = this.#claim;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new NotReplicatedError(
+      `${kind} ${name} was granted, and given back: ${why}; look after the replicas (INFO replication), or ask durability for fewer`,
+      { primitive: name, cause },
+    );
+  }
+
   async release(): Promise<void> {
     if (this.#over || this.#suspended) return;
     if (this.#lost === undefined && !this.incarnation.lives)
@@ -180,6 +192,17 @@ export class HeldLease implements Lease {
   #ended(): EndEvent {
     const { kind, name, session } = this.#claim;
     return { kind, name, session, token: this.#token, held: now() - this.#since };
+  }
+}
+
+/** The lease once it is known to outlive a fail-over; given back, with `NotReplicatedError`, where it is not. */
+export async function confirmed<L extends HeldLease | null>(lease: L): Promise<L> {
+  try {
+    await lease?.confirmed;
+    return lease;
+  } catch (error) {
+    await lease?.release().catch(() => {}); // Lost meanwhile, or Redis is away: it ends with its session.
+    throw lease === null ? error : lease.notReplicated(error);
   }
 }
 

@@ -1,9 +1,11 @@
 /** The thread's side of the keeper: one connection for each session, and one pulse for each partition it is given. */
 import { parentPort } from 'node:worker_threads';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { Confirmer, type WaitingClient } from './durability.ts';
 import type { FromKeeper, ToKeeper } from './keeper.ts';
+import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
-import { Pulse } from './pulse.ts';
+import { Pulse, type PulseConfig } from './pulse.ts';
 import { type Client, openClient, type Target } from './server.ts';
 
 const port = parentPort;
@@ -53,14 +55,27 @@ async function start({
 }: Extract<ToKeeper, { start: number }>): Promise<void> {
   const session = config.id.replace(/-\d+$/, '');
   const link = links.get(session) ?? connect(session, target, config.ttl);
-  const pulse = new Pulse(link.line, config, new LeaseWords(words), {
-    lost: (reason) => tell({ lost: key, reason }),
-    warn: (text) => tell({ warn: key, message: text }),
-  });
+  const pulse = new Pulse(
+    link.line,
+    config,
+    new LeaseWords(words),
+    {
+      lost: (reason) => tell({ lost: key, reason }),
+      warn: (text) => tell({ warn: key, message: text }),
+    },
+    confirmerOn(link.client, config),
+  );
   link.pulses.add(pulse);
   kept.set(key, { session, pulse });
   await link.connected;
   await pulse.start();
+}
+
+/** The keeper's connection may be kept waiting: nothing else goes over it. */
+function confirmerOn(client: Client, { durability, namespace, partitions, partition, keep }: PulseConfig) {
+  if (durability === undefined) return undefined;
+  const { sessions } = new Keyspace(namespace, partitions).shared(partition);
+  return new Confirmer(client as WaitingClient, durability, sessions, keep);
 }
 
 function connect(session: string, target: Target, ttl: number): Link {

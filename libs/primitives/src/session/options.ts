@@ -1,6 +1,7 @@
 /** `connect`'s options: documented, with units, resolved once. */
 import type { RedisOptions } from 'ioredis';
 import { rangeError, show, typeError } from '../errors.ts';
+import { type Durability, type ResolvedDurability, resolveDurability } from './durability.ts';
 import { checkName } from './keys.ts';
 import { resolveTarget, type Target } from './server.ts';
 
@@ -29,6 +30,13 @@ export interface ConnectOptions {
    * youngest in one rejects with `DeadlockError`. `Infinity`: never. Default 1,000.
    */
   readonly deadlockAfter?: number | undefined;
+  /**
+   * What is granted to this session, lock or permit, is given to whoever asked once so many replicas have it; otherwise
+   * it is given back, with `NotReplicatedError`. Its leases last no longer than signs of life that replicas have. So a
+   * fail-over to one of them grants nothing twice. Left out: what a fail-over loses may be granted again, and the
+   * fencing token is the guard.
+   */
+  readonly durability?: Durability | undefined;
   /** Told of warnings and of errors without a listener. Default: `console`. */
   readonly logger?: Logger | undefined;
 }
@@ -40,6 +48,7 @@ export interface ResolvedOptions {
   readonly name: string | undefined;
   readonly connectTimeout: number;
   readonly deadlockAfter: number;
+  readonly durability: ResolvedDurability | undefined;
   readonly logger: Logger | undefined;
   readonly target: Target;
 }
@@ -51,7 +60,17 @@ const DEFAULTS = {
   connectTimeout: 5_000,
   deadlockAfter: 1_000,
 } as const;
-const KNOWN = ['namespace', 'ttl', 'maxStall', 'name', 'redis', 'connectTimeout', 'deadlockAfter', 'logger'];
+const KNOWN = [
+  'namespace',
+  'ttl',
+  'maxStall',
+  'name',
+  'redis',
+  'connectTimeout',
+  'deadlockAfter',
+  'durability',
+  'logger',
+];
 
 function duration(value: unknown, name: string, fallback: number, min: number, max: number): number {
   if (value === undefined) return fallback;
@@ -85,12 +104,13 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
     1,
     LONGEST,
   );
+  const ttl = duration(options.ttl, 'ttl', DEFAULTS.ttl, 100, LONGEST);
   return {
     namespace:
       options.namespace === undefined
         ? DEFAULTS.namespace
         : checkName(options.namespace, 'connect: namespace'),
-    ttl: duration(options.ttl, 'ttl', DEFAULTS.ttl, 100, LONGEST),
+    ttl,
     maxStall: duration(options.maxStall, 'maxStall', DEFAULTS.maxStall, 100, LONGEST),
     name: options.name,
     connectTimeout,
@@ -98,6 +118,7 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
       options.deadlockAfter === Number.POSITIVE_INFINITY
         ? options.deadlockAfter
         : duration(options.deadlockAfter, 'deadlockAfter', DEFAULTS.deadlockAfter, 1, LONGEST),
+    durability: resolveDurability(options.durability, ttl),
     logger: options.logger ?? console,
     target: resolveTarget(
       redis === undefined ? (process.env.REDIS_URL ?? 'redis://127.0.0.1:6379') : redis,

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { now } from '../deadline.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Calls } from './calls.ts';
+import type { Confirmer } from './durability.ts';
 import { Incarnation } from './incarnation.ts';
 import { type Kept, keepInThread } from './keeper.ts';
 import type { Keyspace } from './keys.ts';
@@ -28,6 +29,8 @@ export interface PartitionHost {
   readonly ttl: number;
   readonly maxStall: number;
   readonly connectTimeout: number;
+  /** Asks whether replicas have what was written; `undefined` where nobody wants to know. */
+  readonly confirmer: Confirmer | undefined;
   /** What the session says of itself, JSON. */
   readonly about: string;
   /** An id for an incarnation, never used before, in whatever partition. */
@@ -41,6 +44,11 @@ export interface PartitionHost {
 }
 
 const DAY = 86_400_000;
+/** Ms that a record lives untouched. */
+export function keepOf(ttl: number): number {
+  return Math.max(DAY, 100 * ttl);
+}
+
 /** Ms before another attempt to open an incarnation: where Redis is away, and at most, where it answers but refuses. */
 const REOPEN_AFTER = 250;
 const REOPEN_LATEST = 5000;
@@ -69,8 +77,7 @@ export class Partition {
   constructor(index: number, host: PartitionHost) {
     this.index = index;
     this.#host = host;
-    const keep = Math.max(DAY, 100 * host.ttl);
-    this.site = new CallSite(host.keyspace, index, keep, host.target.mode === 'cluster');
+    this.site = new CallSite(host.keyspace, index, keepOf(host.ttl), host.target.mode === 'cluster');
   }
 
   /** The life of this moment, if there is one. */
@@ -242,8 +249,9 @@ export class Partition {
       kinds: this.#host.kinds,
       runId,
       epoch: namespaceEpoch,
+      durability: this.#host.confirmer?.durability,
     };
-    this.#pulse = new Pulse(line, this.#config, words, this.#pulseEvents(life));
+    this.#pulse = new Pulse(line, this.#config, words, this.#pulseEvents(life), this.#host.confirmer);
     void this.#pulse.start();
     this.#watchDeadline(life);
     this.#host.opened(this);
@@ -322,7 +330,13 @@ export class Partition {
   #resumePulse(life: Incarnation, config: PulseConfig): void {
     if (life.ended !== undefined || this.#closed) return;
     this.#pulse?.stop();
-    this.#pulse = new Pulse(this.#host.line, config, life.words, this.#pulseEvents(life));
+    this.#pulse = new Pulse(
+      this.#host.line,
+      config,
+      life.words,
+      this.#pulseEvents(life),
+      this.#host.confirmer,
+    );
     void this.#pulse.start();
   }
 

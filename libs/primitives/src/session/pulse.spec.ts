@@ -18,6 +18,7 @@ const config: PulseConfig = {
   maxStall: undefined,
   scripts: { operations: { all: 'operations', families: {} }, renewal: 'renewal' },
   kinds: {},
+  durability: undefined,
   runId: 'run',
   epoch: 'epoch',
 };

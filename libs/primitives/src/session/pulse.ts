@@ -5,6 +5,7 @@
 import { uptime } from 'node:os';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import { type Confirmer, type ResolvedDurability, Unconfirmed } from './durability.ts';
 import { Keyspace, parseRecord } from './keys.ts';
 import { type Loss, lossNumber } from './losses.ts';
 import { type Reply, Script, type ScriptClient, Scripts, type ScriptTexts } from './lua.ts';
@@ -30,6 +31,8 @@ export interface PulseConfig {
   /** What the opening said of the server: a change means another server, or other data. */
   readonly runId: string;
   readonly epoch: string;
+  /** Replicas that must have a sign of life before it counts. */
+  readonly durability: ResolvedDurability | undefined;
 }
 
 /** What a pulse tells. */
@@ -53,6 +56,8 @@ export class Pulse {
   readonly #operations: Scripts;
   readonly #renewal: Script;
   readonly #keys: readonly string[];
+  readonly #confirmer: Confirmer | undefined;
+  #warned = false;
   #overdue: string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #watch: { id: string; timer: NodeJS.Timeout } | undefined;
@@ -69,6 +74,7 @@ export class Pulse {
     config: PulseConfig,
     words: LeaseWords,
     events: PulseEvents,
+    confirmer?: Confirmer,
   ) {
     const keyspace = new Keyspace(config.namespace, config.partitions);
     const { sessions, ring, members, epoch } = keyspace.shared(config.partition);
@@ -80,6 +86,7 @@ export class Pulse {
     this.#site = new CallSite(keyspace, config.partition, config.keep, config.sharded);
     this.#operations = new Scripts(config.scripts.operations);
     this.#renewal = new Script(config.scripts.renewal);
+    this.#confirmer = confirmer;
     this.#keys = [sessions, calls, ring, members, holds, epoch];
   }
 
@@ -147,11 +154,12 @@ export class Pulse {
       [id, ttl, keep, after],
     );
     const received = now();
+    await this.#confirmed();
     if (this.#stopped) return false;
     const [state, time, runId, epoch, neighbour, remaining, ...overdue] = texts(reply);
     if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
     const loss =
-      this.#tooLate(received) ??
+      this.#tooLate(now()) ??
       this.#otherServer(runId ?? '', epoch ?? '') ??
       this.#clockMoved(Number(time) / 1000, sent, received);
     if (loss !== undefined) {
@@ -164,6 +172,22 @@ export class Pulse {
     this.#overdue = this.#keysOf(overdue);
     this.watch(neighbour ?? id, Number(remaining));
     return true;
+  }
+
+  /** A sign of life that a fail-over could lose moves no deadline. */
+  async #confirmed(): Promise<void> {
+    try {
+      await this.#confirmer?.confirm();
+      this.#warned = false;
+    } catch (error) {
+      if (error instanceof Unconfirmed && !this.#warned && !this.#stopped) {
+        this.#warned = true;
+        this.#events.warn(
+          `a sign of life was not confirmed, ${error.message}: leases will end unless one is`,
+        );
+      }
+      throw error;
+    }
   }
 
   #lose(reason: Loss): false {

@@ -17,7 +17,7 @@ interface ClusterNode {
 }
 
 export type Client = Redis | Cluster;
-export type ClientUse = 'command' | 'subscriber' | 'keeper' | 'ordinary';
+export type ClientUse = 'command' | 'subscriber' | 'keeper' | 'confirming' | 'ordinary';
 
 /** Options of a user's client that say where and as whom to connect; the rest is ours to choose. */
 const CONNECTION = [
@@ -280,6 +280,27 @@ export async function reach(target: Target, limit: Limit): Promise<{ client: Cli
     client.disconnect();
     throw connectionError(error, where);
   }
+}
+
+/** Refuses a server that can't confirm what it is asked to. */
+export async function refuseUnconfirming(
+  client: Client,
+  target: Target,
+  replicas: number,
+  limit: Limit,
+): Promise<void> {
+  const where = describe(target);
+  if (target.mode === 'cluster') {
+    throw new RedisRefusedError(
+      `Redis at ${where} is a Cluster, where durability is not built: WAIT counts the replicas of one server. Use one server with replicas (by Sentinel), or leave durability out and guard by the lease's token`,
+    );
+  }
+  const report = await within(limit, where, client.info('replication'));
+  const there = Number(/^connected_slaves:(\d+)/m.exec(report)?.[1] ?? 0);
+  if (there >= replicas) return;
+  throw new RedisRefusedError(
+    `Redis at ${where} has ${there} replicas, fewer than the ${replicas} that durability.replicas asks for; connect them, or ask for fewer`,
+  );
 }
 
 /** Connects one more client of a session that has been reached before. */
