@@ -65,14 +65,20 @@ export class Bell {
   }
 
   /** Whether this thread may have the only one there is: it is not kept for another. */
-  admits(): boolean {
+  get admitting(): boolean {
     const heir = load(this.#words, this.#heir);
+    return heir === 0 || heir === ME || this.#lapsed();
+  }
+
+  /** With the mutex: the same. */
+  admits(): boolean {
+    const heir = this.#words[this.#heir];
     return heir === 0 || heir === ME || this.#lapsed();
   }
 
   /** With the mutex: this thread has had one. */
   admitted(): void {
-    if (load(this.#words, this.#heir) !== ME) return;
+    if (this.#words[this.#heir] !== ME) return;
     store(this.#words, this.#heir, 0);
     this.ringForAll();
   }

@@ -1,7 +1,8 @@
 /**
  * How queues keep their items in shared memory: records in one area of words, in one of three orders. A record begins
  * with the length of its bytes; records begin at whole words. What puts is done holding `PUT_MUTEX`, what takes holding
- * `TAKE_MUTEX`, which are two for the ring and one for the others (`queue-words.ts`).
+ * `TAKE_MUTEX`, which are two for the ring and one for the others (`queue-words.ts`). What is written under one mutex is
+ * read plainly under the same: an atomic read is a call, and takes longer than what it reads is worth.
  */
 import { load, store, type Words } from '../shared-memory/cells.ts';
 import type { ItemBytes } from './item-bytes.ts';
@@ -74,7 +75,7 @@ export abstract class ItemStore {
   /** For who puts: whether there are fewer items than `most`. */
   below(most: number): boolean {
     const { words } = this;
-    const puts = load(words, PUTS);
+    const puts = words[PUTS] as number;
     if (((puts - (words[SEEN_TAKES] as number)) | 0) < most) return true;
     words[SEEN_TAKES] = load(words, TAKES);
     return ((puts - words[SEEN_TAKES]) | 0) < most;
@@ -86,14 +87,16 @@ export abstract class ItemStore {
     const most = this.area.length - this.overhead - wordsFor(item.length) - wordsFor(key.length);
     const given = words[PUT_WORDS] as number;
     if (((given - (words[SEEN_TAKEN] as number)) | 0) <= most) return true;
-    words[SEEN_TAKEN] = load(words, TAKEN_WORDS);
+    // Whoever sees that an item was taken sees of which length it was.
+    load(words, TAKES);
+    words[SEEN_TAKEN] = words[TAKEN_WORDS] as number;
     return ((given - words[SEEN_TAKEN]) | 0) <= most;
   }
 
   /** For who takes: whether there are at least so many items. */
   has(least: number): boolean {
     const { words } = this;
-    const takes = load(words, TAKES);
+    const takes = words[TAKES] as number;
     if ((((words[SEEN_PUTS] as number) - takes) | 0) >= least) return true;
     words[SEEN_PUTS] = load(words, PUTS);
     return ((words[SEEN_PUTS] - takes) | 0) >= least;
@@ -108,8 +111,8 @@ export abstract class ItemStore {
   clear(): void {
     const { words } = this;
     this.restart();
-    words[SEEN_PUTS] = load(words, PUTS);
-    store(words, TAKEN_WORDS, words[PUT_WORDS] as number);
+    words[SEEN_PUTS] = words[PUTS] as number;
+    words[TAKEN_WORDS] = words[PUT_WORDS] as number;
     store(words, TAKES, words[SEEN_PUTS]);
   }
 
@@ -149,13 +152,13 @@ export abstract class ItemStore {
   /** An item of so many words has been written: now it is there. */
   protected gave(words: number): void {
     this.words[PUT_WORDS] = (this.words[PUT_WORDS] as number) + words;
-    store(this.words, PUTS, (load(this.words, PUTS) + 1) | 0);
+    store(this.words, PUTS, (this.words[PUTS] as number) + 1);
   }
 
   /** An item of so many words has been copied: its place is free. */
   protected took(words: number): void {
-    store(this.words, TAKEN_WORDS, (load(this.words, TAKEN_WORDS) + words) | 0);
-    store(this.words, TAKES, (load(this.words, TAKES) + 1) | 0);
+    this.words[TAKEN_WORDS] = (this.words[TAKEN_WORDS] as number) + words;
+    store(this.words, TAKES, (this.words[TAKES] as number) + 1);
   }
 }
 
@@ -243,7 +246,7 @@ export class HeapStore extends ItemStore {
     if ((this.words[PUT_AT] as number) + size > this.area.length - this.count - 1) this.#collect();
     const at = this.words[PUT_AT] as number;
     this.area[at + LENGTH] = item.length;
-    this.area[at + SERIAL] = load(this.words, PUTS);
+    this.area[at + SERIAL] = this.words[PUTS] as number;
     this.area[at + KEY_LENGTH] = key.length;
     this.bytes.set(key, 4 * (at + KEY));
     this.copyIn(at + KEY + wordsFor(key.length), item);

@@ -176,7 +176,6 @@ export class QueueCore implements WaitListOwner {
 
   /** Takes the next item, where there is one: it is `taken`, and to be read at once. */
   take(): boolean {
-    if (this.#store.empty && load(this.#words, SHUT) === 0) return false;
     let had = false;
     this.#taking.enter();
     try {
@@ -210,6 +209,11 @@ export class QueueCore implements WaitListOwner {
     return seen;
   }
 
+  /** Whether there is something to be had, or to be told. */
+  get worthTaking(): boolean {
+    return !this.#store.empty || load(this.#words, SHUT) !== 0;
+  }
+
   /** The item that was taken last. */
   get taken(): unknown {
     return fromBytes(this.#store.taken, this.#store.length);
@@ -219,19 +223,19 @@ export class QueueCore implements WaitListOwner {
   get size(): number {
     if (load(this.#words, SHUT) === BROKEN) return 0;
     const { count } = this.#store;
-    return count > 0 && !this.filled.admits() ? count - 1 : count;
+    return count > 0 && !this.filled.admitting ? count - 1 : count;
   }
 
   /** Whether this thread could put nothing: room that is kept for an heir is none. */
   get full(): boolean {
     const filledUp = this.#maxsize > 0 && this.#store.count >= this.#maxsize;
-    return filledUp || this.#store.crowded || !this.drained.admits();
+    return filledUp || this.#store.crowded || !this.drained.admitting;
   }
 
   /** Holding the mutex of those who put: false where there is no room. */
   #push(bytes: ItemBytes, key: Uint8Array): boolean {
     const words = this.#words;
-    if (load(words, SHUT) !== 0) throw this.#shutDownError('put');
+    if (words[SHUT] !== 0) throw this.#shutDownError('put');
     if (this.#maxsize > 0 && !this.#store.below(this.#maxsize)) return false;
     if (!this.#store.fits(bytes, key) || !this.drained.admits()) return false;
     words[PUT_TORN] = 1;
@@ -244,7 +248,7 @@ export class QueueCore implements WaitListOwner {
   /** Holding the mutex of those who take: false where there is none. */
   #pop(): boolean {
     const words = this.#words;
-    const shut = load(words, SHUT);
+    const shut = words[SHUT];
     if (shut === BROKEN) throw this.#brokenError();
     if (!this.#store.has(1)) {
       if (shut !== 0) throw this.#shutDownError('get');

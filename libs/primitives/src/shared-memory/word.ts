@@ -99,11 +99,11 @@ export class Spin {
   #pauses = PAUSES;
   #times = 0;
 
-  /** Looks, at ever longer intervals, for `ready`; gives whether it came. */
-  until(ready: () => boolean): boolean {
+  /** Looks, at ever longer intervals of which the `first` is so many pauses, for `ready`; gives whether it came. */
+  until(ready: () => boolean, first = 1): boolean {
     this.#times += 1;
     const most = this.#times % PROBE === 0 ? PAUSES : this.#pauses;
-    for (let spent = 0, stretch = 1; spent < most; stretch = Math.min(2 * stretch, STRETCH)) {
+    for (let spent = 0, stretch = first; spent < most; stretch = Math.min(2 * stretch, STRETCH)) {
       for (let pause = 0; pause < stretch; pause += 1) relax();
       spent += stretch;
       if (!ready()) continue;

@@ -67,9 +67,10 @@ const MOST_STEPS = 5000;
 const HOLDER = 2;
 
 /**
- * The cells that are written without atomic operations, found out by running, and the locks that were held whenever they
- * were. What is read that way must be written that way. A thread sees what was written under a lock once it has that
- * lock too; and what is handed over from one lock to another with each operation of its own while it holds one.
+ * The cells that may be read without atomic operations: those that are written that way, or always under one lock; found
+ * out by running, with the locks that were held whenever they were written. A thread sees what was written under a lock
+ * once it has that lock too; and what is handed over from one lock to another once it has a lock, and anew with each
+ * operation of its own while it does.
  */
 export class PlainCells {
   readonly #guards = new Map<number, number>();
@@ -92,7 +93,7 @@ export class PlainCells {
 
   /** What a thread sees that has just taken these locks. */
   under(locks: number, memory: Cells): [number, number][] {
-    return this.#pick((guards) => (guards & locks) !== 0, memory);
+    return this.#pick((guards, cell) => (guards & locks) !== 0 || this.#handedOver(cell), memory);
   }
 
   /** What a thread sees that holds these locks and makes an operation. */
@@ -346,11 +347,12 @@ export class Actor implements Desk {
   /** Lets the thread see without atomic operations what it may see now. */
   #mirror(run: Run, operation: Operation, { outcome, plain }: Edge): Outcome {
     if (this.#plain === undefined) return outcome;
-    run.held = this.#heldAfter(run.held, operation, outcome);
-    for (const [at, value] of plain ?? []) this.#shadow[at] = value;
     const { kind, cell, operand, expected } = operation;
     const writes =
       kind === 'store' || kind === 'exchange' || (kind === 'compareExchange' && outcome === expected);
+    if ((writes || kind === 'add') && !this.#locks.includes(cell)) this.#plain.note(cell, run.held);
+    run.held = this.#heldAfter(run.held, operation, outcome);
+    for (const [at, value] of plain ?? []) this.#shadow[at] = value;
     const value = writes ? operand : kind === 'load' || kind === 'compareExchange' ? outcome : undefined;
     if (typeof value === 'number') this.#shadow[cell] = value;
     if (kind === 'add') this.#shadow[cell] = (outcome as number) + (operand as number);

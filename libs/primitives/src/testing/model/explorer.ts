@@ -17,7 +17,7 @@
  *
  * So where all that is left to do is to sleep until a slice ends, and no thread was terminated, a wake-up was lost.
  */
-import { AREA, PUT_MUTEX, TAKE_MUTEX } from '../../queue/queue-words.ts';
+import { AREA, PUT_MUTEX, TAKE_MUTEX, TAKEN_WORDS } from '../../queue/queue-words.ts';
 import { FIRST, KINDS } from '../../shared-memory/memory.ts';
 import { Actor, type Node, PlainCells } from './actor.ts';
 import { type LoopEvent, NATIVE, platformOf } from './desk.ts';
@@ -173,7 +173,10 @@ class Explorer {
     const ofKinds = (kinds: readonly number[]) =>
       this.#layout.parts.filter(({ first }) => first.length > FIRST && kinds.includes((first[0] ?? 0) & 255));
     const queues = [KINDS.Queue, KINDS.LifoQueue, KINDS.PriorityQueue, KINDS.SimpleQueue];
-    const areas = ofKinds(queues).map(({ base, first }) => [base + AREA, base + first.length] as const);
+    const areas = ofKinds(queues).flatMap(({ base, first }) => [
+      [base + AREA, base + first.length] as const,
+      [base + TAKEN_WORDS, base + TAKEN_WORDS + 1] as const,
+    ]);
     if (areas.length > 0) {
       this.#plain = new PlainCells((cell) => areas.some(([from, to]) => cell >= from && cell < to));
     }
