@@ -5,7 +5,8 @@
  *
  * An item is `MARK`, which no item of V8's begins with, and a value: a tag and what belongs to it. All numbers are
  * little-endian. An object is `OBJECT`, its shape (how many bytes the shape has, how many keys; each key's length and
- * its Latin-1), and its values in the order of the keys. Both sides remember the shapes they have met.
+ * its Latin-1), and its values in the order of the keys; of an object that is the item they begin at a whole word. Both
+ * sides remember the shapes they have met.
  */
 const MARK = 1;
 const ROOM = 2048;
@@ -29,6 +30,8 @@ const SHAPES = 16;
 interface Shape {
   readonly keys: readonly string[];
   readonly bytes: Uint8Array;
+  /** An item of that shape up to its values, in words. */
+  readonly head: Int32Array;
 }
 
 /** What `writePlain` wrote. */
@@ -153,11 +156,16 @@ function appendFields(value: Record<string, unknown>): boolean {
   if (Object.getOwnPropertySymbols(value).length > 0) return false;
   const shape = shapeOf(Object.keys(value));
   if (shape === undefined || to + 1 + shape.bytes.length > ROOM) return false;
-  const { keys, bytes } = shape;
-  written[to] = OBJECT;
-  to += 1;
-  for (let at = 0; at < bytes.length; at += 1) written[to + at] = bytes[at] as number;
-  to += bytes.length;
+  const { keys, bytes, head } = shape;
+  if (to === 1) {
+    for (let at = 0; at < head.length; at += 1) writtenWords[at] = head[at] as number;
+    to = 4 * head.length;
+  } else {
+    written[to] = OBJECT;
+    to += 1;
+    for (let at = 0; at < bytes.length; at += 1) written[to + at] = bytes[at] as number;
+    to += bytes.length;
+  }
   for (let at = 0; at < keys.length; at += 1) if (!append(value[keys[at] as string])) return false;
   return true;
 }
@@ -182,8 +190,8 @@ function shapeOf(keys: readonly string[]): Shape | undefined {
   }
   const bytes = shapeBytes(keys);
   if (bytes === undefined) return undefined;
-  writers[oldestWriter] = { keys, bytes };
-  const made = writers[oldestWriter];
+  const made = { keys, bytes, head: headOf(bytes) };
+  writers[oldestWriter] = made;
   oldestWriter = (oldestWriter + 1) % SHAPES;
   return made;
 }
@@ -205,6 +213,14 @@ function shapeBytes(keys: readonly string[]): Uint8Array | undefined {
   if (bytes.length > 255) return undefined;
   bytes[0] = bytes.length;
   return Uint8Array.from(bytes);
+}
+
+function headOf(shape: Uint8Array): Int32Array {
+  const head = new Int32Array((2 + shape.length + 3) >>> 2);
+  const bytes = new Uint8Array(head.buffer);
+  bytes.set([MARK, OBJECT]);
+  bytes.set(shape, 2);
+  return head;
 }
 
 function read(): unknown {
@@ -251,8 +267,8 @@ function readElements(): unknown[] {
 }
 
 function readFields(): Record<string, unknown> {
-  const { keys, bytes } = readShape();
-  from += bytes.length;
+  const { keys, bytes, head } = readShape();
+  from = from === 2 ? 4 * head.length : from + bytes.length;
   const fields: Record<string, unknown> = {};
   for (let at = 0; at < keys.length; at += 1) fields[keys[at] as string] = read();
   return fields;
@@ -264,14 +280,14 @@ let oldestReader = 0;
 function readShape(): Shape {
   for (let at = 0; at < readers.length; at += 1) {
     const shape = readers[at] as Shape;
-    if (standsThere(shape.bytes)) return shape;
+    if (from === 2 ? standsAtFirst(shape.head) : standsThere(shape.bytes)) return shape;
   }
   const bytes = Uint8Array.from(toRead.subarray(from, from + (toRead[from] as number)));
   const keys: string[] = [];
   for (let at = 2; at < bytes.length; at += 1 + (bytes[at] as number)) {
     keys.push(toRead.toString('latin1', from + at + 1, from + at + 1 + (bytes[at] as number)));
   }
-  const made = { keys, bytes };
+  const made = { keys, bytes, head: headOf(bytes) };
   readers[oldestReader] = made;
   oldestReader = (oldestReader + 1) % SHAPES;
   return made;
@@ -279,5 +295,10 @@ function readShape(): Shape {
 
 function standsThere(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at += 1) if (toRead[from + at] !== bytes[at]) return false;
+  return true;
+}
+
+function standsAtFirst(head: Int32Array): boolean {
+  for (let at = 0; at < head.length; at += 1) if (toReadWords[at] !== head[at]) return false;
   return true;
 }
