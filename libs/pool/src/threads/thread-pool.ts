@@ -36,6 +36,7 @@ export class ThreadPool {
   private tasks: readonly string[] | undefined;
   private broken: BrokenExecutorError | undefined;
   private closing = false;
+  private terminated = false;
   /** Tasks that are in the backlog or sent, whoever may still want their outcome. */
   private outstanding = 0;
   private readonly delayed = new Set<PooledTask>();
@@ -163,6 +164,7 @@ export class ThreadPool {
   /** Ends all threads now. What they were running fails as it does in a crash. */
   async terminate(): Promise<void> {
     this.closing = true;
+    this.terminated = true;
     await Promise.all([...this.threads].map((thread) => thread.terminate()));
     const ended = new InvalidStateError('the executor was terminated before the task began');
     for (let task = this.backlog.shift(); task !== undefined; task = this.backlog.shift())
@@ -204,7 +206,7 @@ export class ThreadPool {
       this.settings.maxWorkers,
       Math.ceil(this.outstanding / this.settings.concurrency),
     );
-    while (this.threads.size < wanted && this.broken === undefined) this.spawn();
+    while (this.threads.size < wanted && this.broken === undefined && !this.terminated) this.spawn();
     const free = [...this.threads].filter((thread) => thread.room > 0);
     free.sort((a, b) => a.inFlight - b.inFlight);
     for (const [index, thread] of free.entries()) {
@@ -347,7 +349,8 @@ export class ThreadPool {
       this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'import');
     }
     this.look();
-    if (this.backlog.size > 0) this.planDispatch();
+    // Also where the backlog is empty: what it had may lie behind another thread's task by now, and that may take long.
+    if (this.outstanding > 0) this.planDispatch();
   }
 
   private crashed(task: PooledTask, thread: PoolThread, code: number, error: Error | undefined): void {
