@@ -1,7 +1,7 @@
 /** Scenarios of the barrier. */
 import { Barrier } from '../../barrier/barrier.local.ts';
 import { add } from '../../shared-memory/cells.ts';
-import { fewNotes } from './constants.ts';
+import { anonymous, fewNotes } from './constants.ts';
 import { must, type Scenarios, scenario } from './scenario.ts';
 
 type Shared = { barrier: Barrier };
@@ -82,9 +82,8 @@ export const scenarios: Scenarios = {
     threads: [twice, twice],
     after: rounds,
   }),
-  'three that block; at most 3 preemptions': scenario({
-    changes: fewNotes,
-    preemptions: 3,
+  'three that block': scenario({
+    changes: [...fewNotes, ...anonymous],
     make: make(3),
     threads: [waiting, waiting, waiting],
     after: unbroken,
@@ -95,15 +94,22 @@ export const scenarios: Scenarios = {
     threads: [twice, twiceAwaiting],
     after: rounds,
   }),
+  'one that blocks, two that await': scenario({
+    long: true,
+    changes: [...fewNotes, ...anonymous],
+    make: make(3),
+    threads: [waiting, awaiting, awaiting],
+    after: unbroken,
+  }),
   'one that blocks, two that await; at most 2 preemptions': scenario({
-    changes: fewNotes,
+    changes: [...fewNotes, ...anonymous],
     preemptions: 2,
     make: make(3),
     threads: [waiting, awaiting, awaiting],
     after: unbroken,
   }),
   'an action; at most 3 preemptions': scenario({
-    changes: fewNotes,
+    changes: [...fewNotes, ...anonymous],
     preemptions: 3,
     make: makeActing(2, (acted) => void add(acted, 0, 1)),
     threads: [twice, twice],
@@ -134,7 +140,7 @@ export const scenarios: Scenarios = {
     after: one,
   }),
   'a time-out of one of three; at most 2 preemptions': scenario({
-    changes: fewNotes,
+    changes: [...fewNotes, ...anonymous],
     preemptions: 2,
     make: make(3),
     threads: [hurried, waiting, awaiting],
@@ -142,7 +148,7 @@ export const scenarios: Scenarios = {
   }),
   'an abort': scenario({ changes: fewNotes, make: make(2), threads: [aborting, waiting], after: one }),
   'abort() under waiters; at most 2 preemptions': scenario({
-    changes: fewNotes,
+    changes: [...fewNotes, ...anonymous],
     preemptions: 2,
     make: make(2),
     threads: [waiting, awaiting, ({ barrier }) => barrier.abort()],
@@ -152,7 +158,7 @@ export const scenarios: Scenarios = {
     },
   }),
   'reset() under waiters; at most 2 preemptions': scenario({
-    changes: fewNotes,
+    changes: [...fewNotes, ...anonymous],
     preemptions: 2,
     make: make(2),
     // Whom the reset has thrown out leaves another with nobody to wait for.
@@ -165,7 +171,7 @@ export const scenarios: Scenarios = {
     },
   }),
   'a waiter is terminated, woken or not; at most 2 preemptions': scenario({
-    changes: fewNotes,
+    changes: [...fewNotes, ...anonymous],
     preemptions: 2,
     make: make(2),
     threads: [hurriedAwaiting, hurried, hurried],

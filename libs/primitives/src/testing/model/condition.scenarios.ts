@@ -2,6 +2,7 @@
 import { Condition } from '../../condition/condition.local.ts';
 import { Lock } from '../../lock/lock.local.ts';
 import { load, store } from '../../shared-memory/cells.ts';
+import { lockGiven } from './constants.ts';
 import { must, type Scenarios, scenario, type Witness } from './scenario.ts';
 
 interface Shared {
@@ -85,7 +86,43 @@ const aborting = async (shared: Shared) => {
   await lease.release();
 };
 
+const given = { changes: lockGiven };
+
+// What a thread sees of a real lock multiplies what it may do: three threads are explored whole where the lock is taken as
+// given, which lock.scenarios.ts explores on its own.
 export const scenarios: Scenarios = {
+  'two wait, one notifies two; lock given': scenario({
+    ...given,
+    make,
+    threads: [taking, taking, putting(2)],
+    after: took,
+  }),
+  'two wait, one notifies all; lock given': scenario({
+    ...given,
+    make,
+    threads: [taking, taking, putting(2, true)],
+    after: took,
+  }),
+  'two wait, two notify; lock given': scenario({
+    ...given,
+    make,
+    threads: [taking, taking, putting(1), putting(1)],
+    after: took,
+  }),
+  'a signal whose waiter gives up goes to another; lock given': scenario({
+    ...given,
+    make,
+    threads: [hurried, waiting, putting(1)],
+    after: free,
+    needsTime: true,
+  }),
+  'a waiter is terminated; lock given': scenario({
+    ...given,
+    make,
+    threads: [waiting, waiting, putting(2)],
+    after: free,
+    mayEnd: [0],
+  }),
   'one waits, one notifies': scenario({ make, threads: [taking, putting(1)], after: took }),
   'two wait, one notifies two; at most 2 preemptions': scenario({
     preemptions: 2,

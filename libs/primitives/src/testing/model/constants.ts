@@ -40,3 +40,35 @@ export const mutexGiven: readonly Change[] = [
     to: 'Atomics.store(this.#words, this.#index, 0); return;',
   },
 ];
+
+/** The same for a lock that is blocked for without time-outs. */
+export const lockGiven: readonly Change[] = [
+  {
+    file: 'lock/lock.local.ts',
+    from: 'let taken = this.#take(0);',
+    to: 'let taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD) && (GENERATION | HELD);',
+  },
+  {
+    file: 'lock/lock.local.ts',
+    from: 'const taken = this.#take(0) || this.#block(Deadline.never);',
+    to: 'const taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD) && (GENERATION | HELD);',
+  },
+];
+
+/** The same for the gate of a read-write lock. */
+export const gateGiven: readonly Change[] = [
+  {
+    file: 'lock/lock.local.ts',
+    from: 'return (this.#take(0) || this.#block(deadline)) !== 0;',
+    to: 'Atomics.acquire(this.#words, STATE, GENERATION | HELD); return true;',
+  },
+];
+
+/** Of who arrives at a barrier it is noted that somebody did: so it is one state whoever of several alike has come. */
+export const anonymous: readonly Change[] = [
+  {
+    file: 'barrier/barrier.local.ts',
+    from: 'arrivalOf(this.round, threadId));',
+    to: 'arrivalOf(this.round, 0));',
+  },
+];

@@ -160,6 +160,8 @@ class Explorer {
   readonly #inspect: (memory: Cells, results: readonly unknown[]) => void;
   /** Words of locks that are taken as given. */
   readonly #acquired = new Set<number>();
+  /** Words of locks that are also looked at, or changed, by who does not hold them. */
+  readonly #lookedAt = new Set<number>();
   #seen = new Set<string>();
   readonly #inspected = new Set<string>();
   #trail: Step[] = [];
@@ -378,17 +380,18 @@ class Explorer {
       if (status !== 'ready' || !('operation' in next)) continue;
       if (next.operation.kind === 'alive' && (this.#scenario.mayEnd ?? []).length === 0) return thread;
       if (this.#traffic.free(thread, next.operation, this.#heldBy(state, thread))) return thread;
-      if (this.#releases(next.operation)) return thread;
+      if (this.#ownsWord(state, thread, next.operation)) return thread;
     }
     return undefined;
   }
 
   /**
-   * Whether a lock that is taken as given is given back: nobody can do anything with its word before that, so all that
-   * others do meanwhile they could do afterwards as well.
+   * Whether it is the word of a lock that is taken as given, and the thread has it: until it gives it back nobody else can
+   * do anything with that word, if all they ever do is to take it.
    */
-  #releases({ kind, cell, operand }: Operation): boolean {
-    return kind === 'store' && this.#acquired.has(cell) && (Number(operand) & HELD) === 0;
+  #ownsWord({ holders }: State, thread: number, { kind, cell }: Operation): boolean {
+    if (!this.#acquired.has(cell) || this.#lookedAt.has(cell) || kind === 'acquire') return false;
+    return holders[this.#locks.indexOf(cell)] === thread;
   }
 
   /** Threads that have not done all they are to do. */
@@ -534,6 +537,11 @@ class Explorer {
     if (kind === 'alive') return state.threads[Number(operand)]?.status !== 'ended';
     if (kind === 'notify') return this.#notify(state, cell, Number(operand));
     if (kind === 'acquire') this.#acquired.add(cell);
+    else if (this.#locks.includes(cell) && state.holders[this.#locks.indexOf(cell)] !== thread) {
+      const known = this.#lookedAt.has(cell);
+      this.#lookedAt.add(cell);
+      if (!known && this.#acquired.has(cell)) throw MINDED;
+    }
     const outcome = state.memory.perform(operation);
     const lock = this.#locks.indexOf(cell);
     if (lock >= 0) {

@@ -1,5 +1,6 @@
 /** Scenarios of the read-write lock. */
 import { ReadWriteLock } from '../../read-write-lock/read-write-lock.local.ts';
+import { gateGiven } from './constants.ts';
 import { must, type Scenarios, scenario, type Witness } from './scenario.ts';
 
 interface Shared {
@@ -67,6 +68,17 @@ const aborting = async ({ lock }: Shared, { pass }: Witness) => {
 export const scenarios: Scenarios = {
   'one reads, one writes': scenario({ ...common, threads: [reading, writing] }),
   'two write': scenario({ ...common, threads: [writing, writing] }),
+  'two read, one writes; gate given': scenario({
+    ...common,
+    long: true,
+    changes: gateGiven,
+    threads: [reading, reading, writing],
+  }),
+  'one reads, two write; gate given': scenario({
+    ...common,
+    changes: gateGiven,
+    threads: [reading, writing, writing],
+  }),
   'two read, one writes; at most 3 preemptions': scenario({
     ...common,
     threads: [reading, reading, writing],

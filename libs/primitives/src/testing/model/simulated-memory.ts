@@ -2,8 +2,6 @@
 
 /** In the word of a lock. */
 export const HELD = 1;
-/** What one more hold adds to the word of a lock that counts them. */
-const ONCE_TAKEN = 32 + HELD;
 
 /** What an operation gives. */
 export type Outcome = number | bigint | string | boolean | undefined;
@@ -83,10 +81,9 @@ export class Cells {
         return seen;
       }
       case 'acquire': {
-        const seen = Number(this.read(operation));
-        if ((seen & HELD) !== 0) return 'held';
-        this.write(operation, operand === 0 ? seen + ONCE_TAKEN : operand);
-        return seen;
+        if ((Number(this.read(operation)) & HELD) !== 0) return 'held';
+        this.write(operation, operand);
+        return 'taken';
       }
       case 'wait':
         return this.read(operation) === expected ? 'asleep' : 'not-equal';
