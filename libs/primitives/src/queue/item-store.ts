@@ -243,7 +243,7 @@ export class HeapStore extends ItemStore {
 
   push(item: ItemBytes, key: Uint8Array): void {
     const size = KEY + wordsFor(key.length) + wordsFor(item.length);
-    if ((this.words[PUT_AT] as number) + size > this.area.length - this.count - 1) this.#collect();
+    if ((this.words[PUT_AT] as number) + size > this.area.length - this.#inside - 1) this.#collect();
     const at = this.words[PUT_AT] as number;
     this.area[at + LENGTH] = item.length;
     this.area[at + SERIAL] = this.words[PUTS] as number;
@@ -252,8 +252,8 @@ export class HeapStore extends ItemStore {
     this.copyIn(at + KEY + wordsFor(key.length), item);
     this.words[PUT_AT] = at + size;
     this.gave(size + 1);
-    this.#place(at, this.count - 1);
-    this.#rise(this.count - 1);
+    this.#place(at, this.#inside - 1);
+    this.#rise(this.#inside - 1);
   }
 
   pop(): void {
@@ -261,9 +261,9 @@ export class HeapStore extends ItemStore {
     const size = this.#sizeAt(at);
     this.copyOut(at + KEY + wordsFor(this.area[at + KEY_LENGTH] as number), this.area[at + LENGTH] as number);
     this.area[at + PLACE] = GONE;
-    const last = this.#recordAt(this.count - 1);
+    const last = this.#recordAt(this.#inside - 1);
     this.took(size + 1);
-    if (this.count > 0) {
+    if (this.#inside > 0) {
       this.#place(last, 0);
       this.#sink();
     } else this.restart();
@@ -288,6 +288,10 @@ export class HeapStore extends ItemStore {
       at += size;
     }
     this.words[PUT_AT] = to;
+  }
+
+  get #inside(): number {
+    return ((this.words[PUTS] as number) - (this.words[TAKES] as number)) | 0;
   }
 
   #sizeAt(at: number): number {
@@ -315,8 +319,8 @@ export class HeapStore extends ItemStore {
   #sink(): void {
     for (let place = 0; ; ) {
       let least = 2 * place + 1;
-      if (least >= this.count) return;
-      if (least + 1 < this.count && this.#before(least + 1, least)) least += 1;
+      if (least >= this.#inside) return;
+      if (least + 1 < this.#inside && this.#before(least + 1, least)) least += 1;
       if (!this.#before(least, place)) return;
       this.#swap(place, least);
       place = least;

@@ -333,7 +333,8 @@ export class QueueCore implements WaitListOwner {
       this.filled.ringForAll();
       this.drained.ringForAll();
     };
-    this.putting(() => (this.#taking === this.#putting ? shut() : this.taking(shut)));
+    // Not `taking`, which may go on to ring for both.
+    this.putting(() => (this.#taking === this.#putting ? shut() : this.#taking.run(shut)));
     this.filled.sound();
   }
 

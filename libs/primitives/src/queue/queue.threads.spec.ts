@@ -181,6 +181,19 @@ describe.runIf(process.platform === 'linux')(
       expect(() => queue.getSync()).toThrow(InvalidStateError);
     });
 
+    it('is found by who shuts it down, and told to who waits', async () => {
+      await using crew = newCrew();
+      const queue = new Queue<number>();
+      const end = queue.get().catch((error) => error);
+      const said = cells();
+      const thread = crew.run('stayInQueue', share(queue), said, true);
+      await until(() => said[0] === 1, 'it is at work');
+      await thread.terminate();
+      queue.shutdown();
+      expect(await end).toBeInstanceOf(InvalidStateError);
+      expect(() => queue.putSync(1)).toThrow(InvalidStateError);
+    });
+
     it.each([true, false])('is found by who waits for items, blocking or not (async: %s)', async (async) => {
       await using crew = newCrew();
       const queue = new Queue<number>();
