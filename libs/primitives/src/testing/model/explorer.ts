@@ -15,6 +15,9 @@
  * found out by trying, and the search begins again where it proves wrong. And where two threads run one program, it is
  * one state whichever of them has come how far; unless what they write tells them apart.
  *
+ * A scenario may take a lock as given: taking it is one step, which comes when it is free, and its word is its holder's
+ * alone until it gives it back. Waiting for a lock is what multiplies histories; that the lock is one is shown apart.
+ *
  * So where all that is left to do is to sleep until a slice ends, and no thread was terminated, a wake-up was lost.
  */
 import { AREA, PUT_MUTEX, TAKE_MUTEX, TAKEN_WORDS } from '../../queue/queue-words.ts';
