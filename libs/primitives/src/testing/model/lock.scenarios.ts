@@ -140,6 +140,7 @@ export const scenarios: Scenarios = {
   }),
   'reserved for one of two': scenario({ make, threads: [twice, twice], after, changes: impatient }),
   'reserved for one of three; at most 3 preemptions': scenario({
+    wholeIfLong: true,
     preemptions: 3,
     make,
     threads: [blocking, blocking, hurried],
@@ -148,6 +149,7 @@ export const scenarios: Scenarios = {
   }),
   'reserved for one that awaits': scenario({ make, threads: [awaiting, twice], after, changes: impatient }),
   'reserved for one that aborts; at most 2 preemptions': scenario({
+    wholeIfLong: true,
     preemptions: 2,
     make,
     threads: [aborting, blocking, blocking],
@@ -175,6 +177,7 @@ export const scenarios: Scenarios = {
     mayEnd: [0],
   }),
   'a waiter that awaits is terminated; at most 3 preemptions': scenario({
+    wholeIfLong: true,
     preemptions: 3,
     make,
     threads: [awaiting, blocking, blocking],

@@ -36,6 +36,8 @@ export interface Scenario<P = never> {
    * given. Of what is too large to be explored whole, which its name must say.
    */
   readonly preemptions?: number;
+  /** Explored without that bound too, with HEDDLE_MODEL=long. */
+  readonly wholeIfLong?: boolean;
   /** Only explored with HEDDLE_MODEL=long. */
   readonly long?: boolean;
 }

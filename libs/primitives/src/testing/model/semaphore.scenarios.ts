@@ -102,6 +102,7 @@ export const scenarios: Scenarios = {
     after: counted(2),
   }),
   'two given one by one, to two that block; at most 3 preemptions': scenario({
+    wholeIfLong: true,
     preemptions: 3,
     make: inUse,
     threads: [taking, taking, giving, giving],
