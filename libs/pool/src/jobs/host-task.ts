@@ -12,6 +12,7 @@ import { type Job, UnrecoverableError } from 'bullmq';
 import { PooledTask } from '../threads/pooled-task.ts';
 import type { TaskExtra } from '../threads/protocol.ts';
 import { type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
+import { corkForTurn } from './cork.ts';
 import { checkSize, type JobPayload, packError, packErrorText } from './job-form.ts';
 import { Lending } from './lending.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -76,6 +77,7 @@ export class HostTask extends PooledTask {
   }
 
   settled(ok: boolean, value: unknown): void {
+    corkForTurn(this.parts.redis); // others may have ended in the same turn
     const text = value as string;
     try {
       checkSize(text, ok ? 'the result' : 'the error');

@@ -194,11 +194,19 @@ export class ThreadPool {
   private planDispatch(): void {
     if (this.dispatchPlanned) return;
     this.dispatchPlanned = true;
-    queueMicrotask(() => {
-      this.dispatchPlanned = false;
-      this.dispatch();
-    });
+    queueMicrotask(this.planTick);
   }
+
+  /**
+   * A tick asked for by a microtask comes when all microtasks of the turn are done: each may bring tasks, as where many
+   * await what came in one message.
+   */
+  private readonly planTick = () => process.nextTick(this.tick);
+
+  private readonly tick = () => {
+    this.dispatchPlanned = false;
+    this.dispatch();
+  };
 
   /** Fills the threads, the emptiest first, and starts more while there are more tasks than threads. */
   private dispatch(): void {
