@@ -1,25 +1,15 @@
 /** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
 import { CancelledError, TimeoutError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
-import {
-  checkCount,
-  checkOptions,
-  Deadline,
-  encodeText,
-  isShareable,
-  show,
-  typeError,
-} from '@heddle/primitives/internal';
-import { captureContext } from '../context/context-var.ts';
-import { captureTrace } from '../context/trace-context.ts';
+import { checkCount, checkOptions, Deadline, show, typeError } from '@heddle/primitives/internal';
 import { type Future, settling } from '../future/future.ts';
-import { checkSize, queueAddress } from '../jobs/job-form.ts';
+import { queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
-import type { Backoff } from '../threads/pooled-task.ts';
 import { withinJob } from '../threads/running-job.ts';
-import { checkSchedule, checkSubmitOptions, holdingForm } from './check-options.ts';
+import { type CallJob, jobOfCall, KEEP } from './call-job.ts';
+import { checkSchedule, checkSubmitOptions } from './check-options.ts';
 import type {
   AnyTasks,
   Call,
@@ -53,9 +43,6 @@ export interface DistributedOptions
   /** How long, in seconds, and how many outcomes are kept in Redis for those who missed the news of them. */
   readonly keep?: { readonly age?: number | undefined; readonly count?: number | undefined } | undefined;
 }
-
-/** Kept an hour, and no more than the last 100 000. */
-const KEEP = { age: 3600, count: 100_000 };
 
 /**
  * Submits tasks to a queue; WorkerHosts of that queue, in any process of any machine, run them. The same as
@@ -116,7 +103,7 @@ class DistributedCore implements ExecutorCore {
       throw typeError(`${where}: whenFull must be 'wait' or 'refuse', not ${show(whenFull)}`);
     if (maxPending !== undefined) checkCount(maxPending, `${where}: maxPending`);
     const admission = maxPending === undefined ? undefined : { maxPending, whenFull };
-    this.submitter = new Submitter(parts, address, queue, admission);
+    this.submitter = new Submitter(parts, address, queue, { admission });
   }
 
   submit(call: Call): Future<unknown> {
@@ -157,59 +144,9 @@ class DistributedCore implements ExecutorCore {
     else this.closed.catch(() => {});
   }
 
-  private job({ task, args, options, chunk }: Call) {
-    if (options.transfer !== undefined && options.transfer.length > 0) {
-      throw typeError(
-        'transfer: nothing can be transferred to another process; leave it out',
-        'ERR_HEDDLE_LOCAL_ONLY',
-      );
-    }
-    const context = captureContext();
-    const trace = captureTrace();
-    const { retries = 0, backoff, priority, delay, dedupe, timeout, holding } = options;
-    return {
-      name: task,
-      data: {
-        args: checkSize(encodeText(args, 'args', { share: refuseLocal }), 'the arguments'),
-        from: this.submitter.parts.id,
-        ...(context === undefined ? {} : { context: encodeText(context, 'context', { share: refuseLocal }) }),
-        ...(chunk ? { chunk: true as const } : {}),
-        ...(timeout === undefined ? {} : { timeout }),
-        ...(holding === undefined ? {} : { holding: holdingForm(holding, 'holding') }),
-        ...(trace === undefined ? {} : { trace }),
-      },
-      opts: {
-        attempts: retries + 1,
-        stackTraceLimit: 3,
-        removeOnComplete: this.keep,
-        removeOnFail: this.keep,
-        ...(backoff === undefined ? {} : { backoff: bullBackoff(backoff) }),
-        ...(priority === undefined ? {} : { priority }),
-        ...(delay === undefined ? {} : { delay }),
-        ...(dedupe === undefined ? {} : { deduplication: { id: dedupe } }),
-      },
-    };
+  private job(call: Call): CallJob {
+    return jobOfCall(call, this.submitter.parts.id, this.keep);
   }
-}
-
-function bullBackoff(backoff: Backoff): { type: string; delay: number; jitter?: number } {
-  if (typeof backoff === 'number') return { type: 'fixed', delay: backoff };
-  const { type, delay, jitter } = backoff;
-  return { type, delay, ...(jitter === undefined ? {} : { jitter }) };
-}
-
-/** What lives in the memory of this process cannot go to another. */
-function refuseLocal(object: object): undefined {
-  const what = isShareable(object)
-    ? `a local ${object.constructor.name}: use the distributed one of the session`
-    : object instanceof SharedArrayBuffer ||
-        (ArrayBuffer.isView(object) && object.buffer instanceof SharedArrayBuffer)
-      ? 'shared memory'
-      : object instanceof MessagePort
-        ? 'a MessagePort'
-        : undefined;
-  if (what === undefined) return undefined;
-  throw typeError(`the arguments hold what cannot leave this process: ${what}`, 'ERR_HEDDLE_LOCAL_ONLY');
 }
 
 function abortWith(submission: Submission, signal: AbortSignal): void {

@@ -35,6 +35,8 @@ export interface FutureSource {
   accepted(): Promise<void>;
   /** Whether the task is being run, where that is cheaper to look up than to be told. */
   isRunning?(): boolean;
+  /** Somebody waits for the task's end. */
+  awaited?(): void;
 }
 
 /** What a Future is finished with. */
@@ -170,6 +172,7 @@ export class Future<T> implements PromiseLike<T> {
     if (this.#awaited === undefined) {
       this.#awaited = Promise.withResolvers<T>();
       if (this.#outcome !== undefined) settleWith(this.#awaited, this.#outcome);
+      else this.#source.awaited?.();
     }
     return this.#awaited.promise;
   }
@@ -199,6 +202,7 @@ export class Future<T> implements PromiseLike<T> {
 
   /** Calls `fn` once this is done, unless the function given back is called first. */
   #subscribe(fn: (future: Future<T>) => void): () => void {
+    this.#source.awaited?.();
     const known = this.#whenDone;
     const index = known?.length ?? 0;
     const list = known ?? [fn]; // as large as it must be: what is pushed to an empty one makes room for many

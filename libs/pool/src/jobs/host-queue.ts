@@ -7,15 +7,18 @@ import {
   TimeoutError,
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
-import { type Job, type Processor, WaitingError, type WorkerOptions } from 'bullmq';
+import { type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
+import type { ChildJobs } from './child-jobs.ts';
 import type { WorkerHostOptions } from './host-options.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
+import { HostWorker } from './host-worker.ts';
 import { type JobPayload, packError, type QueueAddress, readPayload, unpackError } from './job-form.ts';
 import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
-import type { QueueWorker } from './queue-worker.ts';
 import type { SessionParts } from './session-parts.ts';
+import type { Turnstile } from './turnstile.ts';
 
 /** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
 export const TELL_RUNNING_AFTER = 20;
@@ -26,6 +29,7 @@ export interface HostShare {
   readonly parts: SessionParts;
   readonly pool: ThreadPool;
   readonly outbox: Outbox;
+  readonly children: ChildJobs;
   report(error: Error): void;
   broken(error: BrokenExecutorError): void;
 }
@@ -34,34 +38,28 @@ export class HostQueue implements HostDesk {
   completed = 0;
   failed = 0;
   readonly #share: HostShare;
-  readonly #worker: QueueWorker;
+  readonly #name: string;
+  readonly #worker: HostWorker;
   readonly #parking: Parking;
   readonly #tasks = new Map<string, HostTask>();
 
-  /** @param fetchWith makes the worker that fetches the queue's jobs */
-  constructor(
-    share: HostShare,
-    address: QueueAddress,
-    fetchWith: (name: string, processor: Processor, options: WorkerOptions) => QueueWorker,
-    places: number,
-  ) {
+  constructor(name: string, address: QueueAddress, share: HostShare, turnstile: Turnstile, weight: number) {
+    this.#name = name;
     this.#share = share;
-    this.#worker = fetchWith(
-      address.name,
-      (job) => this.#run(job),
-      workerOptions(share, address.prefix, places),
-    );
-    const { bull } = this.#worker;
+    const options = workerOptions(share, address.prefix, turnstile.free);
+    const shared = { turnstile, weight, parts: share.parts };
+    const worker = new HostWorker(address.name, (job) => this.#run(job), options, shared);
+    this.#worker = worker;
     this.#parking = new Parking(share.parts, {
-      lend: () => this.#worker.lend(),
-      takeBack: () => this.#worker.takeBack(),
+      lend: () => worker.lend(),
+      takeBack: () => worker.takeBack(),
       begin: (task) => share.pool.submit(task),
       lost: (task, reason) => share.pool.abort(task, reason),
     });
-    bull.on('error', (error) => share.report(error));
-    bull.on('completed', (job, result: string) => this.#tell(job, 'ok', result));
-    bull.on('failed', (job, error) => this.#tellFailure(job, error));
-    bull.on('lockRenewalFailed', (ids) => {
+    worker.on('error', (error) => share.report(error));
+    worker.on('completed', (job, result: string) => this.#tell(job, 'ok', result));
+    worker.on('failed', (job, error) => this.#tellFailure(job, error));
+    worker.on('lockRenewalFailed', (ids) => {
       for (const task of ids.map((id) => this.#tasks.get(id))) if (task !== undefined) this.#lose(task);
     });
   }
@@ -72,7 +70,7 @@ export class HostQueue implements HostDesk {
   }
 
   async start(): Promise<void> {
-    await this.#worker.bull.waitUntilReady();
+    await this.#worker.waitUntilReady();
   }
 
   /** Begins to take jobs. */
@@ -82,7 +80,7 @@ export class HostQueue implements HostDesk {
 
   /** Takes no more jobs; resolves when it has none any more. */
   async close(): Promise<void> {
-    await this.#worker.bull.close();
+    await this.#worker.close();
   }
 
   /** All it has goes back to the queue: what has not begun at once, the rest when it has ended or been ended. */
@@ -125,6 +123,24 @@ export class HostQueue implements HostDesk {
     this.#share.options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
   }
 
+  askedOfChild(task: HostTask, call: ChildCall): void {
+    this.#share.children.hear(task, this.#name, call);
+  }
+
+  /** What it has submitted in this turn goes to Redis before another job is asked for in its place: it may be that. */
+  lent(task: HostTask, place: boolean): void {
+    if (place) {
+      task.parting = setImmediate(() => {
+        task.parting = undefined;
+        this.#worker.lend();
+      });
+    } else if (task.parting === undefined) this.#worker.takeBack();
+    else {
+      clearImmediate(task.parting);
+      task.parting = undefined;
+    }
+  }
+
   broken(error: BrokenExecutorError): void {
     this.#share.broken(error);
   }
@@ -156,7 +172,7 @@ export class HostQueue implements HostDesk {
     this.#tasks.set(id, task);
     const stopClock = life.onExpiry(() => this.#tooLate(task), { unref: true });
     try {
-      const key = this.#worker.bull.toKey(id);
+      const key = this.#worker.toKey(id);
       if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
       else this.#share.pool.submit(task);
       const ending = await task.ending;
@@ -164,6 +180,7 @@ export class HostQueue implements HostDesk {
       if (ending.how === 'error') throw ending.error;
     } finally {
       stopClock();
+      this.#share.children.over(task);
       await task.clear();
       this.#tasks.delete(id);
     }

@@ -11,7 +11,7 @@ import { decodeText } from '@heddle/primitives/internal';
 import { type Job, UnrecoverableError } from 'bullmq';
 import { PooledTask } from '../threads/pooled-task.ts';
 import type { TaskExtra } from '../threads/protocol.ts';
-import { type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
+import { type ChildCall, type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
 import { corkForTurn } from './cork.ts';
 import { checkSize, type JobPayload, packError, packErrorText } from './job-form.ts';
 import { Lending } from './lending.ts';
@@ -28,6 +28,10 @@ export type Ending =
 export interface HostDesk {
   progressed(task: HostTask, text: string): void;
   logged(task: HostTask, line: string, context: Record<string, unknown>): void;
+  /** The task submits a job, or has something to do with one that it has submitted. */
+  askedOfChild(task: HostTask, call: ChildCall): void;
+  /** The task does without its place, or has it back. */
+  lent(task: HostTask, place: boolean): void;
   /** The pool is broken: this host can run nothing. */
   broken(error: BrokenExecutorError): void;
 }
@@ -42,6 +46,10 @@ export class HostTask extends PooledTask {
   private readonly desk: HostDesk;
   private readonly end: (ending: Ending) => void;
   private goesBack = false;
+  /** It is about to do without its place. */
+  parting: NodeJS.Immediate | undefined;
+  /** It was aborted, or was too late. */
+  givenUp: Error | undefined;
   private readonly parts: SessionParts;
   private lending: Lending | undefined;
   /** It lost what it was to hold while it ran: it fails with this once no thread runs it any more. */
@@ -58,6 +66,7 @@ export class HostTask extends PooledTask {
         timeout: payload.timeout,
         ends,
         trace: payload.trace,
+        failures: job.attemptsMade,
       },
       timeout: payload.timeout,
     });
@@ -92,7 +101,10 @@ export class HostTask extends PooledTask {
     if (error instanceof BrokenExecutorError) {
       this.giveBack();
       this.desk.broken(error);
-    } else this.end({ how: 'error', error: bullFailure(error) });
+      return;
+    }
+    if (error instanceof CancelledError || error instanceof TimeoutError) this.givenUp = error;
+    this.end({ how: 'error', error: bullFailure(error) });
   }
 
   override released(): void {
@@ -109,6 +121,20 @@ export class HostTask extends PooledTask {
 
   override asked(call: SessionCall): void {
     this.lend().hear(call);
+  }
+
+  override askedOfChild(call: ChildCall): void {
+    this.desk.askedOfChild(this, call);
+  }
+
+  override lent(place: boolean): void {
+    this.desk.lent(this, place);
+  }
+
+  /** It did nothing to end its thread: it goes back to the queue, to be run again, and finds its children there. */
+  override displaced(): boolean {
+    this.goesBack = true;
+    return true;
   }
 
   /** It holds this while it runs. */

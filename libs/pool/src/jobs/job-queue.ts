@@ -1,7 +1,7 @@
 /** A submitter's side of one queue in Redis: puts jobs in, takes them back, asks for outcomes. */
 import { readFileSync } from 'node:fs';
 import { OutcomeUnknownError } from '@heddle/primitives';
-import { decodeText, encodeText } from '@heddle/primitives/internal';
+import { encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
 import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-form.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -18,7 +18,7 @@ export interface NewJob {
 
 export type Fetched =
   | { readonly state: 'pending'; readonly running: boolean }
-  | { readonly state: 'ok'; readonly value: unknown }
+  | { readonly state: 'ok'; readonly text: string }
   | { readonly state: 'error'; readonly error: Error };
 
 export class JobQueue {
@@ -110,7 +110,7 @@ function read([name, begun, finished, value, reason, stacks]: (string | null)[])
   try {
     // One that came through in the end still has the reason for which it failed before.
     if (typeof value === 'string' || typeof reason !== 'string')
-      return { state: 'ok', value: decodeText(String(JSON.parse(value ?? 'null'))) };
+      return { state: 'ok', text: String(JSON.parse(value ?? 'null')) };
     const all: unknown = JSON.parse(stacks ?? '[]');
     const last: unknown = Array.isArray(all) ? all.at(-1) : undefined;
     return { state: 'error', error: unpackError(typeof last === 'string' ? last : undefined, reason) };

@@ -22,10 +22,19 @@ export class Submission implements FutureSource {
   /** When its time to live ends. */
   readonly life: Deadline;
   readonly since = Date.now();
+  /** Hears of what comes of it before it is done. */
+  readonly heard: ((what: 'running' | 'progress', text: string) => void) | undefined;
   private readonly desk: SubmissionDesk;
   private readonly arrival = Promise.withResolvers<void>();
 
-  constructor(desk: SubmissionDesk, id: string, job: NewJob | undefined, life = Deadline.never) {
+  constructor(
+    desk: SubmissionDesk,
+    id: string,
+    job: NewJob | undefined,
+    life = Deadline.never,
+    heard?: Submission['heard'],
+  ) {
+    this.heard = heard;
     this.life = life;
     this.desk = desk;
     this.id = id;
@@ -38,7 +47,7 @@ export class Submission implements FutureSource {
   }
 
   accept(id: string): void {
-    this.foreign = id !== this.id;
+    this.foreign ||= id !== this.id;
     this.id = id;
     this.state = 'accepted';
     this.arrival.resolve();

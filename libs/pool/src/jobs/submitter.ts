@@ -25,6 +25,14 @@ const SILENT = 4000;
 const RETRY_FIRST = 100;
 const RETRY_LAST = 2000;
 
+/** What a job that a task submits has beside others. */
+export interface ChildTerms {
+  readonly id: string;
+  /** It may have been submitted before. */
+  readonly again: boolean;
+  readonly heard: Submission['heard'];
+}
+
 let numbered = 0;
 
 export class Submitter implements NewsReader, SubmissionDesk {
@@ -42,9 +50,18 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private readonly pause = new Pause();
   private admitting = false;
 
-  constructor(parts: SessionParts, address: QueueAddress, name: string, admission?: Admission) {
+  /** Whether results are given as the texts they are. */
+  private readonly raw: boolean;
+
+  constructor(
+    parts: SessionParts,
+    address: QueueAddress,
+    name: string,
+    { admission, raw = false }: { readonly admission?: Admission | undefined; readonly raw?: boolean } = {},
+  ) {
     this.parts = parts;
     this.admission = admission;
+    this.raw = raw;
     this.queue = new JobQueue(parts, address, () => {}); // a broken connection is not news: it comes back, or the session ends
     const inbox = JobInbox.of(parts);
     inbox.news.add(this);
@@ -65,19 +82,19 @@ export class Submitter implements NewsReader, SubmissionDesk {
   submit(
     job: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> },
     ttl?: number | undefined,
+    child?: ChildTerms,
   ): Submission {
     this.assertOpen();
     numbered += 1;
-    const id = `${this.parts.id}-${numbered.toString(36)}`;
-    const submission = new Submission(
-      this,
-      id,
-      { ...job, opts: { ...job.opts, jobId: id } },
-      Deadline.after(ttl),
-    );
+    const id = child?.id ?? `${this.parts.id}-${numbered.toString(36)}`;
+    const whole = { ...job, opts: { ...job.opts, jobId: id } };
+    const submission = new Submission(this, id, whole, Deadline.after(ttl), child?.heard);
+    // One that may be there already has another to tell of it.
+    submission.foreign = child?.again ?? false;
     this.track(submission);
     this.held.push(submission);
-    if (this.held.length === 1) queueMicrotask(() => this.sendHeld());
+    // What comes from threads comes in a message each, those of a turn before the next immediate.
+    if (this.held.length === 1) (this.raw ? setImmediate : queueMicrotask)(() => this.sendHeld());
     return submission;
   }
 
@@ -131,12 +148,19 @@ export class Submitter implements NewsReader, SubmissionDesk {
     await this.queue.close();
   }
 
+  /** Ends what it does here, whatever is open: nobody waits for it any more. */
+  async leave(): Promise<void> {
+    this.closing = true;
+    for (const undo of this.undo.splice(0)) undo();
+    await this.queue.close();
+  }
+
   read([id, what, text]: JobNews): boolean {
     const submissions = this.open.get(id);
     if (submissions === undefined) return false;
     this.pause.cut();
     if (what === 'fetch') void this.fetch([...submissions]);
-    else for (const submission of [...submissions]) tell(submission.future, what, text);
+    else for (const submission of [...submissions]) this.tell(submission, what, text);
     return true;
   }
 
@@ -203,13 +227,14 @@ export class Submitter implements NewsReader, SubmissionDesk {
   /** A repeated attempt puts no job in twice: they go by their ids. */
   private async send(batch: readonly Submission[]): Promise<void> {
     for (const submission of batch) submission.state = 'sent';
+    // Of those that go in front of all others the last comes first.
+    const line = batch.some(({ job }) => job?.opts.lifo === true) ? batch.toReversed() : batch;
     const mortal = batch.some(({ life }) => life !== Deadline.never);
     for (let pause = RETRY_FIRST; ; pause = Math.min(pause * 2, RETRY_LAST)) {
       try {
         if (mortal) await this.parts.clock.keep();
-        const jobs = batch.map((submission) => this.dated(submission));
-        const ids = await this.queue.add(jobs);
-        for (const [n, submission] of batch.entries()) this.arrived(submission, ids[n] ?? submission.id);
+        const ids = await this.queue.add(line.map((submission) => this.dated(submission)));
+        for (const [n, submission] of line.entries()) this.arrived(submission, ids[n] ?? submission.id);
         return;
       } catch (error) {
         if (this.parts.closed()) return this.sessionClosed();
@@ -267,10 +292,28 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private async fetch(submissions: readonly Submission[]): Promise<void> {
     try {
       const fetched = await this.queue.fetch(submissions.map((submission) => submission.id));
-      for (const [n, submission] of submissions.entries()) settle(submission.future, fetched[n]);
+      for (const [n, submission] of submissions.entries()) this.settle(submission, fetched[n]);
     } catch {
       // Redis is away: the next look asks again.
     }
+  }
+
+  private tell({ future, heard }: Submission, what: JobNews[1], text: string): void {
+    if (what === 'running' || what === 'progress') heard?.(what, text);
+    if (what === 'running') return settling().running(future);
+    try {
+      if (what === 'ok') settling().result(future, this.raw ? text : decodeText(text));
+      else if (what === 'error') settleError(future, decodeText(text) as Error);
+      else if (heard === undefined) settling().progress(future, decodeText(text));
+    } catch (error) {
+      settling().error(future, error as Error);
+    }
+  }
+
+  private settle(submission: Submission, fetched: Fetched | undefined): void {
+    if (fetched?.state === 'ok') this.tell(submission, 'ok', fetched.text);
+    else if (fetched?.state === 'error') settleError(submission.future, fetched.error);
+    else if (fetched?.running === true) this.tell(submission, 'running', '');
   }
 
   askAgain(): void {
@@ -298,24 +341,6 @@ function isRefusal(error: unknown): boolean {
   if (error.name !== 'ReplyError')
     return !/connection|closed|ECONN|EPIPE|writeable|timed out/i.test(error.message);
   return !/^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|UNKILLABLE)/.test(error.message);
-}
-
-function tell(future: Future<unknown>, what: JobNews[1], text: string): void {
-  if (what === 'running') return settling().running(future);
-  try {
-    const value = decodeText(text);
-    if (what === 'progress') settling().progress(future, value);
-    else if (what === 'ok') settling().result(future, value);
-    else settleError(future, value as Error);
-  } catch (error) {
-    settling().error(future, error as Error);
-  }
-}
-
-function settle(future: Future<unknown>, fetched: Fetched | undefined): void {
-  if (fetched?.state === 'ok') settling().result(future, fetched.value);
-  else if (fetched?.state === 'error') settleError(future, fetched.error);
-  else if (fetched?.running === true) settling().running(future);
 }
 
 function settleError(future: Future<unknown>, error: Error): void {

@@ -9,13 +9,13 @@ import { checkOptions, Deadline, toPortable } from '@heddle/primitives/internal'
 import { checkNamed } from '../executor/check-options.ts';
 import { reportException } from '../future/report-exception.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
+import { ChildJobs } from './child-jobs.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
 import { checkHostOptions, checkQueues, type Queues, type WorkerHostOptions } from './host-options.ts';
 import { HostQueue, type HostShare, TELL_RUNNING_AFTER } from './host-queue.ts';
 import { queueAddress, thisHost } from './job-form.ts';
 import { type AbortReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
-import { SharedWorker, soleWorker } from './queue-worker.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -41,6 +41,7 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
   readonly #parts: SessionParts;
   readonly #pool: ThreadPool;
   readonly #outbox: Outbox;
+  readonly #children: ChildJobs;
   readonly #queues = new Map<string, HostQueue>();
   readonly #undo: (() => void)[] = [];
   readonly #since = Date.now();
@@ -57,6 +58,7 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
     this.#parts = partsOf(given.session, 'WorkerHost');
     this.id = `${this.#parts.id}:${hosts}`;
     this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
+    this.#children = new ChildJobs(this.#parts);
     this.#pool = hostPool(this.queue, given, this.#parts);
     this.#addQueues(weights);
   }
@@ -126,21 +128,14 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
       parts: this.#parts,
       pool: this.#pool,
       outbox: this.#outbox,
+      children: this.#children,
       report: (error) => this.#report(error),
       broken: (error) => this.#broken(error),
     };
-    const places = this.threads * (this.#options.concurrency ?? 1);
-    const turnstile = new Turnstile(places);
+    const turnstile = new Turnstile(this.threads * (this.#options.concurrency ?? 1));
     for (const [name, weight] of weights) {
       const address = queueAddress(this.#parts.namespace, name, 'WorkerHost');
-      const shared = { turnstile, weight, parts: this.#parts };
-      const queue = new HostQueue(
-        share,
-        address,
-        weights.size === 1 ? soleWorker : (...given) => new SharedWorker(...given, shared),
-        places,
-      );
-      this.#queues.set(name, queue);
+      this.#queues.set(name, new HostQueue(name, address, share, turnstile, weight));
     }
   }
 
@@ -172,6 +167,7 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
     await Promise.all(queues.map((queue) => queue.close()));
     stopClock();
     for (const undo of this.#undo) undo();
+    await this.#children.close();
     await this.#outbox.flush();
     if (!this.#parts.closed()) await withdrawHost(this.#parts, this.id).catch(() => {});
     await this.#pool.close().catch(() => this.#pool.terminate());

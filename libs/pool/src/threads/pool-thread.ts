@@ -21,7 +21,7 @@ import {
   PASSED_OVER,
   WHOLE,
 } from './protocol.ts';
-import type { SessionIdentity, SessionNews } from './session-protocol.ts';
+import type { ChildNews, SessionIdentity, SessionNews } from './session-protocol.ts';
 import { attach } from './sharing.ts';
 
 /** The most tasks one thread may have at a time. */
@@ -64,6 +64,8 @@ export class PoolThread {
   started = false;
   /** Aborted tasks that have not ended yet: until they have, or it is replaced, it gets nothing new. */
   hanging = 0;
+  /** Tasks that wait for their children: others run in their places. */
+  lent = 0;
   /** Stops the clock of its idleness. */
   stopIdle: (() => void) | undefined;
 
@@ -121,7 +123,7 @@ export class PoolThread {
   get room(): number {
     if (this.state !== 'ready' || this.hanging > 0) return 0;
     const ahead = Math.min(SLOTS, Math.floor(AHEAD / this.pace));
-    return Math.min(SLOTS, Math.max(this.concurrency + 1, ahead)) - this.inFlight;
+    return Math.min(SLOTS, Math.max(this.concurrency + 1, ahead) + this.lent) - this.inFlight;
   }
 
   /** Sends tasks, all in one message. */
@@ -185,6 +187,10 @@ export class PoolThread {
     this.order({ session });
   }
 
+  tellOfChild(news: ChildNews): void {
+    this.order({ news });
+  }
+
   /** Lets it end by itself, its `exit` handlers included; it has nothing left to do. */
   close(): void {
     this.state = 'ending';
@@ -219,6 +225,7 @@ export class PoolThread {
       this.slots[slot] = undefined;
       this.free.push(slot);
       this.inFlight -= 1;
+      if (task?.lends === true) this.lend(task, false);
       if (status !== PASSED_OVER && task !== undefined)
         this.watcher.finished(task, status === OK, batch[at + 2]);
     }
@@ -248,7 +255,20 @@ export class PoolThread {
       this.slots[notice.log]?.logged(notice.line, context);
     } else if ('ask' in notice) {
       this.slots[notice.ask]?.asked(notice.call);
+    } else if ('parent' in notice) {
+      for (const call of notice.calls) this.slots[notice.parent]?.askedOfChild(call);
+    } else if ('lends' in notice) {
+      const task = this.slots[notice.lends];
+      if (task !== undefined && task.lends !== notice.place) this.lend(task, notice.place);
+      if (notice.place) this.watcher.relieved(this);
     } else this.watcher.stray(fromPortable(notice.stray));
+  }
+
+  /** A task does without its place, or has it back. */
+  lend(task: PooledTask, place: boolean): void {
+    task.lends = place;
+    this.lent += place ? 1 : -1;
+    task.lent(place);
   }
 
   /** What it said before it ended still counts. */

@@ -1,6 +1,6 @@
 /** One task in a pool's hands. */
 import type { TaskExtra } from './protocol.ts';
-import type { SessionCall, SessionNews } from './session-protocol.ts';
+import type { ChildCall, ChildNews, SessionCall, SessionNews } from './session-protocol.ts';
 
 /** How long to wait before a failed task is run again: that many ms, or each time twice as long. */
 export type Backoff =
@@ -28,6 +28,7 @@ export interface SentTo {
   isRunning(task: PooledTask): boolean;
   /** What its host's session has to say to a task. */
   tell(news: SessionNews): void;
+  tellOfChild(news: ChildNews): void;
 }
 
 export abstract class PooledTask {
@@ -55,6 +56,8 @@ export abstract class PooledTask {
   /** Its outcome is wanted by nobody any more: it was aborted, or has timed out. */
   abandoned = false;
   stopClock: (() => void) | undefined;
+  /** It waits for its children, and its thread runs another task in its place. */
+  lends = false;
 
   constructor(
     name: string,
@@ -99,6 +102,14 @@ export abstract class PooledTask {
   released(): void {}
   /** The task calls its host's session. */
   asked(_call: SessionCall): void {}
+  /** The task submits a job, or has something to do with one that it has submitted. */
+  askedOfChild(_call: ChildCall): void {}
+  /** The task has lent its place, or has it back. */
+  lent(_place: boolean): void {}
+  /** Its thread ended under it by the fault of another task; true: it sees to itself. */
+  displaced(): boolean {
+    return false;
+  }
   /** What the task told of itself while it ran. */
   abstract progressed(value: unknown): void;
   /** It goes back to the queue, to be run once more. */

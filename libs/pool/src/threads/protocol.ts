@@ -3,7 +3,14 @@
  * because that is clearly cheaper to clone than an object, or an array, a task.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { Holding, SessionCall, SessionIdentity, SessionNews } from './session-protocol.ts';
+import type {
+  ChildCall,
+  ChildNews,
+  Holding,
+  SessionCall,
+  SessionIdentity,
+  SessionNews,
+} from './session-protocol.ts';
 
 /** How values are written: as portable values between threads, as text where Redis is at the other end. */
 export type Codec = 'portable' | 'text';
@@ -47,6 +54,8 @@ export interface TaskExtra {
   readonly timeout?: number | undefined;
   /** When its time to live ends, on the monotonic clock of the process. */
   readonly ends?: number | undefined;
+  /** How often it has failed before. */
+  readonly failures?: number | undefined;
   readonly trace?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -54,7 +63,8 @@ export interface TaskExtra {
 export type Order =
   | { readonly abort: number; readonly reason: unknown }
   | { readonly close: true }
-  | { readonly session: SessionNews };
+  | { readonly session: SessionNews }
+  | { readonly news: ChildNews };
 
 /** `slot, status, value` of each outcome; one last entry: how many milliseconds the thread was busy with them. */
 export const OUTCOME_STRIDE = 3;
@@ -74,6 +84,10 @@ export type Notice =
   | { readonly log: number; readonly line: string; readonly context: unknown }
   /** A task's call of the host's session, by its slot. */
   | { readonly ask: number; readonly call: SessionCall }
+  /** A task has something to say of jobs that it submits, or has submitted. */
+  | { readonly parent: number; readonly calls: readonly ChildCall[] }
+  /** A task waits for its children and does without its place, or wants it back. */
+  | { readonly lends: number; readonly place: boolean }
   | { readonly stray: unknown };
 
 /** A chunk's outcome: the results up to the first error, and that error. */

@@ -2,6 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { HeddleError, InvalidStateError, type Lease } from '@heddle/primitives';
 import { now } from '@heddle/primitives/internal';
+import type { Children } from '../executor/children.ts';
+import type { AnyTasks, Executor } from '../executor/executor.ts';
 import { type JobSession, SessionOfJob } from './job-session.ts';
 import type { TaskExtra } from './protocol.ts';
 import type { SessionLine } from './session-line.ts';
@@ -35,6 +37,14 @@ export interface CurrentJob {
   session(): JobSession;
   /** What the job holds while it runs, where it was submitted `with({ holding })`. */
   readonly lease: Lease | undefined;
+  /**
+   * Submits jobs on behalf of this one, its children, to its own queue or another. While it waits for their Futures it does
+   * without its place: its thread runs other jobs meanwhile, so that no number of jobs that wait for children keeps those
+   * from being run. Children go before what waits in the queue, since they end what has begun. Where the job is run again
+   * because its host ended, what it submits in the same order finds the children there are. When it is aborted, they are.
+   * @throws HeddleError in a ThreadPoolExecutor, which has none.
+   */
+  executor<T = AnyTasks>(queue?: string): Executor<T>;
 }
 
 /** What a running job does through its thread. */
@@ -43,6 +53,8 @@ export interface JobPort {
   log(slot: number, line: string): void;
   /** To the host's session, where there is one. */
   readonly line: SessionLine | undefined;
+  /** What the job in this slot submits, where there is a host. */
+  children(slot: number, job: RunningJob, failures: number): Children | undefined;
 }
 
 export class RunningJob implements CurrentJob {
@@ -56,6 +68,8 @@ export class RunningJob implements CurrentJob {
   readonly ends: number;
   #ended = false;
   #session: SessionOfJob | undefined;
+  #children: Children | undefined;
+  readonly #failures: number;
   readonly #slot: number;
   readonly #port: JobPort;
   #controller: AbortController | undefined;
@@ -67,7 +81,7 @@ export class RunningJob implements CurrentJob {
     place: { host: string; thread: string },
     slot: number,
     port: JobPort,
-    extra: Pick<TaskExtra, 'holding' | 'timeout' | 'ends'> = {},
+    extra: Pick<TaskExtra, 'holding' | 'timeout' | 'ends' | 'failures'> = {},
   ) {
     const { holding, timeout, ends = Number.POSITIVE_INFINITY } = extra;
     this.ends = timeout === undefined ? ends : Math.min(ends, now() + timeout);
@@ -78,6 +92,7 @@ export class RunningJob implements CurrentJob {
     this.thread = place.thread;
     this.#slot = slot;
     this.#port = port;
+    this.#failures = extra.failures ?? 0;
     this.lease = holding && this.#open().hold(holding.terms, holding.names);
   }
 
@@ -89,6 +104,7 @@ export class RunningJob implements CurrentJob {
   end(): void {
     this.#ended = true;
     this.#session?.end();
+    this.#children?.end();
   }
 
   get signal(): AbortSignal {
@@ -99,6 +115,7 @@ export class RunningJob implements CurrentJob {
   abort(reason: unknown): void {
     this.#controller ??= new AbortController();
     this.#controller.abort(reason);
+    this.#children?.abort(reason);
   }
 
   /** Bound, like `log` and `session`: `const { progress, log } = currentJob()` is how tasks like to write it. */
@@ -121,6 +138,19 @@ export class RunningJob implements CurrentJob {
   get session(): () => JobSession {
     // Its handles are not of the classes that the type names, but do all that those show.
     return () => this.#open() as unknown as JobSession;
+  }
+
+  get executor(): <T>(queue?: string) => Executor<T> {
+    return (queue) => {
+      this.#children ??= this.#port.children(this.#slot, this, this.#failures);
+      if (this.#children === undefined) {
+        throw new HeddleError(
+          'currentJob().executor(): a ThreadPoolExecutor has none to lend; run the task on a WorkerHost, or make one in the task',
+          'ERR_HEDDLE_NO_EXECUTOR',
+        );
+      }
+      return this.#children.executor(queue);
+    };
   }
 
   #open(): SessionOfJob {

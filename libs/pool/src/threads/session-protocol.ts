@@ -68,6 +68,34 @@ export type SessionCall =
   /** The action that the call `ran` was made with has been run; portable, where it threw. */
   | { readonly ran: number; readonly error?: unknown };
 
+/** A job that a task submits through its host, by a number unique in the thread. Values are text. */
+export interface ChildForm {
+  readonly name: string;
+  /** What BullMQ is given: the payload, and options of the job. */
+  readonly data: object;
+  readonly opts: object;
+  /** The queue; left out: the one of the job itself. */
+  readonly queue?: string | undefined;
+  readonly ttl?: number | undefined;
+  /** The same where its parent is run again and submits the same. */
+  readonly id: string;
+}
+
+/** Thread to host, about jobs that a task submits: its children. */
+export type ChildCall =
+  | { readonly child: number; readonly submit: ChildForm }
+  | { readonly child: number; readonly cancel: true }
+  /** As text. */
+  | { readonly child: number; readonly abort: string };
+
+/** Host to thread, about a child. */
+export type ChildNews =
+  /** It is in the queue, under this id: another's, where that has the same deduplication key. */
+  | { readonly child: number; readonly accepted: string }
+  | { readonly child: number; readonly what: 'running' }
+  | { readonly child: number; readonly what: 'ok' | 'error' | 'progress'; readonly text: string }
+  | { readonly child: number; readonly cancelled: boolean };
+
 /** How long a lease holds: what its holder reads without asking. */
 export interface LeaseTerms {
   readonly lease: number;

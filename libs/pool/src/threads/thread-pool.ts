@@ -352,7 +352,14 @@ export class ThreadPool {
     thread.stopIdle?.();
     const { begun, untouched } = thread.leftovers();
     for (const task of untouched.reverse()) this.backlog.giveBack(task);
-    for (const task of begun) this.crashed(task, thread, code, error);
+    // Who waited for its children did nothing; it is to blame only where nobody else was at work.
+    const guilty = begun.some((task) => !task.lends);
+    for (const task of begun) {
+      const innocent = guilty && task.lends;
+      if (task.lends) thread.lend(task, false);
+      if (innocent && task.displaced()) this.release(task);
+      else this.crashed(task, thread, code, error);
+    }
     if (!started && !this.closing && this.broken === undefined) {
       this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'import');
     }

@@ -17,6 +17,7 @@ import {
 } from '@heddle/primitives/internal';
 import { captureContext, restoreContext } from '../context/context-var.ts';
 import { restoreTrace } from '../context/trace-context.ts';
+import { Children } from '../executor/children.ts';
 import { Claims } from '../shared-memory/claims.ts';
 import {
   BEGUN,
@@ -30,7 +31,7 @@ import {
   type TaskExtra,
   WHOLE,
 } from './protocol.ts';
-import { jobs, RunningJob } from './running-job.ts';
+import { jobs, RunningJob, withinJob } from './running-job.ts';
 import { SessionLine } from './session-line.ts';
 import { attach, share } from './sharing.ts';
 import { importTasks, type Task } from './task-module.ts';
@@ -66,6 +67,9 @@ let head = 0;
 const batches = new TaskQueue<readonly unknown[]>();
 let running = 0;
 const runningJobs = new Map<number, RunningJob>();
+/** Slots of those that wait for their children: they don't count as running. */
+const lending = new Set<number>();
+const families = new Map<number, Children>();
 
 let outcomes: unknown[] = [];
 /** The time as it was last looked at: one look a task is what it takes to know how long each took. */
@@ -81,8 +85,41 @@ const jobPort = {
   line,
   progress: (slot: number, value: unknown) =>
     port.postMessage({ progress: slot, value: encode(value, 'progress') }),
+  children: (slot: number, job: RunningJob, failures: number) =>
+    boot.session && childrenOf(slot, job, failures),
   log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
 };
+
+let children = 0;
+
+function childrenOf(slot: number, job: RunningJob, failures: number): Children {
+  return new Children(`${job.id}.${failures}`, boot.session?.id ?? '', {
+    number: (family) => {
+      children += 1;
+      families.set(children, family);
+      return children;
+    },
+    forget: (child) => families.delete(child),
+    tell: (calls) => port.postMessage({ parent: slot, calls }),
+    lend: (place) => lend(slot, place),
+    withinJob: (ttl) => jobs.run(job, () => withinJob(ttl)),
+  });
+}
+
+/** A job that waits for its children does without its place, in which the next begins. */
+function lend(slot: number, place: boolean): void {
+  if (!runningJobs.has(slot) || lending.has(slot) === place) return;
+  if (place) lending.add(slot);
+  else lending.delete(slot);
+  running += place ? -1 : 1;
+  port.postMessage({ lends: slot, place });
+  if (!place) return;
+  setImmediate(() => {
+    // Not within the task that is about to wait.
+    clock = performance.now();
+    pump();
+  });
+}
 
 function portableContext(): unknown {
   return toPortable(captureContext(), 'context', { share, lenient: true });
@@ -229,9 +266,9 @@ function end(
   value: unknown,
 ): void {
   if (job.ended) return;
-  job.end();
-  running -= 1;
   runningJobs.delete(slot);
+  job.end();
+  if (!lending.delete(slot)) running -= 1;
   clock = performance.now();
   known.streak = clock - startedAt < QUICK ? known.streak + 1 : 0;
   try {
@@ -260,6 +297,7 @@ function asError(thrown: unknown): Error {
 function obey(order: Order): void {
   if ('close' in order) process.exit(0);
   if ('session' in order) return line?.hear(order.session);
+  if ('news' in order) return families.get(order.news.child)?.hear(order.news);
   runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
 }
 

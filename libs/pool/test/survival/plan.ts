@@ -3,11 +3,13 @@
 /** How a job behaves, and with what it ends. */
 export const KINDS = {
   /** Computes for a millisecond. */
-  compute: { weight: 780, ends: 'value' },
+  compute: { weight: 750, ends: 'value' },
   /** Waits. */
   nap: { weight: 80, ends: 'value' },
   /** Fails the first time. */
   flaky: { weight: 40, ends: 'value' },
+  /** Waits for two jobs that it submits. */
+  parent: { weight: 30, ends: 'value' },
   /** Runs under one of a few locks. */
   held: { weight: 30, ends: 'value' },
   /** Has a result that is too long for a message. */

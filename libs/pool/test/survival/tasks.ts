@@ -26,6 +26,15 @@ export function flaky(n: number): number {
   return n * n;
 }
 
+export async function parent(n: number): Promise<number> {
+  begun(n);
+  const pool = currentJob().executor<{ half: typeof half }>();
+  const halves = await Promise.all([pool.submit('half', n), pool.submit('half', n)]);
+  return halves[0] + halves[1];
+}
+
+export const half = (n: number): number => (n * n) / 2;
+
 export async function held(n: number): Promise<number> {
   begun(n);
   await sleep(2);

@@ -1,48 +1,30 @@
 /**
- * Who fetches a queue's jobs for a host. Of one queue, that is BullMQ's own loop; of several, one that takes a place at
- * the host's turnstile before it asks Redis for a job, so that no job is kept from other hosts by a host that could not
- * begin it.
+ * Who fetches a queue's jobs for a host: a BullMQ Worker with a loop of its own, which takes a place at the host's turnstile
+ * before it asks Redis for a job. So no job is kept from other hosts by one that could not begin it, several queues share
+ * a host by weight, and a job that lends its place has another fetched at once, which BullMQ's loop would look for only
+ * when a job is done.
  */
-import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { isNotConnectionError, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import type { SessionParts } from './session-parts.ts';
 import type { Entrant, Turnstile } from './turnstile.ts';
 
-/** A queue's worker, as the host uses it. */
-export interface QueueWorker {
-  readonly bull: Worker;
-  /** Fetches and runs jobs, until it is closed. */
-  run(): Promise<void>;
-  /** A job does without its place for a while: another may be fetched meanwhile. To be called in a job's own turn. */
-  lend(): void;
-  /** It is back. */
-  takeBack(): void;
-}
-
-/** BullMQ looks after each job it has handed over whether it may fetch one more, so that more concurrency is a place more. */
-export function soleWorker(name: string, processor: Processor, options: WorkerOptions): QueueWorker {
-  const bull = new Worker(name, processor, options);
-  return {
-    bull,
-    run: () => bull.run(),
-    lend: () => {
-      bull.concurrency += 1;
-    },
-    takeBack: () => {
-      bull.concurrency -= 1;
-    },
-  };
-}
-
-/** Milliseconds until it looks again where Redis gave no job without having waited for one: it is away, or the rate is limited. */
+/** Milliseconds until it goes on where Redis could not even be asked: it is away, or the rate is limited. */
 const PAUSE = 50;
 
-/** One of several. */
-export class SharedWorker extends Worker implements QueueWorker {
+/** Seconds that it waits for jobs where it can't know when the next delayed one is due. */
+const UNSURE = 0.05;
+
+export class HostWorker extends Worker {
   readonly #turnstile: Turnstile;
   readonly #entrant: Entrant;
   readonly #parts: SessionParts;
   readonly #underWay = new Set<Promise<void>>();
   #asked = 0;
+  /** How often Redis has answered whether there is a job. */
+  #answered = 0;
+  /** Jobs that have ended, and how many had when it last asked Redis for one. */
+  #ended = 0;
+  #endedThen = 0;
   /** The token under which it asks for a job before it has a place. */
   #placeless: string | undefined;
 
@@ -56,21 +38,22 @@ export class SharedWorker extends Worker implements QueueWorker {
     this.#turnstile = turnstile;
     this.#entrant = turnstile.add(weight);
     this.#parts = parts;
+    this.on('completed', () => this.#count());
+    this.on('failed', () => this.#count());
     this.on('closing', () => turnstile.sendAway(this.#entrant));
   }
 
-  get bull(): Worker {
-    return this;
-  }
-
+  /** A job of it does without its place for a while: another may be fetched. */
   lend(): void {
     this.#turnstile.leave(this.#entrant);
   }
 
+  /** It is back. */
   takeBack(): void {
     this.#turnstile.comeBack(this.#entrant);
   }
 
+  /** Fetches and runs jobs until it is closed. */
   override async run(): Promise<void> {
     this.running = true;
     await this.startStalledCheckTimer();
@@ -79,12 +62,27 @@ export class SharedWorker extends Worker implements QueueWorker {
     await this.mainLoopRunning;
   }
 
+  /**
+   * When a job ends, BullMQ forgets when the next delayed one is due, also where it has just heard of one, and may have
+   * taken the marker that says so. Without this such a job would wait for the whole of `drainDelay`, 5 s.
+   */
+  protected override getBlockTimeout(blockUntil: number): number {
+    const timeout = super.getBlockTimeout(blockUntil);
+    return blockUntil === 0 && this.#ended !== this.#endedThen ? Math.min(timeout, UNSURE) : timeout;
+  }
+
+  #count(): void {
+    this.#ended += 1;
+  }
+
   async #feed(): Promise<void> {
     while (this.closing === undefined) {
       if (!(await this.#turnstile.enter(this.#entrant))) break;
+      const before = this.#answered;
       if (await this.#next(false)) continue;
       this.#turnstile.leave(this.#entrant);
       await this.#waitForJobs();
+      if (this.#answered === before) await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
     await Promise.all(this.#underWay);
   }
@@ -92,11 +90,8 @@ export class SharedWorker extends Worker implements QueueWorker {
   /** Waits in Redis for jobs, as long as there is a place for one; of one that comes meanwhile another host is told. */
   async #waitForJobs(): Promise<void> {
     if (this.closing !== undefined || this.#turnstile.free <= 0) return;
-    const begun = performance.now();
     const found = await this.#next(true);
-    if (found || this.closing !== undefined) return;
-    if (this.#turnstile.free <= 0) await this.#passOn();
-    else if (performance.now() - begun < PAUSE) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    if (!found && this.closing === undefined && this.#turnstile.free <= 0) await this.#passOn();
   }
 
   /** Fetches a job and has it run; false: there is none. */
@@ -108,7 +103,8 @@ export class SharedWorker extends Worker implements QueueWorker {
     try {
       job = await this.getNextJob(token, { block });
     } catch (error) {
-      if (this.closing === undefined) this.emit('error', error as Error);
+      if (this.closing === undefined && isNotConnectionError(error as Error))
+        this.emit('error', error as Error);
     }
     this.#placeless = undefined;
     if (job === undefined || job === null) return false;
@@ -119,8 +115,8 @@ export class SharedWorker extends Worker implements QueueWorker {
 
   /** One job, and those that Redis gives with the end of the one before. */
   async #work(first: Job): Promise<void> {
+    const goesOn = () => this.#turnstile.goesOn(this.#entrant);
     try {
-      const goesOn = () => this.#turnstile.goesOn(this.#entrant);
       for (let job: Job | null = first; job !== null; )
         job = (await this.processJob(job, job.token as string, goesOn)) ?? null;
     } catch (error) {
@@ -131,15 +127,23 @@ export class SharedWorker extends Worker implements QueueWorker {
 
   /** Where it waited without a place, one is needed before a job is taken out of the queue. */
   protected override async moveToActive(token: string, name?: string): Promise<Job> {
+    if (token !== this.#placeless) return this.#ask(token, name);
     const none = undefined as unknown as Job; // as BullMQ's own, which is said to give a job always
-    if (token !== this.#placeless) return super.moveToActive(token, name);
     if (!this.#turnstile.tryEnter(this.#entrant)) return none;
     let job: Job | undefined;
     try {
-      job = await super.moveToActive(token, name);
+      job = await this.#ask(token, name);
     } finally {
       if (job === undefined || job === null) this.#turnstile.leave(this.#entrant);
     }
+    return job;
+  }
+
+  async #ask(token: string, name?: string): Promise<Job> {
+    const ended = this.#ended;
+    const job = await super.moveToActive(token, name);
+    this.#answered += 1;
+    this.#endedThen = ended;
     return job;
   }
 

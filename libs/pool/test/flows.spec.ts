@@ -1,0 +1,174 @@
+/** Tasks that submit tasks, and wait for them without a thread. */
+import { ThreadPoolExecutor } from '@heddle/pool';
+import { describe, expect, it } from 'vitest';
+import { jobBench } from './bench.ts';
+import { requestId } from './context.ts';
+import type * as tasks from './flow-tasks.ts';
+import { until } from './until.ts';
+
+const TASKS = new URL('./flow-tasks.ts', import.meta.url);
+const bench = jobBench<typeof tasks>(TASKS);
+
+describe('currentJob().executor()', () => {
+  it('lets tasks wait for tasks five deep in one thread', async () => {
+    const host = await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('tree', 5, 2)).toBe(32);
+    await until(() => expect(host.status()).toMatchObject({ running: 0, busy: 0, completed: 63 }));
+  });
+
+  it('lets any number of tasks wait whose children come after them in the queue', async () => {
+    const parents = Array.from({ length: 40 }, () => bench.executor().submit('tree', 2, 2));
+    await Promise.all(parents.map((future) => future.accepted));
+    await bench.host({ threads: 1 });
+    expect(await Promise.all(parents)).toEqual(parents.map(() => 4));
+    expect(await bench.unfinished()).toBe(0);
+  }, 60_000);
+
+  it('does so over several hosts and queues, with several jobs a thread', async () => {
+    await Promise.all([
+      bench.host({ threads: 1, concurrency: 2 }, { work: 2, other: 1 }),
+      bench.host({ threads: 1, session: await bench.anotherSession() }),
+    ]);
+    const trees = Array.from({ length: 6 }, () => bench.executor().submit('tree', 3, 2));
+    expect(await Promise.all(trees)).toEqual(trees.map(() => 8));
+  });
+
+  it('has the children run in the order in which they were submitted', async () => {
+    await bench.host({ threads: 1 });
+    const many = bench.executor().submit('tree', 1, 1);
+    await many;
+    expect(await bench.executor().submit('inOrder')).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('is an executor: results, errors, progress, map, other queues, context, time', async () => {
+    await bench.host({ threads: 1 }, { work: 1, other: 1 });
+    const seen = requestId.run('outer', () => bench.executor({ ttl: 30_000 }).submit('family'));
+    expect(await seen).toEqual({
+      squares: [1, 4, 9],
+      steps: [1, 2],
+      told: 'told',
+      error: [true, 'no'],
+      done: 1,
+      order: [25],
+      elsewhere: 36,
+      deduped: [49, 49],
+      ids: [true, true, false],
+      inherited: { context: 'inner', left: expect.any(Number) },
+    });
+    const { left } = ((await seen) as { inherited: { left: number } }).inherited;
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(30_000);
+    expect(await requestId.run('outer', () => bench.executor().submit('tree', 1, 1))).toBe(1);
+  });
+
+  it('refuses what an executor refuses', async () => {
+    await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('refuseAll')).toEqual([
+      'ERR_HEDDLE_NOT_CLONEABLE',
+      'ERR_HEDDLE_INVALID_ARG_TYPE',
+      'ERR_HEDDLE_LOCAL_ONLY',
+      'ERR_HEDDLE_LOCAL_ONLY',
+      'ERR_HEDDLE_NOT_SUPPORTED',
+      'InvalidStateError',
+    ]);
+    await using local = new ThreadPoolExecutor<typeof tasks>(TASKS);
+    expect(await local.submit('tree', 1, 1).exception()).toMatchObject({ code: 'ERR_HEDDLE_NO_EXECUTOR' });
+  });
+
+  it('cancels and aborts children', async () => {
+    await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('cancelChild', bench.url, `${bench.namespace}:runs`)).toEqual({
+      cancelled: [true, true],
+      refused: false,
+      aborted: true,
+      error: 'CancelledError',
+    });
+    expect(await bench.unfinished('nobody')).toBe(0);
+  });
+
+  it('is over with its job', async () => {
+    await bench.host({ threads: 1 });
+    await bench.executor().submit('keepChild');
+    expect(await bench.executor().submit('useKept')).toBe('SessionClosedError');
+  });
+});
+
+describe('a job with children', () => {
+  const terms = () => [bench.url, `${bench.namespace}:runs`, `${bench.namespace}:gate`] as const;
+  const begun = async (runs: string) => {
+    const [, key] = terms();
+    await until(async () => expect(await bench.plain.mget(`${key}:a`, `${key}:b`)).toEqual([runs, runs]));
+  };
+
+  it('takes them with it when it is aborted', async () => {
+    const host = await bench.host({ threads: 3 });
+    const future = bench.executor().submit('parent', ...terms());
+    await begun('1');
+    await future.abort();
+    await until(() => expect(host.status().running).toBe(0));
+    expect(await bench.unfinished()).toBe(0);
+  });
+
+  it('or when it is too late', async () => {
+    const host = await bench.host({ threads: 3 });
+    const late = bench.executor({ timeout: 500 }).submit('parent', ...terms());
+    expect(await late.exception()).toMatchObject({ name: 'TimeoutError' });
+    await until(() => expect(host.status().running).toBe(0));
+    expect(await bench.unfinished()).toBe(0);
+  });
+
+  it('finds them again where its host was killed: they are not run twice for that', async () => {
+    const [, , gate] = terms();
+    const child = await bench.hostProcess({ threads: 1 });
+    const future = bench.executor().submit('parent', ...terms());
+    // Its own host has one thread, which takes the first of them up; this one takes the other.
+    await until(async () => expect(await bench.plain.keys(`${bench.namespace}:runs*`)).toHaveLength(1));
+    await bench.host({ threads: 1 });
+    await until(async () => expect(await bench.plain.keys(`${bench.namespace}:runs*`)).toHaveLength(2));
+    child.kill('SIGKILL');
+    await until(async () => expect(await bench.unfinished()).toBe(3));
+    await bench.plain.set(gate, 'open');
+    const { attempt, runs } = await future;
+    expect(attempt).toBe(2);
+    expect(runs.toSorted()).toEqual([1, 2]);
+  });
+
+  it('is run again, with the children it has, where another task ends the thread it waits in', async () => {
+    const [, , gate] = terms();
+    const host = await bench.host({ threads: 1 });
+    await bench.host({ threads: 2, session: await bench.anotherSession() }, 'other');
+    const future = bench.executor().submit('parent', ...terms(), 'other');
+    await begun('1');
+    const guilty = bench.executor().submit('exitNow');
+    expect(await guilty.exception()).toMatchObject({ name: 'ThreadCrashedError' });
+    await until(() => expect(host.status()).toMatchObject({ running: 1, failed: 1 }));
+    await bench.plain.set(gate, 'open');
+    expect(await future).toEqual({ attempt: 2, runs: [1, 1] });
+  });
+
+  it('has new ones where it is tried again because it failed', async () => {
+    const [url, key] = terms();
+    await bench.host({ threads: 1 });
+    await bench.plain.set(key, '10'); // the counter is the gate too
+    expect(await bench.executor({ retries: 1 }).submit('failOnce', url, key)).toBe(12);
+  });
+
+  it('is to blame for the end of its thread where nobody else ran there', async () => {
+    await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('exitWhileWaiting').exception()).toMatchObject({
+      name: 'ThreadCrashedError',
+    });
+  });
+
+  it('goes back to the queue when its host is closed, and finds them elsewhere', async () => {
+    const [, , gate] = terms();
+    const host = await bench.host({ threads: 3 });
+    const future = bench.executor().submit('parent', ...terms());
+    await begun('1');
+    await host.close({ gracePeriod: 10 });
+    expect(await bench.unfinished()).toBe(3);
+    await bench.plain.set(gate, 'open');
+    await bench.host({ threads: 1 });
+    expect(await future).toEqual({ attempt: 2, runs: [2, 2] });
+  });
+});
