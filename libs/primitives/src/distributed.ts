@@ -18,12 +18,14 @@ export type {
   DistributedQueueOptions,
   DistributedSimpleQueue,
 } from './queue/queue.distributed.ts';
+export type { DistributedQuorumLock, QuorumLockOptions } from './quorum-lock/quorum-lock.distributed.ts';
 export type {
   DistributedLockSide,
   DistributedReadWriteLock,
 } from './read-write-lock/read-write-lock.distributed.ts';
 export type { DistributedRLock } from './rlock/rlock.distributed.ts';
 export type { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
+export type { Durability } from './session/durability.ts';
 export { type InspectedLock, inspectLocks, type LockParty } from './session/inspect.distributed.ts';
 export type { ConnectOptions, Logger } from './session/options.ts';
 export { connect, type Member, Session, type SessionEvents } from './session.distributed.ts';

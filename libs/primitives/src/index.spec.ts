@@ -22,6 +22,7 @@ it('exports the local vocabulary, and nothing by accident', () => {
     'Lock',
     'NotCloneableError',
     'NotHeldError',
+    'NotReplicatedError',
     'OutcomeUnknownError',
     'OverReleaseError',
     'PriorityQueue',

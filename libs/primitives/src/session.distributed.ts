@@ -22,6 +22,8 @@ import {
   DistributedSimpleQueue,
 } from './queue/queue.distributed.ts';
 import { queueOperations, queueRecord } from './queue/queue.scripts.ts';
+import { DistributedQuorumLock, type QuorumLockOptions } from './quorum-lock/quorum-lock.distributed.ts';
+import type { OpenCore } from './quorum-lock/quorum-server.distributed.ts';
 import { DistributedReadWriteLock } from './read-write-lock/read-write-lock.distributed.ts';
 import { DistributedRLock } from './rlock/rlock.distributed.ts';
 import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
@@ -48,6 +50,7 @@ const machinery = {
     lock: lockRecord,
     rlock: lockRecord,
     'condition-lock': lockRecord,
+    'quorum-lock': lockRecord,
     condition: conditionRecord,
     semaphore: semaphoreRecord,
     event: eventRecord,
@@ -109,6 +112,22 @@ export class Session implements AsyncDisposable {
     cores.set(this, core);
   }
 
+  /** Opens a session of the same terms at another server. */
+  readonly #openCore: OpenCore = (redis) => {
+    const { ttl, maxStall, name, connectTimeout, logger } = this.#core.options;
+    const { namespace } = this.#core.keyspace;
+    const terms = {
+      namespace,
+      ttl,
+      maxStall,
+      name,
+      connectTimeout,
+      logger,
+      deadlockAfter: Number.POSITIVE_INFINITY,
+    };
+    return SessionCore.open(resolveOptions(redis, terms), machinery);
+  };
+
   /** What all names of this session live in. */
   get namespace(): string {
     return this.#core.keyspace.namespace;
@@ -139,9 +158,17 @@ export class Session implements AsyncDisposable {
 
   /**
    * The lock of that name; any number of handles, here and elsewhere, are one lock. First come, first served between
-   * sessions. `maxHold` (ms) ends a hold that lasts longer.
+   * sessions. `maxHold` (ms) ends a hold that lasts longer. With `quorum`, a list of independent servers, it is a lock
+   * on a majority of them instead, without first come, first served.
    */
-  lock(name: string, options?: DistributedLockOptions): DistributedLock {
+  lock(name: string, options?: DistributedLockOptions): DistributedLock;
+  lock(name: string, options: QuorumLockOptions): DistributedQuorumLock;
+  lock(
+    name: string,
+    options?: DistributedLockOptions | QuorumLockOptions,
+  ): DistributedLock | DistributedQuorumLock {
+    if (options && 'quorum' in options)
+      return new DistributedQuorumLock(this.#core, name, options, this.#openCore);
     return new DistributedLock(this.#core, name, options);
   }
 

@@ -200,8 +200,8 @@ describe('Lock, distributed: between sessions', () => {
 
   it('refuses options that it does not know', async () => {
     const session = await bench.turn();
-    const unknown = { quorum: [] } as object;
-    expect(() => session.lock('x', unknown)).toThrow(/unknown option "quorum".*maxHold/);
+    const unknown = { fair: true } as object;
+    expect(() => session.lock('x', unknown)).toThrow(/unknown option "fair".*maxHold/);
     expect(() => session.lock('x', { maxHold: 0 })).toThrow(RangeError);
     expect(() => session.lock('x', null as never)).toThrow(TypeError);
   });

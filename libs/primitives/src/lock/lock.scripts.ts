@@ -38,6 +38,7 @@ export const lockOperations = [
     keys: ['state', 'queue', 'holds'],
     args: ['name', 'id', 'dead', 'block', 'kind'],
   },
+  { name: 'lock.raise', file: file('raise'), keys: ['state'], args: ['first', 'token'] },
   { name: 'lock.locked', file: file('locked'), keys: ['state'], args: [] },
 ] as const satisfies readonly Operation[];
 

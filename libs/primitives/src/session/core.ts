@@ -78,6 +78,7 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly #partitions = new Map<number, Partition>();
   readonly #seats = new Map<string, Seat>();
   readonly #ordinary: Client[] = [];
+  readonly #companions: (() => Promise<void>)[] = [];
   #slowTick: NodeJS.Timeout | undefined;
   #lastWait = 0;
   #lives = 0;
@@ -283,6 +284,11 @@ export class SessionCore extends Voice implements PartitionHost {
     void partition;
   }
 
+  /** What else ends where this session does. */
+  closeWith(end: () => Promise<void>): void {
+    this.#companions.push(end);
+  }
+
   /** Releases all it holds, refuses new work, settles all its waiters, ends its connections and its keeper. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -310,8 +316,10 @@ export class SessionCore extends Voice implements PartitionHost {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.options.connectTimeout);
     });
+    const companions = Promise.all(this.#companions.map((end) => end()));
     await Promise.race([this.#release(), late]);
     clearTimeout(timer);
+    await companions;
     await this.#abandon();
   }
 

@@ -1,0 +1,113 @@
+/** The lease of a quorum lock: good for as long as a majority of its servers' leases are. */
+import { LeaseLostError } from '../errors.ts';
+import type { Lease } from '../lock/lock.ts';
+
+export class QuorumLease implements Lease {
+  readonly token: number;
+  readonly #name: string;
+  readonly #majority: number;
+  readonly #votes: Set<Lease>;
+  readonly #ended: () => void;
+  readonly #controller = new AbortController();
+  readonly #forget = new AbortController();
+  #over = false;
+
+  /** @param ended called once, when it is released or lost */
+  constructor(name: string, token: number, majority: number, votes: Iterable<Lease>, ended: () => void) {
+    this.token = token;
+    this.#name = name;
+    this.#majority = majority;
+    this.#votes = new Set();
+    this.#ended = ended;
+    for (const vote of votes) this.add(vote);
+  }
+
+  get valid(): boolean {
+    let valid = 0;
+    for (const vote of this.#votes) if (vote.valid) valid += 1;
+    return !this.#over && !this.#controller.signal.aborted && valid >= this.#majority;
+  }
+
+  get signal(): AbortSignal {
+    this.#look(); // An end that the event loop slept through is told before anybody looks.
+    return this.#controller.signal;
+  }
+
+  /** What it guards goes to nobody half changed without a new token: there is nothing more to tell. */
+  get abandoned(): boolean {
+    return false;
+  }
+
+  /** Released or lost. */
+  get over(): boolean {
+    return this.#over || this.#controller.signal.aborted;
+  }
+
+  /** A server that granted late: released with the others. */
+  add(vote: Lease): void {
+    this.#votes.add(vote);
+    vote.signal.addEventListener('abort', () => this.#look(), { once: true, signal: this.#forget.signal });
+  }
+
+  /** Gives it back everywhere; settles when a majority has it back. Those that are away have it until its time ends. */
+  async release(): Promise<void> {
+    if (this.#over) return;
+    this.#look();
+    if (this.#controller.signal.aborted) throw this.#controller.signal.reason;
+    this.#over = true;
+    this.#end();
+    const given = await settledBy(
+      [...this.#votes].map((vote) => vote.release()),
+      this.#majority,
+    );
+    if (given < this.#majority)
+      throw this.#lost('it was not held by a majority any more when it was released');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  #look(): void {
+    if (this.#over || this.#controller.signal.aborted) return;
+    let good = 0;
+    for (const vote of this.#votes) if (!vote.signal.aborted) good += 1;
+    if (good >= this.#majority) return;
+    this.#controller.abort(
+      this.#lost(`${good} servers have it still, fewer than the ${this.#majority} of a majority`),
+    );
+    this.#end();
+    for (const vote of this.#votes) if (!vote.signal.aborted) vote.release().catch(() => {});
+  }
+
+  #end(): void {
+    this.#forget.abort();
+    this.#ended();
+  }
+
+  #lost(why: string): LeaseLostError {
+    return new LeaseLostError(
+      `the lease of quorum-lock ${this.#name} was lost: ${why}; stop, and trust only what its token ${this.token} guards`,
+      { primitive: this.#name },
+    );
+  }
+}
+
+/** Waits until so many are fulfilled, or can't be any more; how many are by then. */
+export function settledBy(promises: readonly Promise<unknown>[], enough: number): Promise<number> {
+  return new Promise((resolve) => {
+    let fulfilled = 0;
+    let open = promises.length;
+    const settled = (by: number) => {
+      fulfilled += by;
+      open -= 1;
+      if (fulfilled >= enough || fulfilled + open < enough) resolve(fulfilled);
+    };
+    if (open < enough) resolve(0);
+    for (const promise of promises)
+      promise.then(
+        () => settled(1),
+        () => settled(0),
+      );
+  });
+}

@@ -1,0 +1,260 @@
+/**
+ * A lock on a majority of independent servers: `session.lock(name, { quorum: [redis, redis, redis] })`. It goes on where
+ * a minority of them are down, and a server that comes back without its data gives nobody a second majority. (Redis
+ * documentation, "Distributed locks with Redis", the Redlock algorithm; with what Kleppmann, "How to do distributed
+ * locking", 2016, found missing there: a fencing token, and leases whose end the holder knows first.)
+ *
+ * 1. Every server is asked at once for a lock of this name, without waiting there.
+ * 2. A majority granted it. The largest of their tokens is this grant's, and is written back to each of them before
+ *    anything else: any later majority has one of them in common, and its token comes after.
+ * 3. A server that has run for less than a ttl does not count: it may have lost what it had granted before.
+ * 4. Fewer than a majority: all is given back, and asked for anew after a random pause. Nobody stands in line anywhere,
+ *    so this is the one lock that is not first come, first served.
+ */
+import type { Redis } from 'ioredis';
+import { Deadline } from '../deadline.ts';
+import {
+  NotHeldError,
+  RedisRefusedError,
+  RedisUnreachableError,
+  rangeError,
+  show,
+  typeError,
+} from '../errors.ts';
+import type { DistributedLockOptions } from '../lock/lock.distributed.ts';
+import type { AnyLock, Lease } from '../lock/lock.ts';
+import { LockSeat } from '../lock/lock-seat.distributed.ts';
+import { useLease } from '../lock/use-lease.ts';
+import { type AcquireOptions, checkCount, checkKnown, checkWait, type ForeverOptions } from '../options.ts';
+import type { SessionCore } from '../session/core.ts';
+import type { HeldLease } from '../session/held-lease.ts';
+import { checkName } from '../session/keys.ts';
+import { QuorumLease, settledBy } from './quorum-lease.ts';
+import { type OpenCore, type QuorumServer, quorumServers } from './quorum-server.distributed.ts';
+
+/** What `session.lock` takes for a lock on a majority of servers. */
+export interface QuorumLockOptions extends DistributedLockOptions {
+  /**
+   * Three independent servers or more, each by its URL or a live client of ioredis, the same for everybody who uses
+   * the name. A majority of them has to be up. Everybody's sessions should have one `ttl`.
+   */
+  readonly quorum: readonly (string | Redis)[];
+}
+
+const KIND = 'quorum-lock';
+/** Ms of the random pauses between attempts: at most, at first and in the long run. */
+const FIRST_PAUSE = 20;
+const LONGEST_PAUSE = 250;
+
+/** What came of asking all servers once. */
+type Outcome =
+  | { readonly lease: QuorumLease }
+  | { readonly refused: unknown }
+  | { readonly answered: number };
+
+const holds = new WeakMap<SessionCore, Map<string, QuorumLease>>();
+
+/** A lock by name on a majority of servers. Made by `session.lock(name, { quorum })`; handles of one name are one lock. */
+export class DistributedQuorumLock implements AnyLock {
+  readonly name: string;
+  readonly #core: SessionCore;
+  readonly #maxHold: number | undefined;
+  readonly #servers: readonly QuorumServer[];
+  readonly #majority: number;
+
+  /** @internal Use `session.lock`. */
+  constructor(
+    core: SessionCore,
+    name: string,
+    { quorum, maxHold, ...unknown }: QuorumLockOptions,
+    open: OpenCore,
+  ) {
+    this.name = checkName(name, 'lock: name');
+    checkKnown(unknown, ['maxHold', 'quorum'], 'lock');
+    this.#maxHold =
+      maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
+    if (!Array.isArray(quorum))
+      throw typeError(`lock: quorum must be a list of servers, not ${show(quorum)}`);
+    if (quorum.length < 3)
+      throw rangeError(
+        `lock: quorum must list 3 servers or more, so that one can fail, not ${quorum.length}`,
+      );
+    if (new Set(quorum).size < quorum.length)
+      throw typeError('lock: quorum lists a server twice; each has one vote');
+    this.#core = core;
+    this.#servers = quorumServers(core, quorum, open);
+    this.#majority = Math.floor(quorum.length / 2) + 1;
+  }
+
+  acquire(options?: ForeverOptions): Promise<Lease>;
+  acquire(options: AcquireOptions): Promise<Lease | null>;
+  async acquire(options?: AcquireOptions): Promise<Lease | null> {
+    const { timeout, signal } = checkWait(options, 'lock.acquire');
+    const deadline = Deadline.after(timeout);
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      this.#core.assertOpen(this.#what);
+      const outcome = await this.#attempt(deadline, timeout === 0, signal);
+      if ('lease' in outcome) return this.#keep(outcome.lease, signal);
+      if ('refused' in outcome) throw outcome.refused;
+      signal?.throwIfAborted();
+      if (timeout === 0 && outcome.answered < this.#majority) throw this.#unreachable(outcome.answered);
+      if (deadline.expired) return null;
+      await this.#pause(Math.min(Math.random() * pause, deadline.remaining()), signal);
+      if (deadline.expired) return null;
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#core.assertOpen(this.#what);
+    const held = holds.get(this.#core)?.get(this.name);
+    if (held === undefined || held.over) {
+      throw new NotHeldError(
+        `${this.#what} is not held by this session; only what it acquired can it release`,
+        { primitive: this.name },
+      );
+    }
+    await held.release();
+  }
+
+  /** Whether so many servers have it held that nobody could have a majority at this moment. */
+  async locked(): Promise<boolean> {
+    this.#core.assertOpen(this.#what);
+    const free = this.#servers.map(async (server) => {
+      const core = await server.session();
+      const keys = core.keyspace.of(KIND, this.name, ['state']);
+      const [answer] = await core.command(this.#what, this.name, 'lock.locked', keys, [], {
+        repeatable: true,
+      });
+      if (answer !== 'no') throw new Error('held');
+    });
+    return (await settledBy(free, this.#majority)) < this.#majority;
+  }
+
+  with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
+    return useLease(this.#what, () => this.acquire(options ?? {}), fn, this.name);
+  }
+
+  get #what(): string {
+    return `${KIND} ${this.name}`;
+  }
+
+  /** Asks every server once, until it is clear whether there is a majority; what comes later is given back or added. */
+  async #attempt(deadline: Deadline, atOnce: boolean, signal: AbortSignal | undefined): Promise<Outcome> {
+    const votes = new Map<HeldLease, SessionCore>();
+    const outcome = Promise.withResolvers<QuorumLease | undefined>();
+    let decided = false;
+    let answered = 0;
+    const refusals: unknown[] = [];
+    const asked = this.#servers.map(async (server) => {
+      const core = await server.session();
+      this.#refuseTwins();
+      const vote = await server.ask(this.name, async () => {
+        const late = decided && ((await outcome.promise)?.over ?? true);
+        return late ? null : this.#seat(core).acquire(0, undefined, this.#maxHold);
+      });
+      answered += 1;
+      if (vote === null) throw new Error('held by another');
+      if (decided) void outcome.promise.then((lease) => joinOrReturn(vote, lease));
+      else votes.set(vote, core);
+    });
+    for (const each of asked)
+      each.catch((error: unknown) => error instanceof RedisRefusedError && refusals.push(error));
+    const patience = <T>(work: Promise<T>) => this.#inTime(work, deadline, atOnce, signal);
+    await patience(settledBy(asked, this.#majority));
+    decided = true;
+    const token = votes.size >= this.#majority ? await patience(this.#writeBack(votes)) : undefined;
+    if (token !== undefined) {
+      const lease: QuorumLease = new QuorumLease(this.name, token, this.#majority, votes.keys(), () =>
+        this.#forget(lease),
+      );
+      if (lease.valid) {
+        outcome.resolve(lease);
+        return { lease };
+      }
+    }
+    outcome.resolve(undefined);
+    await Promise.allSettled([...votes.keys()].map((vote) => vote.release()));
+    const hopeless = refusals.length > this.#servers.length - this.#majority;
+    return hopeless ? { refused: refusals[0] } : { answered };
+  }
+
+  /** Writes the largest token back to all who granted; `undefined` where fewer than a majority have it and count. */
+  async #writeBack(votes: ReadonlyMap<HeldLease, SessionCore>): Promise<number | undefined> {
+    const token = Math.max(...[...votes.keys()].map((vote) => vote.token));
+    const raised = [...votes].map(async ([vote, core]) => {
+      const keys = core.keyspace.of(KIND, this.name, ['state']);
+      const [is, uptime] = await vote.incarnation.call('lock.raise', keys, [vote.token, token]);
+      if (is !== 'raised') throw new Error('it was lost meanwhile');
+      if (Number(uptime) <= core.ttl) throw new Error('it may have restarted without what it had granted');
+    });
+    return (await settledBy(raised, this.#majority)) >= this.#majority ? token : undefined;
+  }
+
+  /** One server under two addresses would be two votes. */
+  #refuseTwins(): void {
+    const runs = this.#servers.map(({ runId }) => runId).filter((runId) => runId !== undefined);
+    if (new Set(runs).size === runs.length) return;
+    throw new RedisRefusedError(
+      `${this.#what}: two servers of its quorum are one and the same; each has one vote`,
+      { primitive: this.name },
+    );
+  }
+
+  /** Servers that are silent are not waited for longer than the lease could bear, nor than the caller wants. */
+  async #inTime<T>(
+    work: Promise<T>,
+    deadline: Deadline,
+    atOnce: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<T | undefined> {
+    const most = Math.min(this.#core.ttl / 2, this.#core.connectTimeout);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const stop = () => resolve(undefined);
+    const timer = setTimeout(stop, atOnce ? most : Math.min(most, deadline.remaining()));
+    signal?.addEventListener('abort', stop);
+    try {
+      return await Promise.race([work, promise]);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  async #keep(lease: QuorumLease, signal: AbortSignal | undefined): Promise<QuorumLease> {
+    if (signal?.aborted || this.#core.closed) {
+      await lease.release().catch(() => {});
+      signal?.throwIfAborted();
+      this.#core.assertOpen(this.#what);
+    }
+    const held = holds.get(this.#core) ?? new Map<string, QuorumLease>();
+    holds.set(this.#core, held.set(this.name, lease));
+    return lease;
+  }
+
+  #forget(lease: QuorumLease): void {
+    const held = holds.get(this.#core);
+    if (held?.get(this.name) === lease) held.delete(this.name);
+  }
+
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const rest = new Promise<void>((resolve) => setTimeout(resolve, ms));
+    return this.#core.patiently(this.#what, rest, { signal });
+  }
+
+  #seat(core: SessionCore): LockSeat {
+    return core.seat(KIND, this.name, () => new LockSeat(core, KIND, this.name));
+  }
+
+  #unreachable(answered: number): RedisUnreachableError {
+    return new RedisUnreachableError(
+      `${this.#what}: ${answered} of ${this.#servers.length} servers answered, fewer than the ${this.#majority} of a majority; check that they run and can be reached`,
+      { primitive: this.name },
+    );
+  }
+}
+
+/** A server that grants after the decision: one more vote for the lease, or given back at once. */
+function joinOrReturn(vote: HeldLease, lease: QuorumLease | undefined): void {
+  if (lease !== undefined && !lease.over) lease.add(vote);
+  else vote.release().catch(() => {}); // Lost meanwhile: it is free.
+}
