@@ -131,6 +131,7 @@ export const scenarios: Scenarios = {
     after: took,
   }),
   'two wait, one notifies all; at most 2 preemptions': scenario({
+    long: true,
     preemptions: 2,
     make,
     threads: [taking, taking, putting(2, true)],
@@ -152,6 +153,7 @@ export const scenarios: Scenarios = {
     preemptions: 2,
   }),
   'a signal whose waiter gives up goes to another; at most 1 preemption': scenario({
+    long: true,
     make,
     threads: [hurried, waiting, putting(1)],
     after: free,

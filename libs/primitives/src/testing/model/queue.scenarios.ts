@@ -29,6 +29,15 @@ const hurried = ({ queue }: Shared) => {
   }
 };
 
+/** Takes what is there without waiting. */
+const atOnce = ({ queue }: Shared) => {
+  try {
+    return queue.getSync({ timeout: 0 });
+  } catch (error) {
+    if ((error as Error).name !== 'QueueEmptyError') throw error;
+  }
+};
+
 const aborting = async ({ queue }: Shared) => {
   const controller = new AbortController();
   setTimeout(() => controller.abort('aborted'), 5);
@@ -84,6 +93,7 @@ export const scenarios: Scenarios = {
   }),
   'one puts three, one takes three, with bytes for two; mutexes given, at most 3 preemptions': scenario({
     ...given,
+    long: true,
     preemptions: 3,
     make: () => ({ queue: new Queue<string>({ maxBytes: 64 }) }),
     threads: [
@@ -97,8 +107,21 @@ export const scenarios: Scenarios = {
       must(queue.empty(), 'nothing is left');
     },
   }),
+  'two put, one takes one; mutexes given': scenario({
+    ...given,
+    make: make(0),
+    threads: [putting(1), putting(2), taking],
+    after: nothingLost(1, 2),
+  }),
+  'one puts, two take in haste; mutexes given': scenario({
+    ...given,
+    make: make(0),
+    threads: [putting(1), atOnce, atOnce],
+    after: nothingLost(1),
+  }),
   'one puts two, two take; mutexes given': scenario({
     ...given,
+    long: true,
     make: make(0),
     threads: [putting(1, 2), taking, taking],
     after: nothingLost(1, 2),
@@ -143,12 +166,12 @@ export const scenarios: Scenarios = {
     after: nothingLost(1, 2),
     preemptions: 2,
   }),
-  'an abort; mutexes given, at most 2 preemptions': scenario({
+  'an abort; mutexes given, at most 1 preemption': scenario({
     ...given,
     make: make(0),
     threads: [putting(1, 2), aborting, taking],
     after: nothingLost(1, 2),
-    preemptions: 2,
+    preemptions: 1,
   }),
   'a taker is terminated; mutexes given, at most 2 preemptions': scenario({
     ...given,
