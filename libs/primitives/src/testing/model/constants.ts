@@ -19,6 +19,11 @@ export const looking: readonly Change[] = [
   },
 ];
 
+/** One that was too late once has the next item, or the next room, kept for it. */
+export const impatientAtQueues: readonly Change[] = [
+  { file: 'queue/bell.ts', from: 'const PATIENCE = 3;', to: 'const PATIENCE = 1;' },
+];
+
 /** A barrier remembers two broken rounds. */
 export const fewNotes: readonly Change[] = [
   { file: 'barrier/barrier.local.ts', from: 'const REMEMBERED = 32n;', to: 'const REMEMBERED = 2n;' },

@@ -344,4 +344,17 @@ export const faults: readonly Seeded[] = [
     scenario: 'three, once each',
     found: ['two inside', 'wrong at the end', 'lost wake-up', 'deadlock', 'exception'],
   },
+  {
+    what: 'who aborts keeps the item that is kept for it',
+    changes: [
+      {
+        file: 'queue/bell.ts',
+        from: 'if (load(this.#words, this.#heir) === ME && this.clear) store(this.#words, this.#heir, 0);',
+        to: '',
+      },
+    ],
+    file: 'queue',
+    scenario: 'kept for one that aborts; mutexes given, at most 1 preemption',
+    found: ['lost wake-up', 'deadlock', 'wrong at the end'],
+  },
 ];

@@ -1,6 +1,6 @@
 /** Scenarios of the queues. */
 import { LifoQueue, Queue, SimpleQueue } from '../../queue/queue.local.ts';
-import { mutexGiven } from './constants.ts';
+import { impatientAtQueues, mutexGiven } from './constants.ts';
 import { must, type Scenarios, scenario } from './scenario.ts';
 
 interface Shared {
@@ -179,6 +179,21 @@ export const scenarios: Scenarios = {
     threads: [taking, taking, putting(1, 2)],
     mayEnd: [0],
     preemptions: 2,
+  }),
+  'kept for one that awaits; mutexes given, at most 2 preemptions': scenario({
+    make: make(0),
+    changes: [...mutexGiven, ...impatientAtQueues],
+    threads: [putting(1, 2), takingAsync, taking],
+    after: nothingLost(1, 2),
+    preemptions: 2,
+  }),
+  'kept for one that aborts; mutexes given, at most 1 preemption': scenario({
+    long: true,
+    make: make(0),
+    changes: [...mutexGiven, ...impatientAtQueues],
+    threads: [putting(1, 2, 3), aborting, takingTwo],
+    after: nothingLost(1, 2, 3),
+    preemptions: 1,
   }),
   'join ends with the last item': scenario({
     make: make(0),
