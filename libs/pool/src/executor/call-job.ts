@@ -37,7 +37,7 @@ export function jobOfCall({ task, args, options, chunk }: Call, from: string, ke
   }
   const context = captureContext();
   const trace = captureTrace();
-  const { retries = 0, backoff, priority, delay, dedupe, timeout, holding } = options;
+  const { retries = 0, backoff, priority, delay, dedupe, timeout, holding, version } = options;
   return {
     name: task,
     data: {
@@ -47,6 +47,7 @@ export function jobOfCall({ task, args, options, chunk }: Call, from: string, ke
       ...(chunk ? { chunk: true as const } : {}),
       ...(timeout === undefined ? {} : { timeout }),
       ...(holding === undefined ? {} : { holding: holdingForm(holding, 'holding') }),
+      ...(version === undefined ? {} : { version }),
       ...(trace === undefined ? {} : { trace }),
     },
     opts: {

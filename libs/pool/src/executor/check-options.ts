@@ -23,6 +23,7 @@ const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
   'retries',
   'backoff',
   'holding',
+  'version',
 ] satisfies (keyof SubmitOptions)[]);
 
 /** BullMQ's largest. */
@@ -50,6 +51,9 @@ export function checkSubmitOptions(options: SubmitOptions, where: string): Submi
   if (given.backoff !== undefined) checkBackoff(given.backoff, where);
   if (given.dedupe !== undefined && (typeof given.dedupe !== 'string' || given.dedupe === '')) {
     throw typeError(`${where}: dedupe must be a string of 1 character or more, not ${show(given.dedupe)}`);
+  }
+  if (given.version !== undefined && (typeof given.version !== 'string' || given.version === '')) {
+    throw typeError(`${where}: version must be a string of 1 character or more, not ${show(given.version)}`);
   }
   if (given.transfer !== undefined && !Array.isArray(given.transfer)) {
     throw typeError(

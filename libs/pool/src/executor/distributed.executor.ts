@@ -22,7 +22,7 @@ import { ExecutorFront } from './executor-front.ts';
 
 /** What a `DistributedExecutor` takes; what a submission can say is the default for all of its. */
 export interface DistributedOptions
-  extends Pick<SubmitOptions, 'retries' | 'backoff' | 'priority' | 'timeout' | 'ttl' | 'dedupe'> {
+  extends Pick<SubmitOptions, 'retries' | 'backoff' | 'priority' | 'timeout' | 'ttl' | 'dedupe' | 'version'> {
   /** The session to submit through. It stays open when the executor is shut down. */
   readonly session: Session;
   /**

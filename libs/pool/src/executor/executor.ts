@@ -47,6 +47,8 @@ export interface SubmitOptions {
    * DistributedExecutor only.
    */
   readonly holding?: Holding | undefined;
+  /** Run it only on hosts of this `version`. DistributedExecutor only. */
+  readonly version?: string | undefined;
 }
 
 /** A lock by its name, or one permit of a semaphore that has `permits` in all (default 1). */

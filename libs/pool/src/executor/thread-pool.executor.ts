@@ -152,7 +152,13 @@ class ThreadPoolCore implements ExecutorCore {
   }
 
   private start(call: Call): Future<unknown> {
-    const { signal, dedupe, delay, ttl, holding } = call.options;
+    const { signal, dedupe, delay, ttl, holding, version } = call.options;
+    if (version !== undefined) {
+      throw typeError(
+        'ThreadPoolExecutor: version needs a DistributedExecutor; a pool has one module of tasks',
+        'ERR_HEDDLE_NOT_SUPPORTED',
+      );
+    }
     if (holding !== undefined) {
       throw typeError(
         'ThreadPoolExecutor: holding needs a DistributedExecutor; acquire a local lock inside the task',

@@ -1,5 +1,6 @@
 /** Who runs jobs where: hosts announce themselves under keys that expire by themselves when they no longer do. */
 import type { Session } from '@heddle/primitives/distributed';
+import { now } from '@heddle/primitives/internal';
 import { queueAddress } from './job-form.ts';
 import { JobQueue } from './job-queue.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
@@ -23,6 +24,8 @@ export interface HostStatus {
   readonly running: number;
   readonly completed: number;
   readonly failed: number;
+  /** The tasks it has. */
+  readonly tasks: readonly string[];
   /** What it was told to call its version, or ''. */
   readonly version: string;
   /** When it started and when it announced this, in ms since 1970 by its own clock. */
@@ -107,6 +110,26 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   }
   await parts.redis.srem(key(parts, 'queues'), name);
 }
+
+/** The other hosts of the queue that live and have the task, in that version. */
+export async function othersWith(
+  parts: SessionParts,
+  { id, queue, task, version }: { id: string; queue: string; task: string; version: string | undefined },
+): Promise<HostStatus[]> {
+  const has = (host: HostStatus) =>
+    host.id !== id &&
+    host.queues.includes(queue) &&
+    host.tasks.includes(task) &&
+    (version === undefined || version === host.version);
+  const known = lately.get(parts);
+  const others = known !== undefined && now() - known.at < ANNOUNCE_EVERY / 2 ? known.hosts.filter(has) : [];
+  if (others.length > 0) return others;
+  const hosts = await liveHosts(parts);
+  lately.set(parts, { hosts, at: now() });
+  return hosts.filter(has);
+}
+
+const lately = new WeakMap<SessionParts, { readonly hosts: readonly HostStatus[]; readonly at: number }>();
 
 async function liveHosts(parts: SessionParts): Promise<HostStatus[]> {
   const ids = (await parts.redis.smembers(key(parts, 'hosts'))).sort();

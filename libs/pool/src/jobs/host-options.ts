@@ -36,7 +36,7 @@ export interface WorkerHostOptions {
    * the same. Of several queues, each has this limit.
    */
   readonly rateLimit?: { readonly jobs: number; readonly per: number } | undefined;
-  /** What the fleet's list shows as this host's version. */
+  /** The version of its tasks: jobs that ask for another are left to other hosts, and the fleet's list shows it. */
   readonly version?: string | undefined;
   /** Where `currentJob().log` goes, beside the job's own log in Redis (default: nowhere else). */
   readonly onLog?: ((entry: TaskLog) => void) | undefined;

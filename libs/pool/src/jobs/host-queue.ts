@@ -7,7 +7,7 @@ import {
   TimeoutError,
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
-import { type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
@@ -15,6 +15,7 @@ import type { WorkerHostOptions } from './host-options.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
 import { HostWorker } from './host-worker.ts';
 import { type JobPayload, packError, type QueueAddress, readPayload, unpackError } from './job-form.ts';
+import { leaveToOthers } from './leave-to-others.ts';
 import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -30,6 +31,9 @@ export interface HostShare {
   readonly pool: ThreadPool;
   readonly outbox: Outbox;
   readonly children: ChildJobs;
+  /** The host's. */
+  readonly id: string;
+  tasks(): readonly string[];
   report(error: Error): void;
   broken(error: BrokenExecutorError): void;
 }
@@ -104,6 +108,11 @@ export class HostQueue implements HostDesk {
     return true;
   }
 
+  /** Another host has left a job to this one. */
+  offer(id: string): void {
+    void this.#worker.take(id);
+  }
+
   tellRunning(): void {
     const before = performance.now() - TELL_RUNNING_AFTER;
     for (const [id, task] of this.#tasks) {
@@ -162,7 +171,18 @@ export class HostQueue implements HostDesk {
       await older.ending;
       return this.#handBack(job);
     }
+    const { tasks, options } = this.#share;
+    if (!tasks().includes(job.name) || (payload.version ?? options.version) !== options.version)
+      return this.#leave(job, payload.version, left);
     return this.#runTask(job, payload, Deadline.after(left));
+  }
+
+  /** The task, or its version, is not here. */
+  async #leave(job: Job, version: string | undefined, left: number | undefined): Promise<never> {
+    const { parts, id, tasks } = this.#share;
+    const terms = { id, queue: this.#name, version, known: tasks(), left };
+    await leaveToOthers(parts, this.#worker.toKey(job.id ?? ''), job, terms);
+    throw new DelayedError();
   }
 
   async #runTask(job: Job, payload: JobPayload, life: Deadline): Promise<string> {

@@ -4,9 +4,12 @@
  * a host by weight, and a job that lends its place has another fetched at once, which BullMQ's loop would look for only
  * when a job is done.
  */
+import { readFileSync } from 'node:fs';
 import { isNotConnectionError, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import type { SessionParts } from './session-parts.ts';
 import type { Entrant, Turnstile } from './turnstile.ts';
+
+const TAKE = readFileSync(new URL('./job.take.lua', import.meta.url), 'utf8');
 
 /** Milliseconds until it goes on where Redis could not even be asked: it is away, or the rate is limited. */
 const PAUSE = 50;
@@ -94,11 +97,22 @@ export class HostWorker extends Worker {
     if (!found && this.closing === undefined && this.#turnstile.free <= 0) await this.#passOn();
   }
 
+  /** Takes a job that another host has left, before all others, if there is a place for it at this moment. */
+  async take(id: string): Promise<void> {
+    if (this.closing !== undefined || !this.#turnstile.tryEnter(this.#entrant)) return;
+    const keys = ['delayed', 'wait'].map((part) => this.toKey(part));
+    const taking = this.#parts.redis.eval(TAKE, keys.length, ...keys, id).catch(() => 0);
+    // Asked for in the same breath, it is the first that there is.
+    const found = await this.#next(false);
+    await taking;
+    if (!found) this.#turnstile.leave(this.#entrant);
+  }
+
   /** Fetches a job and has it run; false: there is none. */
   async #next(block: boolean): Promise<boolean> {
     this.#asked += 1;
     const token = `${this.id}:${this.#asked}`;
-    this.#placeless = block ? token : undefined;
+    if (block) this.#placeless = token;
     let job: Job | undefined;
     try {
       job = await this.getNextJob(token, { block });
@@ -106,7 +120,7 @@ export class HostWorker extends Worker {
       if (this.closing === undefined && isNotConnectionError(error as Error))
         this.emit('error', error as Error);
     }
-    this.#placeless = undefined;
+    if (block) this.#placeless = undefined;
     if (job === undefined || job === null) return false;
     const done = this.#work(job).finally(() => this.#underWay.delete(done));
     this.#underWay.add(done);

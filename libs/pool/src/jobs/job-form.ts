@@ -20,6 +20,8 @@ export interface JobPayload {
   readonly timeout?: number;
   /** What to hold while it runs. */
   readonly holding?: HandleForm;
+  /** Which version a host must be of. */
+  readonly version?: string;
   /** When its time to live ends, in ms since 1970 by Redis's clock. */
   readonly until?: number;
   /** The same for each run of a job that is repeated: ms from when the run was due. */
@@ -91,9 +93,10 @@ export type JobNews = readonly [
   text: string,
 ];
 
-/** The kind of inbox messages that carry a list of news; and that of an abort. */
+/** The kinds of inbox messages: a list of news; an abort; a job that another host has left. */
 export const NEWS = 'jobs';
 export const ABORT = 'job-abort';
+export const OFFER = 'job-offer';
 
 /** No message of ours is longer; a larger outcome is fetched by who wants it. */
 export const LONGEST_MESSAGE = 2 ** 20;

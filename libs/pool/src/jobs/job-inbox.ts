@@ -1,5 +1,5 @@
 /** Messages about jobs, of which a session gets one kind for all its executors, handed to whom they concern. */
-import { ABORT, type JobNews, LONGEST_MESSAGE, NEWS } from './job-form.ts';
+import { ABORT, type JobNews, LONGEST_MESSAGE, NEWS, OFFER } from './job-form.ts';
 import type { SessionParts } from './session-parts.ts';
 
 export interface NewsReader {
@@ -10,15 +10,17 @@ export interface NewsReader {
   sessionClosed(): void;
 }
 
-export interface AbortReader {
+export interface HostReader {
   abort(id: string, reason: string): boolean;
+  /** True: it was for this reader. */
+  offer(host: string, queue: string, id: string): boolean;
 }
 
 const inboxes = new WeakMap<SessionParts, JobInbox>();
 
 export class JobInbox {
   readonly news = new Set<NewsReader>();
-  readonly aborts = new Set<AbortReader>();
+  readonly hosts = new Set<HostReader>();
 
   static of(parts: SessionParts): JobInbox {
     let inbox = inboxes.get(parts);
@@ -33,6 +35,7 @@ export class JobInbox {
     const options = { longest: LONGEST_MESSAGE * 2 };
     parts.inbox.on(NEWS, (message) => this.told(message), options);
     parts.inbox.on(ABORT, (message) => this.abort(message), options);
+    parts.inbox.on(OFFER, (message) => this.offer(message), options);
     parts.onReconnect(() => {
       for (const reader of this.news) reader.askAgain();
     });
@@ -53,7 +56,13 @@ export class JobInbox {
   private abort(message: string): void {
     const [id, reason]: unknown[] = JSON.parse(message);
     if (typeof id !== 'string' || typeof reason !== 'string') return;
-    for (const reader of this.aborts) if (reader.abort(id, reason)) break;
+    for (const reader of this.hosts) if (reader.abort(id, reason)) break;
+  }
+
+  private offer(message: string): void {
+    const [host, queue, id]: unknown[] = JSON.parse(message);
+    if (typeof host !== 'string' || typeof queue !== 'string' || typeof id !== 'string') return;
+    for (const reader of this.hosts) if (reader.offer(host, queue, id)) break;
   }
 }
 

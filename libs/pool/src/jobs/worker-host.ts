@@ -14,7 +14,7 @@ import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './f
 import { checkHostOptions, checkQueues, type Queues, type WorkerHostOptions } from './host-options.ts';
 import { HostQueue, type HostShare, TELL_RUNNING_AFTER } from './host-queue.ts';
 import { queueAddress, thisHost } from './job-form.ts';
-import { type AbortReader, JobInbox } from './job-inbox.ts';
+import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { Turnstile } from './turnstile.ts';
@@ -32,7 +32,7 @@ let hosts = 0;
  * await host.close({ gracePeriod: 10_000 });
  * ```
  */
-export class WorkerHost implements AbortReader, AsyncDisposable {
+export class WorkerHost implements HostReader, AsyncDisposable {
   /** The queue's name; of several, all of them, parted by commas. */
   readonly queue: string;
   /** Unique to this host's life. */
@@ -45,6 +45,7 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
   readonly #queues = new Map<string, HostQueue>();
   readonly #undo: (() => void)[] = [];
   readonly #since = Date.now();
+  #tasks: readonly string[] = [];
   #started: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -112,6 +113,7 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
       running: sum(({ running }) => running),
       completed: sum(({ completed }) => completed),
       failed: sum(({ failed }) => failed),
+      tasks: this.#tasks,
       version: this.#options.version ?? '',
       since: this.#since,
       seen: Date.now(),
@@ -122,6 +124,12 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
     return [...this.#queues.values()].some((queue) => queue.abort(id, reason));
   }
 
+  offer(host: string, queue: string, id: string): boolean {
+    if (host !== this.id) return false;
+    this.#queues.get(queue)?.offer(id);
+    return true;
+  }
+
   #addQueues(weights: ReadonlyMap<string, number>): void {
     const share: HostShare = {
       options: this.#options,
@@ -129,6 +137,8 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
       pool: this.#pool,
       outbox: this.#outbox,
       children: this.#children,
+      id: this.id,
+      tasks: () => this.#tasks,
       report: (error) => this.#report(error),
       broken: (error) => this.#broken(error),
     };
@@ -140,17 +150,17 @@ export class WorkerHost implements AbortReader, AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    await this.#pool.start();
+    this.#tasks = await this.#pool.start();
     await Promise.all([...this.#queues.values()].map((queue) => queue.start()));
     await this.#parts.clock.keep();
     const inbox = JobInbox.of(this.#parts);
-    inbox.aborts.add(this);
+    inbox.hosts.add(this);
     const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
     const tellRunning = setInterval(() => {
       for (const queue of this.#queues.values()) queue.tellRunning();
     }, TELL_RUNNING_AFTER).unref();
     this.#undo.push(
-      () => inbox.aborts.delete(this),
+      () => inbox.hosts.delete(this),
       () => clearInterval(announce),
       () => clearInterval(tellRunning),
     );
