@@ -53,7 +53,7 @@ describe('CountDownLatch, distributed', () => {
       await sessions[0]?.countDownLatch(name, 1).countDown();
       expect(new Set(await Promise.all(waits))).toEqual(new Set([true]));
     });
-    expect(commands.filter((line) => line.includes('"latch.count-down"'))).toHaveLength(2);
+    expect(commands.filter((line) => line.includes('"latch.count-down'))).toHaveLength(2);
     expect(await bench.admin.exists(waiters)).toBe(0);
     await Promise.all(sessions.map((session) => session.close()));
   });
