@@ -30,6 +30,8 @@ export class Inbox {
       this.#receive(message),
     );
     client.on('ready', () => void this.#resubscribe());
+    // On a Cluster each shard has a connection of its own: one was lost, or a slot moved and with it its channels.
+    if (sharded) client.on('subscribersReady', () => void this.#resubscribe());
   }
 
   /** Messages that were of no known kind, too long, or not of the form of their kind. */
