@@ -51,10 +51,8 @@ function measure(meter: Meter): (() => void)[] {
   const reconnects = meter.createCounter('heddle.reconnects', { description: 'Connections that came back' });
   const kindOf = ({ kind }: { kind: string }): Attributes => ({ 'heddle.kind': kind });
   return [
-    on('grant', (event) => {
-      waited.record(event.waited, kindOf(event));
-      if (event.handedOver) handOvers.add(1, kindOf(event));
-    }),
+    on('grant', (event) => waited.record(event.waited, kindOf(event))),
+    on('hand-over', (event) => handOvers.add(1, kindOf(event))),
     on('release', (event) => held.record(event.held, kindOf(event))),
     on('lost', (event) => {
       held.record(event.held, kindOf(event));

@@ -36,6 +36,8 @@ export interface DiagnosticsEvents {
   /** Somebody asks for it. */
   readonly acquire: PrimitiveEvent;
   readonly grant: GrantEvent;
+  /** Besides its `grant`, where it came from another of the same session without asking Redis. */
+  readonly 'hand-over': GrantEvent;
   readonly release: EndEvent;
   readonly lost: EndEvent;
   /** A wait has lasted, and is looked at for a deadlock. */
@@ -50,6 +52,7 @@ type Channels = { readonly [E in keyof DiagnosticsEvents]: Channel };
 export const channels: Channels = {
   acquire: channel('heddle:acquire'),
   grant: channel('heddle:grant'),
+  'hand-over': channel('heddle:hand-over'),
   release: channel('heddle:release'),
   lost: channel('heddle:lost'),
   probe: channel('heddle:probe'),

@@ -186,7 +186,9 @@ export class HeldLease implements Lease {
     this.#since = now();
     const { kind, name, session } = this.#claim;
     const waited = this.#since - asked;
-    tell('grant', () => ({ kind, name, session, token: this.#token, waited, handedOver }));
+    const event = () => ({ kind, name, session, token: this.#token, waited, handedOver });
+    tell('grant', event);
+    if (handedOver) tell('hand-over', event);
   }
 
   #ended(): EndEvent {
