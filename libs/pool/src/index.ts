@@ -37,5 +37,6 @@ export {
 export { type DeadLetter, deadLetters, replay } from './jobs/dead-letters.ts';
 export { type Fleet, fleet, type HostStatus, type QueueStatus, removeQueue } from './jobs/fleet.ts';
 export type { Queues, WorkerHostOptions } from './jobs/host-options.ts';
+export { drainQueue, jobLogs, pauseQueue, resumeQueue } from './jobs/queue-control.ts';
 export { WorkerHost } from './jobs/worker-host.ts';
 export type { Backoff } from './threads/pooled-task.ts';

@@ -124,6 +124,36 @@ describe('a queue that is full', () => {
     expect(await refusing.submit('square', 3)).toBe(9);
   });
 
+  it('is never fuller than it may be, however many submit at the same moment', async () => {
+    const sessions = await Promise.all(Array.from({ length: 6 }, () => connect(server.url, { namespace })));
+    const pools = sessions.map(
+      (own) => new DistributedExecutor<typeof tasks>('work', { session: own, maxPending: 5 }),
+    );
+    let most = 0;
+    let done = false;
+    const watching = (async () => {
+      while (!done) {
+        const prefix = `{${namespace}:queue:work}:work`;
+        const [waiting, delayed] = await Promise.all([
+          plain.llen(`${prefix}:wait`),
+          plain.zcard(`${prefix}:delayed`),
+        ]);
+        most = Math.max(most, waiting + delayed);
+      }
+    })();
+    const futures = pools.flatMap((pool) => Array.from({ length: 20 }, (_, n) => pool.submit('square', n)));
+    await until(() => expect(most).toBe(5));
+    await host();
+    expect(await Promise.all(futures)).toEqual(
+      pools.flatMap(() => Array.from({ length: 20 }, (_, n) => n * n)),
+    );
+    done = true;
+    await watching;
+    expect(most).toBe(5);
+    await Promise.all(pools.map((pool) => pool.shutdown()));
+    await Promise.all(sessions.map((own) => own.close()));
+  });
+
   it('says what is wrong with its bounds', () => {
     expect(() => executor({ maxPending: 0 })).toThrow(/maxPending/);
     expect(() => executor({ maxPending: 1, whenFull: 'drop' as 'wait' })).toThrow(/whenFull/);

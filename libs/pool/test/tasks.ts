@@ -181,3 +181,31 @@ export function remember(word: string): { before: string | undefined; ident: num
   remembered.set(word);
   return { before, ident: getIdent() };
 }
+/** Says a line in each attempt, and fails in the first. */
+export function sayAndFail(...lines: string[]): string | undefined {
+  const { attempt, log } = currentJob();
+  log(lines[attempt - 1] ?? '');
+  if (attempt === 1) throw new Error('once more');
+  return requestId.get();
+}
+export async function noteContext([url, key]: [string, string]): Promise<void> {
+  const redis = new Redis(url);
+  await redis.rpush(key, requestId.get() ?? '');
+  redis.disconnect();
+}
+/** Computes for ever, until the gate is open when it begins: then gives its attempt. */
+export async function markThenSpin([url, gate]: [string, string]): Promise<number> {
+  const redis = new Redis(url);
+  const open = await redis.get(gate);
+  redis.disconnect();
+  const { attempt } = currentJob();
+  if (open !== null) return attempt;
+  if (attempt > 1) return untilGate([url, gate]);
+  for (;;);
+}
+export function throwCircle(): never {
+  const error = new Error('circle');
+  error.cause = error;
+  throw error;
+}
+export const changeDirectory = (): void => process.chdir('/');

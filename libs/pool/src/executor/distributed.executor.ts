@@ -32,7 +32,8 @@ export interface DistributedOptions
   readonly parallelism?: number | undefined;
   /**
    * How many jobs of the queue may wait to be begun, whoever submitted them, before this executor holds back
-   * (default: any number). What several submit at the same moment may exceed it by as much.
+   * (default: any number). It is exact between executors that say so: room is granted in one step in Redis. Jobs that
+   * tasks submit, retries and schedules are not held back.
    */
   readonly maxPending?: number | undefined;
   /**
@@ -70,6 +71,13 @@ export class DistributedExecutor<T = AnyTasks> extends ExecutorFront<T> {
     if (typeof id !== 'string' || id === '')
       throw typeError(`future: id must be the id of a job, not ${show(id)}`);
     return this.#core.submitter.follow(id).future;
+  }
+
+  /** What was scheduled earlier, here or elsewhere, by its `id`: to cancel it from wherever that is needed. */
+  scheduled(id: string): ScheduledTask {
+    if (typeof id !== 'string' || id === '')
+      throw typeError(`scheduled: id must be the id of a scheduled task, not ${show(id)}`);
+    return { id, cancel: () => this.#core.submitter.unschedule(id) };
   }
 }
 

@@ -7,6 +7,9 @@ import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-fo
 import type { SessionParts } from './session-parts.ts';
 
 const CANCEL = readFileSync(new URL('./job.cancel.lua', import.meta.url), 'utf8');
+const ADMIT = readFileSync(new URL('./job.admit.lua', import.meta.url), 'utf8');
+/** Room that was granted is given to others after so many ms, where nothing is heard of who has it. */
+const GRANT_HOLDS = 10_000;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
 
@@ -24,6 +27,7 @@ export type Fetched =
 export class JobQueue {
   private readonly parts: SessionParts;
   private readonly queue: Queue;
+  private grants = 0;
 
   constructor(parts: SessionParts, address: QueueAddress, onError: (error: Error) => void) {
     this.parts = parts;
@@ -46,9 +50,20 @@ export class JobQueue {
     return ids;
   }
 
-  /** How many jobs wait to be begun, the delayed ones among them. */
-  async pending(): Promise<number> {
-    return this.queue.getJobCountByTypes('wait', 'prioritized', 'delayed');
+  /**
+   * Room for up to `wanted` jobs where no more than `most` may wait to be begun, the delayed ones among them. It is nobody
+   * else's until `put` is called, once the jobs are in.
+   */
+  async room(wanted: number, most: number): Promise<{ readonly granted: number; put(): void }> {
+    this.grants += 1;
+    const grant = `${this.parts.id}:${this.grants}`;
+    const keys = ['wait', 'paused', 'prioritized', 'delayed', 'grants'].map((part) => this.queue.toKey(part));
+    const { redis } = this.parts;
+    const granted = Number(await redis.eval(ADMIT, keys.length, ...keys, wanted, most, grant, GRANT_HOLDS));
+    const put = () => {
+      if (granted > 0) redis.zrem(this.queue.toKey('grants'), `${grant}:${granted}`).catch(() => {}); // it ends by itself
+    };
+    return { granted, put };
   }
 
   /** Takes a job back that no thread has begun; true: it will never begin. */

@@ -110,6 +110,12 @@ export class Submitter implements NewsReader, SubmissionDesk {
     return { id, cancel: () => this.queue.bull.removeJobScheduler(id) };
   }
 
+  /** Ends what was scheduled under this id, here or elsewhere; false: there was nothing. */
+  async unschedule(id: string): Promise<boolean> {
+    this.assertOpen();
+    return (await this.queue.bull.removeJobScheduler(id)) || this.queue.cancel(id);
+  }
+
   /** A job that is in the queue already. */
   follow(id: string): Submission {
     this.assertOpen();
@@ -206,20 +212,20 @@ export class Submitter implements NewsReader, SubmissionDesk {
     if (batch.length > 0) void this.send(batch);
   }
 
-  /** Sends what is held, in order, as there is room for it. Jobs that are sent at the same moment elsewhere may come on top. */
+  /** Sends what is held, in order, as there is room for it. */
   private async admit({ maxPending, whenFull }: Admission): Promise<void> {
     if (this.admitting) return;
     this.admitting = true;
     while (this.held.length > 0 && !this.parts.closed()) {
-      const pending = await this.queue.pending().catch(() => undefined);
-      const room = Math.max(0, maxPending - (pending ?? maxPending));
-      const batch = this.held.splice(0, room);
-      if (whenFull === 'refuse' && pending !== undefined) {
+      const room = await this.queue.room(this.held.length, maxPending).catch(() => undefined);
+      const batch = this.held.splice(0, room?.granted ?? 0);
+      if (whenFull === 'refuse' && room !== undefined) {
         const full = `the queue has ${maxPending} jobs that wait to be begun, and takes no more; submit later, or let submit wait`;
         this.refused(this.held.splice(0), new QueueFullError(full));
       }
       if (batch.length > 0) await this.send(batch);
-      else if (this.held.length > 0) await this.pause.take();
+      room?.put();
+      if (batch.length === 0 && this.held.length > 0) await this.pause.take();
     }
     this.admitting = false;
   }

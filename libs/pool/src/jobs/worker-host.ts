@@ -60,7 +60,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     this.id = `${this.#parts.id}:${hosts}`;
     this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
     this.#children = new ChildJobs(this.#parts);
-    this.#pool = hostPool(this.queue, given, this.#parts);
+    this.#pool = hostPool(this.queue, given, this.#parts, (error) => this.#report(error as Error));
     this.#addQueues(weights);
   }
 
@@ -203,7 +203,12 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 }
 
-function hostPool(name: string, options: WorkerHostOptions, { id, namespace }: SessionParts): ThreadPool {
+function hostPool(
+  name: string,
+  options: WorkerHostOptions,
+  { id, namespace }: SessionParts,
+  onStray: (error: unknown) => void,
+): ThreadPool {
   return new ThreadPool({
     module: options.tasks.href,
     codec: 'text',
@@ -215,6 +220,7 @@ function hostPool(name: string, options: WorkerHostOptions, { id, namespace }: S
     resourceLimits: options.resourceLimits,
     idleTimeout: undefined,
     gracePeriod: options.gracePeriod ?? 1000,
+    onStray,
     session: { id, namespace },
   });
 }

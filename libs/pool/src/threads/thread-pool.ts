@@ -26,6 +26,8 @@ export interface PoolSettings extends ThreadSettings {
   readonly idleTimeout: number | undefined;
   /** Milliseconds an aborted task has to end before its thread is ended. */
   readonly gracePeriod: number;
+  /** Where what is thrown and belongs to no task goes (default: the exception hook). */
+  readonly onStray?: ((error: unknown) => void) | undefined;
 }
 
 export class ThreadPool {
@@ -53,7 +55,7 @@ export class ThreadPool {
       relieved: (thread) => this.relieved(thread),
       finished: (task, ok, value) => this.finished(task, ok, value),
       begun: (task) => this.begun(task),
-      stray: reportException,
+      stray: settings.onStray ?? reportException,
       ended: (thread, code, error) => this.ended(thread, code, error),
     };
   }
