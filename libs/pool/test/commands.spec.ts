@@ -61,8 +61,10 @@ describe('what a job costs Redis', () => {
     const fifty = await commandsPerJob(50);
     expect(one.published).toBeLessThanOrEqual(1);
     expect(fifty.published).toBeLessThanOrEqual(1);
-    // BullMQ's own 37; beside them a message, which results share that are ready at the same time, and the sessions' pulses.
-    expect(one.all - one.published).toBeLessThan(37.5);
-    expect(fifty.all - fifty.published).toBeLessThan(37.5);
+    // BullMQ's own 37, the sessions' pulses, and a look in vain now and then; the messages, one of which may carry many
+    // results, apart.
+    const [alone, together] = [one.all - one.published, fifty.all - fifty.published];
+    expect(Math.max(alone, together)).toBeLessThan(40);
+    expect(Math.abs(together - alone)).toBeLessThan(2);
   });
 });

@@ -11,6 +11,7 @@ import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
+import { BACK_AFTER, headway } from './headway.ts';
 import type { WorkerHostOptions } from './host-options.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
 import { HostWorker } from './host-worker.ts';
@@ -46,10 +47,12 @@ export class HostQueue implements HostDesk {
   readonly #worker: HostWorker;
   readonly #parking: Parking;
   readonly #tasks = new Map<string, HostTask>();
+  readonly #turnstile: Turnstile;
 
   constructor(name: string, address: QueueAddress, share: HostShare, turnstile: Turnstile, weight: number) {
     this.#name = name;
     this.#share = share;
+    this.#turnstile = turnstile;
     const options = workerOptions(share, address.prefix, turnstile.free);
     const shared = { turnstile, weight, parts: share.parts };
     const worker = new HostWorker(address.name, (job) => this.#run(job), options, shared);
@@ -196,6 +199,7 @@ export class HostQueue implements HostDesk {
       if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
       else this.#share.pool.submit(task);
       const ending = await task.ending;
+      if (ending.how !== 'returned') this.#lookAhead();
       if (ending.how === 'ok') return ending.text;
       if (ending.how === 'error') throw ending.error;
     } finally {
@@ -205,6 +209,34 @@ export class HostQueue implements HostDesk {
       this.#tasks.delete(id);
     }
     return this.#handBack(job);
+  }
+
+  /** What was fetched ahead and could not begin is for others: the last first, so that their order stays. */
+  returnWaiting(): void {
+    const before = performance.now() - BACK_AFTER;
+    const late = (task: HostTask) => task.since < before && this.#isWaiting(task);
+    if (this.#turnstile.beyond === 0 || !this.#tasks.values().some(late)) return;
+    this.#turnstile.letAhead(0);
+    let left = this.#turnstile.beyond;
+    for (const [id, task] of [...this.#tasks].reverse()) {
+      if (left === 0) return;
+      if (!this.#isWaiting(task) || !this.#share.pool.cancel(task)) continue;
+      left -= 1;
+      // It did not begin: this was no attempt.
+      this.#share.parts.redis.hincrby(this.#worker.toKey(id), 'ats', -1).catch(this.#share.report);
+      task.giveBack();
+    }
+  }
+
+  #isWaiting(task: HostTask): boolean {
+    return task.payload.holding === undefined && task.place !== 'gone' && !this.#share.pool.isRunning(task);
+  }
+
+  /** To be called when a job has ended, before Redis is told and gives another. Where few may begin in a time, none is ahead. */
+  #lookAhead(): void {
+    if (this.#share.options.rateLimit !== undefined) return;
+    const { pool } = this.#share;
+    this.#turnstile.letAhead(headway(pool.pace, this.#turnstile.places));
   }
 
   /** Milliseconds until its time to live ends; `undefined`: it has none. */

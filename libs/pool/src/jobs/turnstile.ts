@@ -28,10 +28,30 @@ export class Entrant {
 
 export class Turnstile {
   readonly #entrants = new Set<Entrant>();
+  readonly places: number;
+  /** How many are let in beyond the places. */
+  #ahead = 0;
   #free: number;
 
   constructor(places: number) {
+    this.places = places;
     this.#free = places;
+  }
+
+  /**
+   * Lets in so many more than there are places; of one queue: several would not have their shares. A little less than
+   * before changes nothing: who would leave for it would have to ask Redis for a job anew.
+   */
+  letAhead(more: number): void {
+    if (this.#entrants.size > 1 || (more < this.#ahead && more > this.#ahead / 2)) return;
+    this.#free += more - this.#ahead;
+    this.#ahead = more;
+    this.#letIn();
+  }
+
+  /** How many are within beyond the places. */
+  get beyond(): number {
+    return Math.max(0, this.#ahead - this.#free);
   }
 
   /** How many places nobody has; below 0 where some came back to theirs when others had taken them. */

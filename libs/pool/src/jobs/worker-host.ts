@@ -157,7 +157,10 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     inbox.hosts.add(this);
     const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
     const tellRunning = setInterval(() => {
-      for (const queue of this.#queues.values()) queue.tellRunning();
+      for (const queue of this.#queues.values()) {
+        queue.tellRunning();
+        queue.returnWaiting();
+      }
     }, TELL_RUNNING_AFTER).unref();
     this.#undo.push(
       () => inbox.hosts.delete(this),

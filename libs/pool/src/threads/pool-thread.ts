@@ -78,8 +78,8 @@ export class PoolThread {
   private readonly slots: (PooledTask | undefined)[] = [];
   private readonly free: number[] = [];
   private taskNumbers: ReadonlyMap<string, number> = new Map();
-  /** Milliseconds a task took lately, on average. */
-  private pace = Number.POSITIVE_INFINITY;
+  /** Milliseconds a task took lately, on average; `Infinity` before the first. */
+  pace = Number.POSITIVE_INFINITY;
   private sent = 0;
   private error: Error | undefined;
 

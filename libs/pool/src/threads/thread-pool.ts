@@ -71,6 +71,13 @@ export class ThreadPool {
     return busy;
   }
 
+  /** Milliseconds a task took lately in the slowest of the threads, on average; `Infinity` where none has done any. */
+  get pace(): number {
+    let slowest = this.threads.size === 0 ? Number.POSITIVE_INFINITY : 0;
+    for (const { pace } of this.threads) slowest = Math.max(slowest, pace);
+    return slowest;
+  }
+
   /** Starts all threads now and waits for the first. @throws BrokenExecutorError */
   async start(): Promise<readonly string[]> {
     while (this.threads.size < this.settings.maxWorkers) this.spawn();
