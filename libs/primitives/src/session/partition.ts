@@ -160,7 +160,7 @@ export class Partition {
     this.#closed = true;
     const life = this.#current;
     if (life !== undefined && life.ended === undefined) {
-      await life.call('session.end', [], [life.id]).catch(() => undefined);
+      await life.call('session.end', [this.#ring], [life.id]).catch(() => undefined);
       life.end('the session was closed');
       await this.#stopSigns();
       this.#past.add(life.id);
@@ -176,11 +176,17 @@ export class Partition {
     await this.#stopSigns();
   }
 
+  get #ring(): string {
+    return this.#host.keyspace.shared(this.index).ring;
+  }
+
   async #clearPast(): Promise<void> {
     const { line, operations, kinds } = this.#host;
     for (const id of this.#past) {
       try {
-        await runAsNobody(line, operations, this.site, [{ operation: 'session.end', keys: [], args: [id] }]);
+        await runAsNobody(line, operations, this.site, [
+          { operation: 'session.end', keys: [this.#ring], args: [id] },
+        ]);
         await sweep(line, operations, this.site, kinds, id, (record, why) =>
           this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),
         );

@@ -34,6 +34,15 @@ local function tell(session, ...)
   return receivers > 0 or publish == 'SPUBLISH'
 end
 
+-- Who stands before and after a session in the ring of all: the one that watches it, and the one it watches.
+local function ring_before(ring, id)
+  return redis.call('ZRANGE', ring, '(' .. id, '-', 'BYLEX', 'REV', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', ring, -1, -1)[1] or id
+end
+
+local function ring_after(ring, id)
+  return redis.call('ZRANGE', ring, '(' .. id, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', ring, 0, 0)[1] or id
+end
+
 -- Tokens only rise, whoever was granted the last; a block that runs ahead of the clock by a second is cut to one.
 local function next_tokens(last, size)
   local first = math.max(tonumber(last or '0') + 1, now_us)

@@ -57,6 +57,7 @@ export class Pulse {
   readonly #renewal: Script;
   readonly #keys: readonly string[];
   readonly #confirmer: Confirmer | undefined;
+  readonly #ring: string;
   #warned = false;
   #overdue: string[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -87,6 +88,7 @@ export class Pulse {
     this.#operations = new Scripts(config.scripts.operations);
     this.#renewal = new Script(config.scripts.renewal);
     this.#confirmer = confirmer;
+    this.#ring = ring;
     this.#keys = [sessions, calls, ring, members, holds, epoch];
   }
 
@@ -210,7 +212,7 @@ export class Pulse {
   async #endInRedis(): Promise<void> {
     const { id } = this.#config;
     await runAsNobody(this.#client, this.#operations, this.#site, [
-      { operation: 'session.end', keys: [], args: [id] },
+      { operation: 'session.end', keys: [this.#ring], args: [id] },
     ]).then(
       () => this.#sweep(id),
       () => undefined, // The ttl ends it.

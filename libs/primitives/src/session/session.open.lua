@@ -11,9 +11,9 @@ redis.call('HSET', KEYS[1], 'epoch', '1')
 redis.call('ZADD', KEYS[4], 'NX', 'inf', '')
 arm(SESSIONS, unpack(KEYS))
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-local next_id = redis.call('ZRANGE', KEYS[2], '(' .. id, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[2], 0, 0)[1]
+local next_id = ring_after(KEYS[2], id)
 -- Who stands before us in the ring watches over us, from now on and not from its next tick.
-local before = redis.call('ZRANGE', KEYS[2], '(' .. id, '-', 'BYLEX', 'REV', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[2], -1, -1)[1]
+local before = ring_before(KEYS[2], id)
 if before ~= id then tell(before, 'watch', before, id, ARGV[2]) end
 local ends = tonumber(redis.call('ZSCORE', SESSIONS, next_id) or '0')
 return { 'open', text(now_us), run_id, redis.call('GET', KEYS[5]), next_id, text(math.max(0, ends - now)) }

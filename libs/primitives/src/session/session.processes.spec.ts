@@ -89,6 +89,32 @@ describe('sessions that die', () => {
     for (const name of names) expect(await (await bench.turn()).lock(name).locked()).toBe(false);
   });
 
+  it('sweeps one that dies just before the session that watches it closes', async () => {
+    const namespace = bench.name();
+    const dead = await forked();
+    const id = await dead.do('connect', bench.url, { ttl: 1500, namespace });
+    await dead.do('acquire', 'lock', 'x');
+    // Their ticks are ten seconds apart: none of them is to be waited for.
+    const others = [
+      await bench.session({ ttl: 30_000, namespace }),
+      await bench.session({ ttl: 30_000, namespace }),
+    ];
+    const ring = await bench.admin.zrange(`{${namespace}:0}:ring`, '0', '-1');
+    const watcher = ring.at(ring.indexOf(`${id}-1`) - 1);
+    const closing = others.find((session) => watcher === `${session.id}-1`);
+    const left = others.find((session) => session !== closing);
+    const waiting = left?.lock('x').acquire();
+    await until(
+      async () => (await bench.admin.zcard(`{${namespace}:0}:lock:x:queue`)) === 1,
+      'the other one waits',
+    );
+    const start = performance.now();
+    await dead.kill();
+    await closing?.close();
+    await (await waiting)?.release();
+    expect(performance.now() - start).toBeLessThan(6000);
+  });
+
   it('makes a stopped holder know that it lost, before another could be granted', async () => {
     const name = bench.name();
     const holder = await forked();
