@@ -11,7 +11,7 @@ import {
   redisMeta,
   whole,
 } from './command/fields.ts';
-import { queuesField, rateLimitField } from './queues-field.ts';
+import { listenField, queuesField, rateLimitField } from './worker-fields.ts';
 
 export const workerSettings = z.strictObject({
   queue: queuesField.meta({
@@ -51,6 +51,11 @@ export const workerSettings = z.strictObject({
   rateLimit: rateLimitField.optional().meta({
     argument: 'JOBS/MS',
     description: 'begin at most so many jobs in so many ms, over all workers of a queue: 100/1000',
+  }),
+  listen: listenField.optional().meta({
+    argument: '[HOST:]PORT',
+    description: 'answer /healthz, /readyz and /metrics there, on loopback unless it says otherwise',
+    shownDefault: 'nowhere',
   }),
   logLevel: logLevelField('info'),
   logFormat: logFormatField,

@@ -8,6 +8,8 @@ import { CommandFailure, hideSecrets } from './command/failure.ts';
 import { openLog } from './command/log.ts';
 import { watchSignals } from './command/signals.ts';
 import type { WorkerSettings } from './config.ts';
+import { metricsOf } from './metrics.ts';
+import { type ProbeServer, type Probes, serveProbes } from './probe-server.ts';
 import { findTaskModule } from './task-module.ts';
 
 /** Runs until a signal, until the parent that forked it is gone, or until it can run nothing any more, which it throws. */
@@ -17,6 +19,7 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   using signals = watchSignals();
   tellThreads(settings);
   await using session = await connectAs(settings, log);
+  const away = watchConnection(session);
   const broken = Promise.withResolvers<never>();
   const host = new WorkerHost(settings.queue, {
     ...{ session, tasks, version, threads: settings.threads, concurrency: settings.concurrency },
@@ -28,9 +31,15 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
       if (error instanceof BrokenExecutorError) broken.reject(cannotLoad(settings.tasks, error));
     },
   });
+  let state: 'starting' | 'ready' | 'ending' = 'starting';
+  await using _probes = await openProbes(settings, log, {
+    unready: () => (state !== 'ready' ? state : away() ? 'Redis is out of reach' : undefined),
+    metrics: metricsOf(host, session),
+  });
   try {
     await Promise.race([start(host, settings), untilTold(signals.stop)]);
     if (!signals.stop.aborted) {
+      state = 'ready';
       log.info(
         { queue: settings.queue, threads: settings.threads, redis: hideSecrets(settings.redis) },
         'ready',
@@ -38,6 +47,7 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
       process.send?.({ ready: true });
     }
     const why = await Promise.race([untilTold(signals.stop), broken.promise]);
+    state = 'ending';
     log.info({ why, gracePeriod: settings.gracePeriod }, 'ending: no new jobs');
   } finally {
     await host.close({ gracePeriod: settings.gracePeriod });
@@ -52,6 +62,29 @@ async function connectAs({ redis, namespace, name }: WorkerSettings, log: Logger
   session.on('ready', () => log.info('Redis is back'));
   session.on('lost', (reason) => log.warn({ reason }, 'the session was lost; it goes on under a new one'));
   return session;
+}
+
+/** Whether Redis is out of reach, as far as the session knows. */
+function watchConnection(session: Session): () => boolean {
+  let away = false;
+  session.on('reconnecting', () => {
+    away = true;
+  });
+  session.on('ready', () => {
+    away = false;
+  });
+  return () => away;
+}
+
+async function openProbes(
+  { listen }: WorkerSettings,
+  log: Logger,
+  probes: Probes,
+): Promise<ProbeServer | undefined> {
+  if (listen === undefined) return undefined;
+  const server = await serveProbes(listen, probes);
+  log.info({ url: server.url }, 'listening');
+  return server;
 }
 
 async function start(host: WorkerHost, { tasks }: WorkerSettings): Promise<void> {

@@ -40,6 +40,10 @@ describe('settings', () => {
     expect(file).toMatchObject({ queue: { 'a=b': 2 }, rateLimit: { jobs: 2, per: 3 } });
     expect(read({}, { HEDDLE_RATE_LIMIT: '100/1000' }).rateLimit).toEqual({ jobs: 100, per: 1000 });
     expect(read({}).rateLimit).toBeUndefined();
+    expect(read({ listen: '9464' }).listen).toEqual({ host: '127.0.0.1', port: 9464 });
+    expect(read({}, { HEDDLE_LISTEN: '0.0.0.0:1' }).listen).toEqual({ host: '0.0.0.0', port: 1 });
+    expect(read({ config: fileWith({ listen: '[::]:2' }) }).listen).toEqual({ host: '::', port: 2 });
+    expect(read({ config: fileWith({ listen: 3 }) }).listen).toEqual({ host: '127.0.0.1', port: 3 });
   });
 
   it('take $REDIS_URL for Redis, and HEDDLE_REDIS before it', () => {
@@ -62,6 +66,9 @@ describe('settings', () => {
     [{ queue: 'a=1,a=2' }, {}, '--queue: must be the name of the queue'],
     [{ queue: 'a=0' }, {}, '--queue: must be the name of the queue'],
     [{}, { HEDDLE_RATE_LIMIT: '5' }, 'HEDDLE_RATE_LIMIT: must be JOBS/MS, such as 100/1000'],
+    [{ listen: 'x' }, {}, '--listen: must be [HOST:]PORT, such as 9464'],
+    [{ listen: '70000' }, {}, '--listen: must be [HOST:]PORT'],
+    [{}, { HEDDLE_LISTEN: 'a:b:1' }, 'HEDDLE_LISTEN: must be [HOST:]PORT'],
     [{ rateLimit: '0/1' }, {}, '--rate-limit: must be JOBS/MS'],
     [{ queue: '' }, {}, '--queue: must be the name of the queue'],
     [{ logLevel: 'loud' }, {}, '--log-level: must be one of trace, debug'],

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
+import { type EmbeddedRedis, type RedisProcess, startRedis } from '@heddle/embedded-redis';
 import { DistributedExecutor, fleet, removeQueue } from '@heddle/pool';
 import { connect, type Session } from '@heddle/primitives/distributed';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Program, runToEnd } from './program.ts';
+import { Program, runToEnd, until } from './program.ts';
 
 type Tasks = typeof import('./worker-tasks.ts');
 
@@ -137,6 +137,51 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     expect(both[1]).toEqual(both[0]);
     await other.shutdown();
     await removeQueue(session, `${queue} too`);
+  });
+
+  it('answers whether it lives and is ready, and tells its metrics', async () => {
+    await using own = await startRedis({ sources: ['process'] });
+    await using mine = await connect(own.url, { namespace });
+    await using pool = new DistributedExecutor<Tasks>(queue, { session: mine });
+    await using program = worker('--redis', own.url, '--listen', '0', '--grace-period', '5000');
+    const [, url] = await program.said(/"url":"(http:\/\/127\.0\.0\.1:\d+)"/);
+    const get = async (path: string) => {
+      const response = await fetch(`${url}${path}`);
+      return [response.status, await response.text()] as const;
+    };
+    expect(await get('/healthz')).toEqual([200, 'ok\n']);
+    await program.said(/"msg":"ready"/);
+    expect(await get('/readyz')).toEqual([200, 'ok\n']);
+    expect(await pool.submit('environment')).toEqual([own.url, namespace]);
+    await until(async () => (await get('/metrics'))[1].includes('heddle_worker_jobs_completed_total 1'));
+    const [, text] = await get('/metrics');
+    expect(text).toContain('heddle_worker_threads 2');
+    expect(text).toContain(`heddle_queue_jobs{queue="${queue}",state="completed"} 1`);
+    expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m);
+    expect((await get('/'))[0]).toBe(404);
+    const napping = pool.submit('nap', 1_000);
+    await program.said(/napping/);
+    process.kill(program.pid, 'SIGTERM');
+    await program.said(/"msg":"ending/);
+    expect(await get('/readyz')).toEqual([503, 'ending\n']);
+    expect(await napping).toBe('rested');
+    expect(await program.ended).toMatchObject({ code: 0, err: '' });
+  });
+
+  it('is not ready while Redis is away, and says so', async () => {
+    await using own = (await startRedis({ sources: ['process'] })) as RedisProcess;
+    await using program = worker('--redis', own.url, '--listen', '0');
+    const [, url] = await program.said(/"url":"(http:\/\/127\.0\.0\.1:\d+)"/);
+    await program.said(/"msg":"ready"/);
+    await own.kill();
+    await until(async () => (await fetch(`${url}/readyz`)).status === 503);
+    expect((await fetch(`${url}/metrics`)).status).toBe(200);
+    await own.restart({ data: 'lose' });
+    await until(async () => (await fetch(`${url}/readyz`)).status === 200);
+    const taken = await runToEnd('heddle-worker', [
+      ...['--queue', queue, '--tasks', tasks, '--redis', own.url, '--listen', new URL(url ?? '').host],
+    ]);
+    expect(taken).toMatchObject({ code: 1, err: expect.stringContaining('EADDRINUSE') });
   });
 
   it('says in one line what keeps it from starting, and ends with the code for it', async () => {

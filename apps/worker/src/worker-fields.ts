@@ -1,4 +1,4 @@
-/** The settings of which text is only one form: the queues with their weights, and the rate limit. */
+/** The settings that are more than a word or a number: the queues with their weights, the rate limit, where to listen. */
 import { z } from 'zod';
 import { distributedName } from './command/fields.ts';
 
@@ -54,3 +54,16 @@ export const rateLimitField = z
   });
 
 const rate = z.strictObject({ jobs: z.number().int().min(1), per: z.number().int().min(1) });
+
+const LISTEN = 'must be [HOST:]PORT, such as 9464, which is loopback, or 0.0.0.0:9464';
+
+/** `9464`, `0.0.0.0:9464`, `[::]:9464`; 0 is any free port. */
+export const listenField = z
+  .union([z.string(), z.number()], { error: LISTEN })
+  .transform((given, context): { host: string; port: number } => {
+    const [, v6, host, digits] = /^(?:\[([\da-f:.]+)\]:|([^:[\]\s]+):)?(\d{1,5})$/i.exec(String(given)) ?? [];
+    const port = Number(digits);
+    if (port <= 65_535) return { host: v6 ?? host ?? '127.0.0.1', port };
+    context.issues.push({ code: 'custom', message: LISTEN, input: given });
+    return z.NEVER;
+  });
