@@ -55,14 +55,18 @@ export class Contender {
   }
 }
 
-/** The median of each contender over the rounds, after one that warms up. */
+/** Rounds that only warm up: the compiler takes its time with a pool's code. */
+const WARM_UPS = 3;
+
+/** The median of each contender over the rounds, after those that warm up. */
 export async function inTurn(
   contenders: readonly Contender[],
   rounds: number,
   order: Order | ((contender: Contender) => Order),
+  warmUps = WARM_UPS,
 ): Promise<Map<string, number>> {
   const measured = new Map(contenders.map(({ name }) => [name, [] as number[]]));
-  for (let round = -1; round < rounds; round += 1) {
+  for (let round = -warmUps; round < rounds; round += 1) {
     for (const contender of contenders) {
       const value = await contender.ask(typeof order === 'function' ? order(contender) : order);
       if (round >= 0) measured.get(contender.name)?.push(value);

@@ -35,11 +35,11 @@ async function startHost(name: string, url: string, threads: number): Promise<Ch
   return host;
 }
 
-async function memoryOf(host: ChildProcess): Promise<number> {
+async function memoryOf(host: ChildProcess): Promise<NodeJS.MemoryUsage> {
   const answer = once(host, 'message');
   host.send('memory');
-  const [{ rss }] = (await answer) as [NodeJS.MemoryUsage];
-  return rss;
+  const [usage] = (await answer) as [NodeJS.MemoryUsage];
+  return usage;
 }
 
 export function distributedContender(name: string): (order: Order) => Promise<number> {
@@ -59,7 +59,8 @@ export function distributedContender(name: string): (order: Order) => Promise<nu
     if (what === 'chunked') return inChunks === undefined ? Number.NaN : timed(() => inChunks(count));
     if (what === 'latency') return latency(submitter as Submitter, count);
     if (what === 'burn') return timed(() => all(count, steps));
-    if (what === 'hostMemory') return memoryOf(host as ChildProcess);
+    if (what === 'hostHeap') return (await memoryOf(host as ChildProcess)).heapUsed;
+    if (what === 'hostMemory') return (await memoryOf(host as ChildProcess)).rss;
     if (what === 'futures' && later !== undefined) return bytesEach(count, later);
     throw new RangeError(`${name} does not know ${what}`);
   };

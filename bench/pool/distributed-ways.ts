@@ -104,10 +104,13 @@ function bullmq(concurrency: number, sandboxed: boolean): DistributedWay {
   };
 }
 
+/** As it comes: a job at a time in each thread. */
+export const HOST = 'Heddle, through Redis';
+
 export const distributedWays: Readonly<Record<string, DistributedWay>> = {
   'BullMQ in-process, 10 at a time': bullmq(10, false),
   'BullMQ sandboxed, 2 threads': bullmq(2, true),
   'BullMQ sandboxed, 10 threads': bullmq(10, true),
-  'Heddle, 2 threads': heddle(1),
-  'Heddle, 2 threads of 8 jobs': heddle(8),
+  [HOST]: heddle(1),
+  'Heddle, 8 jobs a thread': heddle(8),
 };

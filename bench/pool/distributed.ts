@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { printTable } from '../distributed/statistics.ts';
 import { Contender, inTurn } from './contenders.ts';
 import { CHUNK, distributedWays } from './distributed-ways.ts';
+import { BARE } from './local-ways.ts';
 
 const THREADS = 2;
 const ROUNDS = 5;
@@ -20,17 +21,33 @@ async function commandsRun(redis: Redis): Promise<number> {
   return [...stats.matchAll(/calls=(\d+)/g)].reduce((all, [, calls]) => all + Number(calls), 0);
 }
 
+/** How often a job was given to a host because another gave no sign of life. */
+async function stalled(redis: Redis): Promise<number> {
+  let count = 0;
+  for (const key of await redis.keys('*:events')) {
+    const events = await redis.xrange(key, '-', '+');
+    count += events.filter(([, fields]) => fields[fields.indexOf('event') + 1] === 'stalled').length;
+  }
+  return count;
+}
+
 export async function distributed(): Promise<void> {
   await using server = await startRedis({ sources: ['process'] });
   const redis = new Redis(server.url);
   const contenders = Object.keys(distributedWays).map(Contender.node);
+  const computers: Contender[] = [];
   try {
     for (const contender of contenders)
       await contender.ask({ what: 'open', threads: THREADS, url: server.url });
+    // What the cores can do at all, while it is measured what they do.
+    const bare = Contender.node(BARE);
+    computers.push(bare, ...contenders);
+    await bare.ask({ what: 'open', threads: THREADS });
     const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS });
-    const chunked = await inTurn(contenders, ROUNDS, { what: 'chunked', count: INPUTS });
-    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES });
-    const burns = await inTurn(contenders, 3, { what: 'burn', count: BURNS, steps: STEPS });
+    const chunked = await inTurn(contenders, ROUNDS, { what: 'chunked', count: INPUTS }, 1);
+    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES }, 1);
+    const burns = await inTurn(computers, ROUNDS, { what: 'burn', count: BURNS, steps: STEPS }, 1);
+    const limit = BURNS / (burns.get(BARE) ?? Number.NaN);
     const rows: string[][] = [];
     for (const contender of contenders) {
       const before = await commandsRun(redis);
@@ -44,16 +61,18 @@ export async function distributed(): Promise<void> {
         Number.isNaN(inputs) ? '' : inputs.toFixed(0),
         (of(latencies) * 1000).toFixed(2),
         (BURNS / of(burns)).toFixed(1),
+        (BURNS / of(burns) / limit).toFixed(2),
         (commands / JOBS).toFixed(1),
       ]);
     }
     printTable(
       `Jobs through Redis, ${THREADS} threads: no-op, by ones and in chunks of ${CHUNK}; one at a time; of some 20 ms`,
-      ['', 'jobs/s', 'inputs/s in chunks', 'latency ms', 'computing, jobs/s', 'commands a job'],
+      ['', 'jobs/s', 'inputs/s in chunks', 'latency ms', 'computing, jobs/s', '× bare', 'commands a job'],
       rows,
     );
+    console.log(`  jobs stalled, of all ways: ${await stalled(redis)}`);
   } finally {
-    await Promise.all(contenders.map((each) => each.close()));
+    await Promise.all([...new Set([...contenders, ...computers])].map((each) => each.close()));
     redis.disconnect();
   }
 }

@@ -5,6 +5,9 @@ import type { Order } from './orders.ts';
 
 const collect = (globalThis as { gc?: () => void }).gc;
 
+/** Steps that keep a thread busy for some seconds. */
+const LONG = 2_000_000_000;
+
 /** Seconds that `work` takes. */
 async function timed(work: () => PromiseLike<unknown>): Promise<number> {
   collect?.();
@@ -26,11 +29,25 @@ async function latency(pool: LocalPool, count: number): Promise<number> {
   return median(times) / 1000;
 }
 
+/** Bytes of heap of each of so many tasks that wait behind others, and are waited for by nobody yet. */
+async function bytesEach(pool: LocalPool, threads: number, count: number): Promise<number> {
+  const long = Array.from({ length: threads }, () => pool.run(LONG));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  collect?.();
+  const before = process.memoryUsage().heapUsed;
+  const waiting = Array.from({ length: count }, () => pool.run(0));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  collect?.();
+  const bytes = (process.memoryUsage().heapUsed - before) / count;
+  await Promise.all([...long, ...waiting]);
+  return bytes;
+}
+
 export function localContender(name: string): (order: Order) => Promise<number> {
   const make = localWays[name];
   if (make === undefined) throw new RangeError(`no such way: ${name}`);
   let pool: LocalPool | undefined;
-  return async ({ what, threads = 1, count = 1, steps = 0 }) => {
+  return async ({ what, threads = 2, count = 1, steps = 0 }) => {
     if (what === 'open') {
       await pool?.close();
       const opened = await make(threads);
@@ -46,6 +63,7 @@ export function localContender(name: string): (order: Order) => Promise<number> 
         : timed(() => open.inChunks?.(count) ?? Promise.resolve());
     if (what === 'latency') return latency(open, count);
     if (what === 'burn') return timed(() => together(open, count, steps));
+    if (what === 'futures') return bytesEach(open, threads, count);
     throw new RangeError(`${name} does not know ${what}`);
   };
 }

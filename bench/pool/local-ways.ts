@@ -163,11 +163,12 @@ async function poolifier(threads: number): Promise<LocalPool> {
 
 /** What no pool can be much faster than. */
 export const BARE = 'bare postMessage';
+export const HEDDLE = 'Heddle';
 
 export const localWays: Readonly<Record<string, (threads: number) => Promise<LocalPool>>> = {
   [BARE]: bare,
   'bare, answers only counted': counting,
-  Heddle: heddle,
+  [HEDDLE]: heddle,
   Piscina: piscina(1),
   'Piscina, 16 at a time': piscina(16),
   tinypool,

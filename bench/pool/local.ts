@@ -9,9 +9,9 @@ const ROUNDS = 7;
 const PYTHON = ["Python's ThreadPoolExecutor", "Python's ProcessPoolExecutor"];
 const TASKS = 20_000;
 const INPUTS = 128_000;
-const LATENCIES = 500;
+const LATENCIES = 300;
 /** Tasks that compute in a round, and their steps: some 20 ms here; Python takes as long for fewer. */
-const BURNS = 24;
+const BURNS = 12;
 const STEPS = 10_000_000;
 const PYTHON_STEPS = 100_000;
 
@@ -63,11 +63,16 @@ async function computing(contenders: readonly Contender[]): Promise<Map<string, 
   for (const threads of [1, THREADS]) {
     for (const contender of contenders) await contender.ask({ what: 'open', threads });
     times.push(
-      await inTurn(contenders, 5, ({ name }) => ({
-        what: 'burn',
-        count: BURNS,
-        steps: name.startsWith('Python') ? PYTHON_STEPS : STEPS,
-      })),
+      await inTurn(
+        contenders,
+        3,
+        ({ name }) => ({
+          what: 'burn',
+          count: BURNS,
+          steps: name.startsWith('Python') ? PYTHON_STEPS : STEPS,
+        }),
+        1,
+      ),
     );
   }
   const [one, many] = times;

@@ -2,8 +2,9 @@
 import { loadavg } from 'node:os';
 import { distributed } from './distributed.ts';
 import { local } from './local.ts';
+import { memory } from './memory.ts';
 
-const measurements = { local, distributed } as const;
+const measurements = { local, distributed, memory } as const;
 
 const chosen = process.argv.slice(2);
 for (const [name, measure] of Object.entries(measurements)) {

@@ -4,9 +4,10 @@ export interface Order {
   /**
    * `open`: with `threads`, and Redis at `url`; `rate`, `chunked`: seconds for `count` no-op tasks, all at once;
    * `latency`: median seconds of one, of `count`, one after the other; `burn`: seconds for `count` tasks of `steps`,
-   * all at once; `futures`: bytes of each of `count` that wait; `hostMemory`: bytes of the host's process.
+   * all at once; `futures`: bytes of each of `count` Futures that wait; `hostHeap`, `hostMemory`: bytes of the heap of the
+   * host's main thread, and of its whole process.
    */
-  readonly what: 'open' | 'rate' | 'chunked' | 'latency' | 'burn' | 'futures' | 'hostMemory';
+  readonly what: 'open' | 'rate' | 'chunked' | 'latency' | 'burn' | 'futures' | 'hostHeap' | 'hostMemory';
   readonly threads?: number;
   readonly count?: number;
   readonly steps?: number;
