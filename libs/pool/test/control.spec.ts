@@ -60,6 +60,28 @@ describe('a queue', () => {
     expect(() => drainQueue(bench.session, 'work', { delayed: 1 as unknown as boolean })).toThrow(/delayed/);
   });
 
+  it('has jobs begin by priority, first in first out among equals', async () => {
+    const key = `${bench.namespace}:order`;
+    const pool = bench.executor();
+    const note = (priority: number, word: string) =>
+      requestId.run(word, () => pool.with({ priority }).submit('noteContext', [bench.url, key]));
+    const futures = [note(3, 'c1'), note(1, 'a'), note(3, 'c2'), note(2, 'b'), note(0, 'first')];
+    await Promise.all(futures.map((future) => future.accepted));
+    await bench.host({ threads: 1 });
+    await Promise.all(futures);
+    expect(await bench.plain.lrange(key, 0, -1)).toEqual(['first', 'a', 'b', 'c1', 'c2']);
+  });
+
+  it('brings the context to each job of a map, in chunks too', async () => {
+    await bench.host();
+    const key = `${bench.namespace}:seen`;
+    const inputs = Array.from({ length: 6 }, (): [string, string] => [bench.url, key]);
+    await requestId.run('m1', async () => {
+      for await (const _ of bench.executor().map('noteContext', inputs, { chunksize: 4 }));
+    });
+    expect(await bench.plain.lrange(key, 0, -1)).toEqual(inputs.map(() => 'm1'));
+  });
+
   it('keeps what its jobs said, of every attempt', async () => {
     const onLog = vi.fn();
     await bench.host({ onLog });
