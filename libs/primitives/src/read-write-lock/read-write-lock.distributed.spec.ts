@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { lockConformance } from '../lock/lock.conformance.ts';
 import type { AnyLock } from '../lock/lock.ts';
 import { redisBench } from '../testing/redis.ts';
+import { later, until } from '../testing/waiting.ts';
 import { readWriteLockConformance } from './read-write-lock.conformance.ts';
 import type { DistributedLockSide, DistributedReadWriteLock } from './read-write-lock.distributed.ts';
 
@@ -37,5 +38,58 @@ describe('ReadWriteLock, distributed', () => {
     const writing = writer.readWriteLock(name).write.acquire();
     await reader.close();
     await (await writing).release();
+  });
+
+  it('hands the write side on inside a session, with rising tokens, and in turns with other sessions', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session(), await bench.session()];
+    const write = () => session.readWriteLock(name).write;
+    const first = await write().acquire();
+    const tokens = [first.token];
+    let inside = 0;
+    const all = Array.from({ length: 200 }, () =>
+      write().with(async (lease) => {
+        inside += 1;
+        expect(inside).toBe(1);
+        tokens.push(lease.token);
+        await later(0, undefined);
+        inside -= 1;
+      }),
+    );
+    const reading = other.readWriteLock(name).read.acquire();
+    const queue = `{heddle:0}:rwlock:${name}:queue`;
+    await until(async () => (await bench.admin.zcard(queue)) === 1, 'the reader stands in line, alone');
+    await first.release();
+    const lease = await reading;
+    // Its turn came after at most a block of tokens, not at the end.
+    expect(inside).toBe(0);
+    expect(tokens.length).toBeLessThanOrEqual(64);
+    expect(lease.token).toBeGreaterThan(Math.max(...tokens));
+    await lease.release();
+    await Promise.all(all);
+    expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
+  });
+
+  it('leaves nobody behind, whoever in front gives up, is released by halves, or loses its session', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session({ ttl: 60_000, logger: {} }), await bench.turn()];
+    const held = await other.readWriteLock(name).write.acquire();
+    const write = (timeout?: number) => session.readWriteLock(name).write.acquire({ timeout });
+    const [front, second, third] = [write(40), write(80), write()];
+    expect([await front, await second]).toEqual([null, null]);
+    await held.release();
+    const lease = await third;
+    const fourth = write();
+    await bench.admin.del('{heddle:0}:sessions');
+    await until(() => lease?.signal.aborted, 'the session is lost');
+    await (await fourth)?.release();
+
+    const bounded = session.boundedSemaphore(bench.name(), 2);
+    await bounded.acquire({ permits: 2 });
+    const next = bounded.acquire({ permits: 2 });
+    await bounded.release(1);
+    await bounded.release(1);
+    await (await next).release();
+    expect(await bounded.value()).toBe(2);
   });
 });

@@ -2,6 +2,10 @@
  * What a session holds of, and waits for at, one semaphore. Each wait has a place of its own in Redis's queue, so that
  * several permits which come free at once go to several waiters of a session in one step; the number of a wait is its
  * name there, and later the name of its hold.
+ *
+ * Only those who want all permits, writers, stand behind one of them (`#front`) that asks for all: it is granted a block
+ * of tokens, and its hold goes from one to the next here, a token each, as a lock's does (`lock-seat.distributed.ts`).
+ * Where others may hold at the same time that would not do: the tokens of a block would come after later ones.
  */
 
 import { now } from '../deadline.ts';
@@ -10,6 +14,7 @@ import {
   LeaseLostError,
   OutcomeUnknownError,
   OverReleaseError,
+  RedisRefusedError,
   rangeError,
 } from '../errors.ts';
 import { currentLogicalThread } from '../identity.ts';
@@ -43,8 +48,15 @@ interface Wait {
   doubt: boolean;
 }
 
-interface Hold {
+/** Tokens of one grant: the next, and the last. */
+interface Tokens {
+  readonly token: number;
+  readonly last: number;
+}
+
+interface Hold extends Tokens {
   readonly id: string;
+  readonly wait: Wait;
   readonly shape: SemaphoreShape;
   readonly life: Incarnation;
   readonly lease: HeldLease;
@@ -65,6 +77,9 @@ export class SemaphoreSeat implements Seat {
   readonly #waits = new Map<string, Wait>();
   /** In the order of their grants: the oldest are given back first. */
   readonly #holds = new Map<string, Hold>();
+  /** Of those who want all: the one that asks Redis, or has it from there; and those who stand behind it, in order. */
+  #front: Wait | undefined;
+  readonly #behind = new Set<Wait>();
   readonly #foothold: Foothold;
   #busy = 0;
 
@@ -79,6 +94,7 @@ export class SemaphoreSeat implements Seat {
       this.#holds.clear();
       if (this.#core.closed) return;
       queueMicrotask(() => {
+        if (this.#front !== undefined && this.#line.get(this.#front) === undefined) this.#promote();
         this.askAgain();
         this.#tidy();
       });
@@ -123,7 +139,13 @@ export class SemaphoreSeat implements Seat {
     const over = this.#core.deadlocks.waits(wait.id, owner, target, (error) =>
       this.#line.get(wait)?.giveUp(error),
     );
-    this.#ask(wait);
+    if (this.#front !== undefined && wantsAll(wait)) {
+      this.#behind.add(wait);
+      if (!this.#front.asking) this.#line.decide(wait);
+    } else {
+      if (wantsAll(wait)) this.#front = wait;
+      this.#ask(wait);
+    }
     return lease.finally(() => {
       over();
       this.#waits.delete(wait.id);
@@ -181,11 +203,11 @@ export class SemaphoreSeat implements Seat {
     }
   }
 
-  told(life: Incarnation, [id, token]: readonly string[]): void {
+  told(life: Incarnation, [id, first, last]: readonly string[]): void {
     const waiter = this.#waiterOf(id);
-    const number = Number(token);
-    if (!Number.isSafeInteger(number) || number <= 0) throw new TypeError('no message of ours');
-    if (waiter !== undefined && waiter.what.life === life) this.#grant(waiter, life, number);
+    const tokens = parseTokens(first, last);
+    if (tokens === undefined) throw new TypeError('no message of ours');
+    if (waiter !== undefined && waiter.what.life === life) this.#grant(waiter, life, tokens);
   }
 
   get waited(): boolean {
@@ -194,6 +216,7 @@ export class SemaphoreSeat implements Seat {
 
   askAgain(): void {
     for (const { what: wait } of [...this.#line]) {
+      if (this.#behind.has(wait)) continue;
       if (wait.asking) wait.doubt = true;
       else this.#ask(wait);
     }
@@ -202,6 +225,7 @@ export class SemaphoreSeat implements Seat {
   closed(): void {
     for (const hold of this.#holds.values()) hold.lease.conclude();
     this.#line.rejectAll(() => closedError(this.#what));
+    this.#behind.clear();
   }
 
   async #try(wait: Wait): Promise<HeldLease | null> {
@@ -210,7 +234,7 @@ export class SemaphoreSeat implements Seat {
       const life = await this.#foothold.under();
       for (;;) {
         const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
-        if (answer?.[0] === 'granted' && life.lives) return this.#hold(wait, life, Number(answer[1]));
+        if (answer?.[0] === 'granted' && life.lives) return this.#hold(wait, life, tokensOf(answer));
         if (answer?.[0] === 'more') continue;
         if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
         return null;
@@ -240,6 +264,7 @@ export class SemaphoreSeat implements Seat {
       .catch((error: unknown) => {
         wait.asking = false;
         this.#waiterOf(wait.id)?.reject(error);
+        if (wait === this.#front) this.#promote();
         this.#tidy();
       });
   }
@@ -247,23 +272,32 @@ export class SemaphoreSeat implements Seat {
   async #answered(wait: Wait, life: Incarnation, answer: Answer | undefined): Promise<void> {
     const waiter = this.#waiterOf(wait.id);
     if (waiter === undefined) return; // Served by a message, or gone: `cancel` sees to what was granted.
-    if (answer?.[0] === 'granted') return this.#grant(waiter, life, Number(answer[1]));
+    if (answer?.[0] === 'granted') return this.#grant(waiter, life, tokensOf(answer));
     if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
     if (answer?.[0] === 'more') await this.#advance(life);
     if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
-    else this.#line.decide(wait);
+    else this.#decide(wait);
   }
 
-  #grant(waiter: SemaphoreWaiter, life: Incarnation, token: number): void {
+  /** It is known that it has to wait, and so have those who stand behind it. */
+  #decide(wait: Wait): void {
+    this.#line.decide(wait);
+    if (wait === this.#front) for (const next of this.#behind) this.#line.decide(next);
+  }
+
+  #grant(waiter: SemaphoreWaiter, life: Incarnation, tokens: Tokens): void {
     // A life that ended in between took the permits along.
-    if (life.lives) waiter.resolve(this.#hold(waiter.what, life, token));
+    if (life.lives) waiter.resolve(this.#hold(waiter.what, life, tokens));
     else this.#ask(waiter.what);
   }
 
-  #hold({ id, claim, shape, permits }: Wait, life: Incarnation, token: number): HeldLease {
-    const lease = new HeldLease(claim, token, life, async () => {
+  /** @param from the hold of another here that goes on as this one, under its name in Redis */
+  #hold(wait: Wait, life: Incarnation, { token, last }: Tokens, from?: Hold): HeldLease {
+    const { claim, shape, permits } = wait;
+    const id = from?.id ?? wait.id;
+    const end = async () => {
       const hold = this.#holds.get(id);
-      if (hold === undefined) return;
+      if (hold === undefined || hold.lease !== lease || this.#passOn(hold)) return;
       const given = hold.permits;
       this.#takeFrom(hold, given);
       if ((await this.#giveBack(shape, [id, given], 0)) === 'gone') {
@@ -272,12 +306,42 @@ export class SemaphoreSeat implements Seat {
           { primitive: this.#name },
         );
       }
-    });
-    lease.confirmed = this.#core.confirmer?.confirm();
+    };
+    const lease: HeldLease = new HeldLease(claim, token, life, end, undefined, from !== undefined);
+    lease.confirmed = from ? from.lease.confirmed : this.#core.confirmer?.confirm();
     lease.confirmed?.catch(() => {}); // Told to whoever was granted.
-    this.#holds.set(id, { id, shape, life, lease, permits });
+    this.#holds.set(id, { id, wait, shape, life, lease, permits, token, last });
     lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
+    if (wait === this.#front) this.#decide(wait);
     return lease;
+  }
+
+  /** A hold of all goes to the next here who wants all, while its tokens last. */
+  #passOn(hold: Hold): boolean {
+    const [next] = this.#behind;
+    const { life, token, last } = hold;
+    const whole = hold.permits === hold.shape.permits && token < last && life.valid;
+    const waiter = whole && next ? this.#line.get(next) : undefined;
+    if (waiter === undefined) return false;
+    this.#behind.delete(waiter.what);
+    this.#front = waiter.what;
+    waiter.resolve(this.#hold(waiter.what, life, { token: token + 1, last }, hold));
+    return true;
+  }
+
+  /** The one that asked for all has it no more, or asks no more: the next here asks. */
+  #promote(): void {
+    const [next] = this.#behind;
+    this.#front = next;
+    if (next === undefined) return;
+    this.#behind.delete(next);
+    this.#ask(next);
+  }
+
+  #promoteSoon(front: Wait): void {
+    queueMicrotask(() => {
+      if (this.#front === front) this.#promote();
+    });
   }
 
   #takeFrom(hold: Hold, permits: number): void {
@@ -285,6 +349,8 @@ export class SemaphoreSeat implements Seat {
     if (hold.permits > 0) return;
     this.#holds.delete(hold.id);
     hold.lease.conclude();
+    // Behind what gives it back, which is asked for before this turn ends.
+    if (hold.wait === this.#front) this.#promoteSoon(hold.wait);
   }
 
   /** Permits of holds go back under the life that holds them; where that ended they went back with it. */
@@ -321,6 +387,8 @@ export class SemaphoreSeat implements Seat {
   /** Leaves the line in Redis, and gives back what was granted meanwhile. */
   #gaveUp(wait: Wait): Promise<void> | undefined {
     const { life } = wait;
+    this.#behind.delete(wait);
+    if (wait === this.#front) this.#promoteSoon(wait);
     if (life === undefined || life.ended !== undefined) {
       this.#tidy();
       return undefined;
@@ -405,4 +473,24 @@ function unknownOutcome(what: string, cause: unknown): OutcomeUnknownError {
 
 function unlessEnded(error: unknown): undefined {
   if (!(error instanceof CallEnded)) throw error;
+}
+
+/** Whether others are kept out, for good: of an unbounded semaphore the limit may be raised meanwhile. */
+function wantsAll({ shape, permits }: Pick<Wait, 'shape' | 'permits'>): boolean {
+  return shape.bounded && permits === shape.permits;
+}
+
+function parseTokens(first: string | undefined, last: string | undefined): Tokens | undefined {
+  const tokens = { token: Number(first), last: Number(last) };
+  const { token, last: end } = tokens;
+  return Number.isSafeInteger(token) && Number.isSafeInteger(end) && 0 < token && token <= end
+    ? tokens
+    : undefined;
+}
+
+function tokensOf([is, first, last]: Answer): Tokens {
+  const tokens = parseTokens(first, last);
+  if (tokens !== undefined) return tokens;
+  const said = JSON.stringify([is, first, last]);
+  throw new RedisRefusedError(`Redis answered a semaphore operation out of form: ${said}; is it Redis?`);
 }

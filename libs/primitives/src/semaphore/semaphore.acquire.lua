@@ -1,7 +1,7 @@
 -- Takes permits, or a place in line. Asked again, it answers what is.
 -- KEYS: state queue wants holders holds
 -- ARGV: name kind wait_id permits wait shape limit
--- RETURNS: {'granted', token} | {'queued'} | {'busy'} | {'more'} | {'mismatch', shape} | {'too many', limit}
+-- RETURNS: {'granted', first, end} | {'queued'} | {'busy'} | {'more'} | {'mismatch', shape} | {'too many', limit}
 local state, queue, wants, holders, holds = unpack(KEYS)
 local name, kind, permits, wait = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local member = caller .. '#' .. ARGV[3]
@@ -9,29 +9,29 @@ local record = kind .. '\n' .. ARGV[3] .. '\n' .. name
 local same, existing = same_shape(state, ARGV[6], 'limit', ARGV[7], 'used', '0')
 if not same then return { 'mismatch', existing } end
 local held = redis.call('HGET', holders, member)
-if held then return { 'granted', string.match(held, ' (%d+)$') } end
+if held then return { 'granted', string.match(held, ' (%d+) (%d+)$') } end
 local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
 local limit, used = tonumber(counts[1]), tonumber(counts[2])
 if permits > math.max(limit, 1) then return { 'too many', text(limit) } end
 
 -- Both are looked at, so that one of another type is an error before anything was changed.
 local nobody_waits = redis.call('HLEN', wants) == 0 and redis.call('ZCARD', queue) == 0
-local token, more
+local tokens, more
 if nobody_waits and permits <= limit - used then
-  token = next_tokens(counts[3], 1)
-  redis.call('HSET', holders, member, ARGV[4] .. ' ' .. token)
-  redis.call('HSET', state, 'used', text(used + permits), 'end', token)
+  tokens = { next_tokens(counts[3], permits == limit and BLOCK or 1) }
+  redis.call('HSET', holders, member, ARGV[4] .. ' ' .. tokens[1] .. ' ' .. tokens[2])
+  redis.call('HSET', state, 'used', text(used + permits), 'end', tokens[2])
   arm(state, holders)
 else
   if not redis.call('ZSCORE', queue, member) then
     redis.call('HSET', wants, member, ARGV[4])
     join_tail(queue, member)
   end
-  token, more = semaphore_grant(KEYS, kind, name, member)
+  tokens, more = semaphore_grant(KEYS, kind, name, member)
 end
-if token then
+if tokens then
   redis.call('ZADD', holds, now_text, record)
-  return { 'granted', token }
+  return { 'granted', unpack(tokens) }
 end
 if not wait then
   redis.call('ZREM', queue, member)

@@ -9,7 +9,7 @@ if not same then return { 'mismatch', existing } end
 local permits, tokens = {}, {}
 for i = 6, #ARGV, 2 do
   local held = redis.call('HGET', holders, caller .. '#' .. ARGV[i])
-  if held then permits[i], tokens[i] = string.match(held, '^(%d+) (%d+)$') end
+  if held then permits[i], tokens[i] = string.match(held, '^(%d+) (.+)$') end
   if not held or tonumber(permits[i]) < tonumber(ARGV[i + 1]) then return { 'gone' } end
 end
 local counts = redis.call('HMGET', state, 'limit', 'used', 'end')

@@ -78,6 +78,8 @@ const cases: Readonly<Record<string, Case>> = {
   'a semaphore: `value`': async (name) => () => a.semaphore(name, 1).value(),
   'a read-write lock: a side, `acquire` and `release`': async (name) => () =>
     a.readWriteLock(name).read.with(() => 1),
+  'a read-write lock: 30 writers of one session, one after the other': async (name) => () =>
+    Promise.all(Array.from({ length: 30 }, () => a.readWriteLock(name).write.with(() => 1))),
   'a condition: `wait`, until it stands in line': async (name) => {
     const condition = a.condition(name);
     await condition.acquire();

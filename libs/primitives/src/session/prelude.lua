@@ -4,6 +4,7 @@
 -- RETURNS: {'ok', reply, …} | {'no session'} | {'stale'}
 local SESSIONS, CALLS = KEYS[1], KEYS[2]
 local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
+local BLOCK = 64 -- tokens of a hold that excludes all others: its session may hand it on so often
 local BOUND = 256 -- records one script may grant, wake or drop
 local CARRIED = 3000 -- bytes of a queue's item that go along with the message
 local no_memory -- what Redis says where it is full, to operations that would let it grow without end
@@ -143,14 +144,14 @@ local function semaphore_grant(keys, kind, name, asker, changed)
     else
       local want = redis.call('HGET', wants, waiter)
       if tonumber(want) > free then more = nil break end
-      local token = next_tokens(last, 1)
+      local first, past = next_tokens(last, want == counts[1] and BLOCK or 1)
       local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
-      if waiter == asker or tell(session, kind, session, name, wait, token) then
+      if waiter == asker or tell(session, kind, session, name, wait, first, past) then
         redis.call('ZREM', queue, waiter)
         redis.call('HDEL', wants, waiter)
-        redis.call('HSET', holders, waiter, want .. ' ' .. token)
-        free, used, last = free - want, used + want, token
-        if waiter == asker then granted = token end
+        redis.call('HSET', holders, waiter, want .. ' ' .. first .. ' ' .. past)
+        free, used, last = free - want, used + want, past
+        if waiter == asker then granted = { first, past } end
         more = 'more'
       else
         at = at + 1
