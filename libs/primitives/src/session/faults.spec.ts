@@ -1,183 +1,138 @@
 /**
  * Faults, one at a time, while three processes use every primitive; a checker then looks at all they did. `HEDDLE_FAULTS_MS`
- * is how long each lasts (1,000 in the short profile; `npm run test:faults` runs the long one), `HEDDLE_FAULTS_SEED` the
- * chance of the clients.
+ * is how long each lasts at least (1,000 in the short profile; `npm run test:faults` runs the long one), and
+ * `HEDDLE_FAULTS_OPERATIONS` how many operations there must be (none in the short one); `HEDDLE_FAULTS_SEED` the chance
+ * of clients and strikes.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RedisProcess, startRedis } from '@heddle/embedded-redis';
-import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { wrongOf } from '../testing/faults/checks.ts';
 import { limitOf } from '../testing/faults/client.ts';
 import { ClientProcess } from '../testing/faults/clients.ts';
-import { type History, merge } from '../testing/faults/history.ts';
-import { startProxy, type Proxy as Wire } from '../testing/proxy.ts';
+import { type Crew, FAULTS, type Fault, TTL } from '../testing/faults/faults.ts';
+import { emptyHistory, type History, merge } from '../testing/faults/history.ts';
+import { watchLines } from '../testing/faults/line-watch.ts';
+import { chance } from '../testing/faults/random.ts';
+import type { Stage } from '../testing/faults/stages.ts';
 import { until } from '../testing/waiting.ts';
+import { Keyspace } from './keys.ts';
 
 const LASTS = Number(process.env.HEDDLE_FAULTS_MS ?? 1_000);
+const LONG = LASTS >= 10_000;
+const ENOUGH = Number(process.env.HEDDLE_FAULTS_OPERATIONS ?? (LONG ? 10_000 : 0));
 const SEED = Number(process.env.HEDDLE_FAULTS_SEED ?? 1);
+/** It is given up after so many times as long. */
+const LONGEST = 10;
 const CLIENTS = 3;
-const TTL = 1_000;
-
-interface Scene {
-  readonly redis: RedisProcess;
-  readonly proxy: Wire;
-  readonly admin: Redis;
-  readonly clients: ClientProcess[];
-  /** Kills one, and starts another in its place. */
-  replace(at: number): Promise<void>;
-}
-
-interface Fault {
-  readonly name: string;
-  /** Once; it is repeated, with pauses, for as long as the scene lasts. */
-  strike(scene: Scene): Promise<unknown>;
-  /** Redis keeps its data. */
-  readonly kept?: false;
-  /** Sessions are lost. */
-  readonly lost?: true;
-}
-
-const anyOf = ({ clients }: Scene) => Math.floor(Math.random() * clients.length);
-
-const FAULTS: readonly Fault[] = [
-  { name: 'none', strike: () => sleep(100) },
-  { name: 'every connection is cut', strike: async ({ proxy }) => proxy.cut() },
-  {
-    name: 'replies are late',
-    strike: async ({ proxy }) => {
-      proxy.delayReplies(40);
-      await sleep(300);
-      proxy.delayReplies(0);
-    },
-  },
-  {
-    name: 'connections are half open',
-    lost: true,
-    strike: async ({ proxy }) => {
-      proxy.swallow((at) => at % 2 === 0);
-      await sleep(700);
-      proxy.cut();
-    },
-  },
-  {
-    name: 'replies are lost, so that outcomes are unknown',
-    strike: async ({ proxy }) => proxy.loseReplyTo(/evalsha/i),
-  },
-  { name: 'SCRIPT FLUSH', strike: ({ admin }) => admin.script('FLUSH') },
-  {
-    name: 'CLIENT KILL',
-    strike: ({ admin }) => admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'),
-  },
-  {
-    name: 'CLIENT KILL of subscribers',
-    strike: ({ admin }) => admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'),
-  },
-  { name: 'CLIENT PAUSE', lost: true, strike: ({ admin }) => admin.call('CLIENT', 'PAUSE', '300', 'ALL') },
-  {
-    name: 'the server is stopped for less than the ttl',
-    strike: async ({ redis }) => {
-      redis.pause();
-      await sleep(300);
-      redis.resume();
-    },
-  },
-  {
-    name: 'the server is stopped for longer than the ttl',
-    lost: true,
-    strike: async ({ redis }) => {
-      redis.pause();
-      await sleep(TTL * 1.5);
-      redis.resume();
-    },
-  },
-  {
-    name: 'the server is restarted with its data',
-    lost: true,
-    strike: ({ redis }) => redis.restart({ data: 'keep' }),
-  },
-  {
-    name: 'the server is restarted without its data',
-    lost: true,
-    kept: false,
-    strike: ({ redis }) => redis.restart({ data: 'lose' }),
-  },
-  {
-    name: 'a process is stopped for longer than its ttl',
-    lost: true,
-    strike: async (scene) => {
-      const client = scene.clients[anyOf(scene)];
-      client?.signal('SIGSTOP');
-      await sleep(TTL * 1.5);
-      client?.signal('SIGCONT');
-    },
-  },
-  {
-    name: 'an event loop stands still for five times the ttl',
-    strike: (scene) => scene.clients[anyOf(scene)]?.stall(TTL * 5) ?? sleep(0),
-  },
-  {
-    name: 'a process is killed',
-    lost: true,
-    strike: (scene) => scene.replace(anyOf(scene)),
-  },
-];
+/** Between two strikes, ms; in the long profile so many operations, and as long as the strike itself lasted. */
+const BETWEEN = { least: 250, most: 6_000, operations: 250 };
 
 /** No item waits, and none is out with a taker who has not said yet that it has it. */
-async function allTaken(admin: Redis): Promise<boolean> {
-  const key = '{heddle:0}:queue:queue q:';
-  const given = await admin.hvals(`${key}outcomes`).catch(() => ['item']);
+async function allTaken({ admin, partitions }: Stage): Promise<boolean> {
+  const [outcomes = '', items = ''] = new Keyspace('heddle', partitions).of('queue', 'queue q', [
+    'outcomes',
+    'items',
+  ]);
+  const given = await admin.hvals(outcomes).catch(() => ['item']);
   return (
-    given.every((outcome) => !outcome.startsWith('item')) &&
-    (await admin.exists(`${key}items`).catch(() => 1)) === 0
+    given.every((outcome) => !outcome.startsWith('item')) && (await admin.exists(items).catch(() => 1)) === 0
   );
 }
 
-async function play(fault: Fault): Promise<History> {
-  const redis = (await startRedis({ sources: ['process'] })) as RedisProcess;
-  onTestFinished(() => redis.close());
-  const admin = new Redis(redis.url);
-  admin.on('error', () => {});
-  onTestFinished(() => admin.disconnect());
-  const proxy = await startProxy(redis.url);
-  let started = 0;
-  const start = () => {
-    started += 1;
+/** Processes at work. */
+class Players implements Crew {
+  readonly chance = chance(SEED);
+  readonly #stage: Stage;
+  readonly #clients: ClientProcess[] = [];
+  readonly #ended: History[] = [];
+  #started = 0;
+  #toldBefore = 0;
+
+  static async start(stage: Stage): Promise<Players> {
+    const players = new Players(stage);
+    players.#clients.push(...(await Promise.all(Array.from({ length: CLIENTS }, () => players.#start()))));
+    onTestFinished(async () => {
+      await Promise.all(players.#clients.map((client) => client.kill()));
+    });
+    return players;
+  }
+
+  private constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  get told(): number {
+    return this.#clients.reduce((sum, client) => sum + client.told, this.#toldBefore);
+  }
+
+  anyone(): ClientProcess {
+    return this.#clients[this.chance.between(0, CLIENTS - 1)] as ClientProcess;
+  }
+
+  async replaceOne(): Promise<void> {
+    const at = this.chance.between(0, CLIENTS - 1);
+    const client = this.#clients[at] as ClientProcess;
+    this.#ended.push(await client.kill());
+    this.#toldBefore += client.told;
+    this.#clients[at] = await this.#start();
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.drain()));
+  }
+
+  async stop(): Promise<History> {
+    return merge([...this.#ended, ...(await Promise.all(this.#clients.map((client) => client.stop())))]);
+  }
+
+  #start(): Promise<ClientProcess> {
+    this.#started += 1;
     return ClientProcess.start({
-      url: proxy.url,
-      direct: redis.url,
-      client: `p${started}`,
-      seed: SEED * 100 + started,
+      ...this.#stage.terms,
+      client: `p${this.#started}`,
+      seed: SEED * 100 + this.#started,
       parties: CLIENTS,
       ttl: TTL,
       connectTimeout: 3_000,
     });
-  };
-  const clients = await Promise.all(Array.from({ length: CLIENTS }, start));
-  onTestFinished(async () => {
-    await Promise.all(clients.map((client) => client.kill()));
-  });
-  const ended: History[] = [];
-  const scene: Scene = {
-    redis,
-    proxy,
-    admin,
-    clients,
-    replace: async (at) => {
-      ended.push(await (clients[at] as ClientProcess).kill());
-      clients[at] = await start();
-    },
-  };
-  for (const end = performance.now() + LASTS; performance.now() < end; ) {
-    await sleep(250);
-    await fault.strike(scene);
   }
-  await Promise.all(clients.map((client) => client.drain()));
-  await until(() => allTaken(admin), 'all that was put is taken, also what came back from lost sessions');
-  const history = merge([...ended, ...(await Promise.all(clients.map((client) => client.stop())))]);
-  const left = (await admin.keys('*')).filter((key) =>
-    /:(session:|sessions$|ring$|members$|holds$)/.test(key),
+}
+
+/** Lets some work be done before the next strike: also under a fault that lets none be done while it lasts. */
+async function pause(players: Players, struck: number): Promise<void> {
+  const begun = performance.now();
+  const least = Math.max(BETWEEN.least, LONG ? struck : 0);
+  const enough = LONG ? players.told + BETWEEN.operations : 0;
+  for (;;) {
+    await sleep(BETWEEN.least);
+    const passed = performance.now() - begun;
+    if ((passed >= least && players.told >= enough) || passed >= BETWEEN.most) return;
+  }
+}
+
+async function play(fault: Fault): Promise<History> {
+  const { stage, strike } = await fault.prepare();
+  const players = await Players.start(stage);
+  const keyspace = new Keyspace('heddle', stage.partitions);
+  const lines = ['lock a', 'lock b'].map(
+    (name) => [name, keyspace.of('lock', name, ['state', 'queue']) as [string, string]] as const,
   );
+  const stopWatching = watchLines(stage.admin, new Map(lines));
+  onTestFinished(() => void stopWatching());
+  const begun = performance.now();
+  const passed = () => performance.now() - begun;
+  let struck = 0;
+  while (passed() < LASTS || (players.told < ENOUGH && passed() < LONGEST * LASTS)) {
+    await pause(players, struck);
+    const before = passed();
+    await strike(players);
+    struck = passed() - before;
+  }
+  await players.drain();
+  const seen = await stopWatching();
+  await until(() => allTaken(stage), 'all that was put is taken, also what came back from lost sessions');
+  const history = merge([await players.stop(), { ...emptyHistory(), lines: seen }]);
+  const left = (await stage.keys()).filter((key) => /:(session:|sessions$|ring$|members$|holds$)/.test(key));
   if (left.length > 0 && fault.lost !== true && history.lost.length === 0)
     history.surprises.push(`keys left: ${left.join(', ')}`);
   return history;
@@ -186,18 +141,18 @@ async function play(fault: Fault): Promise<History> {
 describe('whatever fault there is, what is promised holds', () => {
   it.each(FAULTS.map((fault) => [fault.name, fault] as const))(
     '%s',
-    { timeout: LASTS * 10 + 90_000 },
+    { timeout: LASTS * LONGEST + 120_000 },
     async (_, fault) => {
       const history = await play(fault);
-      const { kept = true } = fault;
+      const { kept = true, durable = false, unheard = false } = fault;
       const lost = fault.lost === true || history.lost.length > 0;
-      const wrong = wrongOf(history, { limitOf, parties: CLIENTS, kept, lost });
-      const { operations, holds, writes } = history;
+      const wrong = wrongOf(history, { limitOf, parties: CLIENTS, kept, lost, durable, unheard });
+      const { operations, holds, writes, lines } = history;
       console.log(
-        `${fault.name}: ${operations.length} operations, ${holds.length} holds, ${writes.length} fenced writes, seed ${SEED}`,
+        `${fault.name}: ${operations.length} operations, ${holds.length} holds, ${writes.length} fenced writes, ${lines.length} looks at lines, ${history.lost.length} sessions lost, seed ${SEED}`,
       );
       expect(wrong.slice(0, 5)).toEqual([]);
-      expect(operations.length + holds.length).toBeGreaterThan(10);
+      expect(operations.length + holds.length).toBeGreaterThan(Math.max(10, ENOUGH));
     },
   );
 });

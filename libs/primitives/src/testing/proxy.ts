@@ -17,6 +17,13 @@ export interface Proxy {
   loseReplyTo(sent: RegExp): void;
   /** Keeps every reply for so long. */
   delayReplies(ms: number): void;
+  /**
+   * From here on whole pieces that match are sent once more, on a connection of their own: after as many ms as `late`
+   * says, or not where it says nothing. What Redis answers to that is thrown away.
+   */
+  repeat(sent: RegExp, late: () => number | undefined): void;
+  /** Pieces that were sent once more. */
+  readonly repeated: number;
 }
 
 interface Pair {
@@ -35,6 +42,27 @@ export async function startProxy(url: string): Promise<Proxy> {
   const pairs = new Set<Pair>();
   let losing: RegExp | undefined;
   let delay = 0;
+  let repeating: { readonly sent: RegExp; readonly late: () => number | undefined } | undefined;
+  let repeated = 0;
+  const twins = new Set<Socket>();
+  const again = (piece: Buffer) => {
+    const text = piece.toString('latin1');
+    // Half a command would be another one.
+    if (!repeating?.sent.test(text) || !text.startsWith('*') || !text.endsWith('\r\n')) return;
+    const late = repeating.late();
+    if (late === undefined) return;
+    setTimeout(() => {
+      const twin = createConnection({ host: target.hostname, port: Number(target.port) });
+      twins.add(twin);
+      twin.on('error', () => twin.destroy());
+      twin.on('close', () => twins.delete(twin));
+      const password = decodeURIComponent(target.password);
+      twin.write(password === '' ? '' : `AUTH "${password}"\r\n`);
+      twin.end(piece); // It reads what was sent before it sees the end, and answers.
+      twin.resume();
+      repeated += 1;
+    }, late).unref();
+  };
   const end = (pair: Pair) => {
     pairs.delete(pair);
     pair.client.destroy();
@@ -51,6 +79,7 @@ export async function startProxy(url: string): Promise<Proxy> {
         pair.doomed = true;
       }
       server.write(piece);
+      again(piece);
     });
     server.on('data', (piece) => {
       if (pair.doomed) return end(pair);
@@ -72,6 +101,7 @@ export async function startProxy(url: string): Promise<Proxy> {
   onTestFinished(() => {
     listener.close();
     for (const pair of pairs) end(pair);
+    for (const twin of twins) twin.destroy();
   });
   const through = new URL(url);
   through.port = String((listener.address() as AddressInfo).port);
@@ -93,6 +123,12 @@ export async function startProxy(url: string): Promise<Proxy> {
     },
     delayReplies(ms) {
       delay = ms;
+    },
+    repeat(sent, late) {
+      repeating = { sent, late };
+    },
+    get repeated() {
+      return repeated;
     },
   };
 }

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { barrierIndices, exclusion, fencedInOrder, itemsOnce, linearizable, tokensRise } from './checks.ts';
+import {
+  barrierIndices,
+  exclusion,
+  fencedInOrder,
+  firstComeFirstServed,
+  itemsOnce,
+  linearizable,
+  tokensRise,
+} from './checks.ts';
 import type { FencedWrite, Hold, Operation } from './history.ts';
 import { chance } from './random.ts';
 
@@ -81,6 +89,20 @@ describe('the checker of histories', () => {
     expect(tokensRise([hold(0, 1, 7), hold(2, 3, 7)], exclusive)).not.toEqual([]);
     expect(tokensRise([hold(0, 1, 7), hold(2, 3, 6)], exclusive)).toHaveLength(1);
     expect(tokensRise([hold(0, 1, 6), hold(2, 3, 7)], exclusive)).toEqual([]);
+  });
+
+  it('catches one who is granted a lock before those who came first', () => {
+    const line = (holder: string, first: string, ...ids: (readonly [string, number])[]) => ({
+      name: 'lock a',
+      holder,
+      first,
+      line: ids,
+    });
+    const waits = line('x', '1', ['a', 10], ['b', 11]);
+    expect(firstComeFirstServed([waits, line('b', '2', ['a', 10])])).toHaveLength(1);
+    expect(firstComeFirstServed([waits, line('a', '2', ['b', 11])])).toEqual([]);
+    // Served, or gone, and back at the end of the line in between.
+    expect(firstComeFirstServed([waits, line('b', '3', ['a', 12])])).toEqual([]);
   });
 
   it('catches a fenced write out of token order', () => {

@@ -1,5 +1,6 @@
 /** What must hold of a history, whatever the fault. Each gives what is wrong, in words. */
 import type { FencedWrite, History, Hold, Operation } from './history.ts';
+import type { LineSeen } from './line-watch.ts';
 import { type Model, violation } from './linearizable.ts';
 import { counterModel, eventModel, queueModel } from './models.ts';
 
@@ -34,9 +35,8 @@ export function exclusion(holds: readonly Hold[], limitOf: (name: string) => num
 export function tokensRise(holds: readonly Hold[], exclusive: (name: string) => boolean): string[] {
   return byName(holds).flatMap(([name, own]) => {
     const ordered = [...own].sort((a, b) => a.from - b.from);
-    const twice = ordered.filter(
-      ({ token }, at) => ordered.findIndex((other) => other.token === token) !== at,
-    );
+    const seen = new Set<number>();
+    const twice = ordered.filter(({ token }) => seen.size === seen.add(token).size);
     const wrong = twice.map((hold) => `${name}: token ${hold.token} came twice: ${JSON.stringify(hold)}`);
     if (!exclusive(name)) return wrong;
     for (const [at, hold] of ordered.entries()) {
@@ -46,6 +46,27 @@ export function tokensRise(holds: readonly Hold[], exclusive: (name: string) => 
     }
     return wrong;
   });
+}
+
+/**
+ * First come, first served between sessions: nobody who stood in line was granted a lock while one before it went on
+ * standing at its place.
+ */
+export function firstComeFirstServed(lines: readonly LineSeen[]): string[] {
+  return byName(lines).flatMap(([name, own]) =>
+    own.flatMap((now, at) => {
+      const before = own[at - 1];
+      if (before === undefined || now.holder === undefined || now.first === before.first) return [];
+      const [, place] = before.line.find(([id]) => id === now.holder) ?? [];
+      if (place === undefined) return [];
+      const overtaken = before.line.filter(
+        ([id, its]) => its < place && now.line.some(([other, still]) => other === id && still === its),
+      );
+      return overtaken.map(
+        ([id]) => `${name}: ${now.holder} was granted it before ${id}: ${JSON.stringify([before, now])}`,
+      );
+    }),
+  );
 }
 
 /** No write under a smaller token took effect after one under a larger had. */
@@ -128,34 +149,37 @@ export function barrierIndices(operations: readonly Operation[], parties: number
   });
 }
 
+/** What a history is held against. */
+export interface Terms {
+  readonly limitOf: (name: string) => number;
+  readonly parties: number;
+  /** Redis kept its data. */
+  readonly kept: boolean;
+  /** Sessions were lost: what a taker had been given goes back to the front, and to another. */
+  readonly lost: boolean;
+  /** Where Redis lost data: its grants were durable all the same, so that locks exclude. */
+  readonly durable: boolean;
+  /** Subscribers were cut off: one whom no message reaches is passed over, and keeps its place. */
+  readonly unheard: boolean;
+}
+
 /** What every history is asked, and what is asked in addition where no data was lost. */
 export function wrongOf(
   history: History,
-  {
-    limitOf,
-    parties,
-    kept,
-    lost,
-  }: {
-    limitOf: (name: string) => number;
-    parties: number;
-    /** Redis kept its data. */
-    kept: boolean;
-    /** Sessions were lost: what a taker had been given goes back to the front, and to another. */
-    lost: boolean;
-  },
+  { limitOf, parties, kept, lost, durable, unheard }: Terms,
 ): string[] {
-  const { operations, holds, writes, overdue, surprises } = history;
+  const { lines, operations, holds, writes, overdue, surprises } = history;
   const always = [
-    ...tokensRise(holds, (name) => kept && limitOf(name) === 1),
+    ...tokensRise(holds, (name) => (kept || durable) && limitOf(name) === 1),
     ...fencedInOrder(writes),
     ...overdue.map((one) => `outlived its time-out: ${JSON.stringify(one)}`),
     ...surprises,
+    ...(kept || durable ? exclusion(holds, limitOf) : []),
   ];
   if (!kept) return always;
   return [
     ...always,
-    ...exclusion(holds, limitOf),
+    ...(unheard ? [] : firstComeFirstServed(lines)),
     ...linearizable(operations, lost ? ['counter', 'event'] : ['counter', 'event', 'queue']),
     ...itemsOnce(operations, lost),
     ...barrierIndices(operations, parties),

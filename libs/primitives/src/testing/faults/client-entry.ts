@@ -1,11 +1,12 @@
 /** A process of the fault harness: a client that is told when to begin, to stand still, to drain and to stop. */
 import { type ClientTerms, FaultClient } from './client.ts';
+import { shiftClock } from './shifted-clock.ts';
 
 let client: FaultClient | undefined;
 
 export type ToClient =
   | { readonly do: 'start'; readonly terms: ClientTerms }
-  | { readonly do: 'stall'; readonly ms: number }
+  | { readonly do: 'stall' | 'shift'; readonly ms: number }
   | { readonly do: 'drain' | 'stop' };
 
 /** What still runs when 5 s have passed since the end, but for the pipe to the parent: it was left behind. */
@@ -24,6 +25,7 @@ process.on('message', (message: ToClient) => {
     if (message.do === 'start')
       client = await FaultClient.start(message.terms, (entry) => process.send?.(entry));
     if (message.do === 'stall') for (const end = performance.now() + message.ms; performance.now() < end; );
+    if (message.do === 'shift') shiftClock(message.ms);
     if (message.do === 'drain') await client?.drain();
     const history = message.do === 'stop' ? await client?.stop() : undefined;
     const left = message.do === 'stop' ? await leftRunning() : [];

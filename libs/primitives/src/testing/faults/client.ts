@@ -1,17 +1,23 @@
 /** A client of the fault harness: one session, and tasks that use every primitive by chance and write down what came of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { HeddleError, QueueEmptyError, StaleTokenError } from '../../errors.ts';
 import { fencedSet } from '../../fencing/fenced.distributed.ts';
 import type { Lease } from '../../lock/lock.ts';
+import type { Durability } from '../../session/durability.ts';
 import { connect, type Session } from '../../session.distributed.ts';
 import { clock, emptyHistory, type History, type JournalEntry } from './history.ts';
 import { type Chance, chance } from './random.ts';
 
 export interface ClientTerms {
-  /** Where its session connects to. */
-  readonly url: string;
-  /** Where fenced values are written: past any proxy. */
+  /** Where its session connects to; left out where `redis` says it. */
+  readonly url?: string | undefined;
+  /** ioredis's own options, as for Sentinel. */
+  readonly redis?: RedisOptions | undefined;
+  readonly durability?: Durability | undefined;
+  /** Where given, all that it does is to take locks on a majority of these. */
+  readonly quorum?: readonly string[] | undefined;
+  /** Where fenced values are written: past any proxy, and never lost by a fail-over. */
   readonly direct: string;
   readonly client: string;
   readonly seed: number;
@@ -28,7 +34,9 @@ export const limitOf = (name: string): number => (name.startsWith('semaphore') ?
 const LATE = 10_000;
 /** What happens to a client while a fault lasts; anything else is a surprise. */
 const EXPECTED =
-  /^ERR_HEDDLE_(LEASE_LOST|TIMEOUT|REDIS_UNREACHABLE|OUTCOME_UNKNOWN|BROKEN_BARRIER|QUEUE_EMPTY|QUEUE_FULL|STALE_TOKEN|SESSION_CLOSED)$/;
+  /^ERR_HEDDLE_(LEASE_LOST|TIMEOUT|REDIS_UNREACHABLE|OUTCOME_UNKNOWN|BROKEN_BARRIER|QUEUE_EMPTY|QUEUE_FULL|STALE_TOKEN|SESSION_CLOSED|NOT_REPLICATED)$/;
+
+type Task = (chance: Chance, client: string) => Promise<void>;
 
 export class FaultClient {
   readonly history: History = emptyHistory();
@@ -45,8 +53,16 @@ export class FaultClient {
   #operations = 0;
 
   static async start(terms: ClientTerms, tell: (entry: JournalEntry) => void): Promise<FaultClient> {
-    const { url, ttl, connectTimeout } = terms;
-    return new FaultClient(terms, tell, await connect(url, { ttl, connectTimeout, logger: {} }));
+    const { url, redis, durability, ttl, connectTimeout } = terms;
+    const options = {
+      ttl,
+      connectTimeout,
+      logger: {},
+      ...(redis && { redis }),
+      ...(durability && { durability }),
+    };
+    const session = await (url === undefined ? connect(options) : connect(url, options));
+    return new FaultClient(terms, tell, session);
   }
 
   private constructor(terms: ClientTerms, tell: (entry: JournalEntry) => void, session: Session) {
@@ -56,7 +72,18 @@ export class FaultClient {
     session.on('lost', (reason) => this.history.lost.push(`${terms.client}: ${reason}`));
     this.#values = new Redis(terms.direct, { maxRetriesPerRequest: 0, commandTimeout: 2000 });
     this.#values.on('error', () => {});
-    const tasks: ((chance: Chance, client: string) => Promise<void>)[] = [
+    for (const [at, task] of (terms.quorum ? this.#quorumTasks() : this.#allTasks()).entries())
+      this.#tasks.push(this.#repeat(task, `${terms.client}.${at}`, chance(terms.seed * 1000 + at)));
+  }
+
+  #quorumTasks(): Task[] {
+    return ['q', 'q', 'r', 's', 't', 'u', 'v', 'w'].map(
+      (name) => (c, client) => this.#hold(client, `quorum ${name}`, c),
+    );
+  }
+
+  #allTasks(): Task[] {
+    return [
       (c, client) => this.#hold(client, 'lock a', c),
       (c, client) => this.#hold(client, 'lock a', c),
       (c, client) => this.#hold(client, 'lock b', c),
@@ -68,8 +95,6 @@ export class FaultClient {
       (_, client) => this.#put(client),
       (c, client) => this.#get(client, c),
     ];
-    for (const [at, task] of tasks.entries())
-      this.#tasks.push(this.#repeat(task, `${terms.client}.${at}`, chance(terms.seed * 1000 + at)));
   }
 
   /** No new items, once the one on its way is in; those there are are still taken. */
@@ -87,11 +112,7 @@ export class FaultClient {
     return this.history;
   }
 
-  async #repeat(
-    task: (chance: Chance, client: string) => Promise<void>,
-    client: string,
-    c: Chance,
-  ): Promise<void> {
+  async #repeat(task: Task, client: string, c: Chance): Promise<void> {
     while (!this.#stopping) {
       try {
         await task(c, client);
@@ -124,7 +145,7 @@ export class FaultClient {
         else await sleep(1);
       }
       look(); // Whatever has happened meanwhile: what it says now must be true.
-      this.history.holds.push({ client, name, token: lease.token, permits: 1, from, until });
+      this.#tell({ held: { client, name, token: lease.token, permits: 1, from, until } });
     }
     await lease.release();
   }
@@ -133,6 +154,8 @@ export class FaultClient {
     if (name.startsWith('semaphore'))
       return this.#session.semaphore(name, SEMAPHORE_PERMITS).acquire({ timeout });
     if (name.startsWith('rwlock')) return this.#session.readWriteLock(name).write.acquire({ timeout });
+    const { quorum } = this.#terms;
+    if (quorum) return this.#session.lock(name, { quorum }).acquire({ timeout });
     return this.#session.lock(name).acquire({ timeout });
   }
 
@@ -141,10 +164,10 @@ export class FaultClient {
     const start = clock();
     try {
       await fencedSet(this.#values, `faults:${name}`, String(token), token);
-      this.history.writes.push({ name, token, start, end: clock(), accepted: true });
+      this.#tell({ wrote: { name, token, start, end: clock(), accepted: true } });
     } catch (error) {
       if (error instanceof StaleTokenError)
-        this.history.writes.push({ name, token, start, end: clock(), accepted: false });
+        this.#tell({ wrote: { name, token, start, end: clock(), accepted: false } });
     }
   }
 

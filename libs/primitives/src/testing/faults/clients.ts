@@ -18,11 +18,13 @@ export class ClientProcess {
   readonly #journal = new Journal();
 
   static async start(terms: ClientTerms): Promise<ClientProcess> {
-    const entry = new URL(
-      import.meta.url.endsWith('.ts') ? './client-entry.ts' : './client-entry.js',
-      import.meta.url,
-    );
-    const child = fork(entry, { execArgv: ['--conditions=@heddle/source'], serialization: 'advanced' });
+    const [entry, clock] = ['client-entry', 'shifted-clock'].map(
+      (name) => new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
+    ) as [URL, URL];
+    const child = fork(entry, {
+      execArgv: ['--conditions=@heddle/source', `--import=${clock.href}`],
+      serialization: 'advanced',
+    });
     const client = new ClientProcess(child);
     await client.#ask({ do: 'start', terms });
     return client;
@@ -32,12 +34,22 @@ export class ClientProcess {
     this.#child = child;
     this.#ended = once(child, 'exit');
     child.on('message', (message: JournalEntry | Said) => {
-      if ('id' in message) this.#journal.read(message);
+      if (!('did' in message)) this.#journal.read(message);
     });
+  }
+
+  /** How much it has told of so far. */
+  get told(): number {
+    return this.#journal.told;
   }
 
   stall(ms: number): Promise<unknown> {
     return this.#ask({ do: 'stall', ms });
+  }
+
+  /** Sets its wall clock so many ms ahead of the true time. */
+  shift(ms: number): Promise<unknown> {
+    return this.#ask({ do: 'shift', ms });
   }
 
   drain(): Promise<unknown> {
@@ -49,7 +61,7 @@ export class ClientProcess {
     const { history, left } = await this.#ask({ do: 'stop' });
     this.#child.disconnect();
     await this.#ended;
-    const all: History = { ...(history ?? emptyHistory()), operations: this.#journal.operations };
+    const all: History = { ...(history ?? emptyHistory()), ...this.#journal.history };
     if (left.length > 0) all.surprises.push(`left running after close: ${left.join(', ')}`);
     return all;
   }
@@ -62,7 +74,7 @@ export class ClientProcess {
   async kill(): Promise<History> {
     this.#child.kill('SIGKILL');
     await this.#ended;
-    return { ...emptyHistory(), operations: this.#journal.operations };
+    return { ...emptyHistory(), ...this.#journal.history };
   }
 
   #ask(message: ToClient): Promise<Said> {

@@ -1,5 +1,7 @@
 /** What clients did under faults, told afterwards: each operation with its beginning, its end, and what came of it. */
 
+import type { LineSeen } from './line-watch.ts';
+
 /** Ms on the monotonic clock, which all processes of a host share. */
 export const clock = (): number => Number(process.hrtime.bigint()) / 1e6;
 
@@ -20,14 +22,26 @@ export interface Operation {
 /** What a process tells of its operations as it goes, so that one that is killed has told which were under way. */
 export type JournalEntry =
   | { readonly began: Operation; readonly id: number }
-  | { readonly id: number; readonly ended: Pick<Operation, 'end' | 'result'> | 'without effect' };
+  | { readonly id: number; readonly ended: Pick<Operation, 'end' | 'result'> | 'without effect' }
+  | { readonly held: Hold }
+  | { readonly wrote: FencedWrite };
 
 /** Puts a journal together; what has not ended has no known outcome. */
 export class Journal {
   readonly #open = new Map<number, Operation>();
   readonly #ended: Operation[] = [];
+  readonly #holds: Hold[] = [];
+  readonly #writes: FencedWrite[] = [];
 
   read(entry: JournalEntry): void {
+    if ('held' in entry) {
+      this.#holds.push(entry.held);
+      return;
+    }
+    if ('wrote' in entry) {
+      this.#writes.push(entry.wrote);
+      return;
+    }
     if ('began' in entry) {
       this.#open.set(entry.id, entry.began);
       return;
@@ -38,8 +52,17 @@ export class Journal {
       this.#ended.push({ ...began, ...entry.ended });
   }
 
-  get operations(): Operation[] {
-    return [...this.#ended, ...this.#open.values()];
+  /** Operations that have ended, and holds. */
+  get told(): number {
+    return this.#ended.length + this.#holds.length;
+  }
+
+  get history(): Pick<History, 'operations' | 'holds' | 'writes'> {
+    return {
+      operations: [...this.#ended, ...this.#open.values()],
+      holds: this.#holds,
+      writes: this.#writes,
+    };
   }
 }
 
@@ -72,6 +95,8 @@ export interface Overdue {
 }
 
 export interface History {
+  /** Lines as they were seen in Redis, in order. */
+  readonly lines: LineSeen[];
   readonly operations: Operation[];
   readonly holds: Hold[];
   readonly writes: FencedWrite[];
@@ -83,6 +108,7 @@ export interface History {
 }
 
 export const emptyHistory = (): History => ({
+  lines: [],
   operations: [],
   holds: [],
   writes: [],
@@ -95,7 +121,7 @@ export const emptyHistory = (): History => ({
 export function merge(histories: readonly History[]): History {
   const all = emptyHistory();
   for (const history of histories) {
-    for (const key of ['operations', 'holds', 'writes', 'overdue', 'lost', 'surprises'] as const)
+    for (const key of ['lines', 'operations', 'holds', 'writes', 'overdue', 'lost', 'surprises'] as const)
       (all[key] as unknown[]).push(...history[key]);
   }
   return all;

@@ -1,0 +1,183 @@
+/** The faults, and what each of them leaves of what is promised. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Keyspace } from '../../session/keys.ts';
+import type { Terms } from './checks.ts';
+import type { ClientProcess } from './clients.ts';
+import type { Chance } from './random.ts';
+import {
+  clusterStage,
+  quorumStage,
+  type SingleStage,
+  type Stage,
+  sentinelStage,
+  singleStage,
+} from './stages.ts';
+
+/** Of the sessions, ms. */
+export const TTL = 1_000;
+const HOUR = 3_600_000;
+
+/** The processes that work meanwhile. */
+export interface Crew {
+  readonly chance: Chance;
+  anyone(): ClientProcess;
+  /** Kills one, and starts another in its place. */
+  replaceOne(): Promise<void>;
+}
+
+/** A fault that can strike: once a call, however long that takes. */
+export interface Prepared {
+  readonly stage: Stage;
+  strike(crew: Crew): Promise<unknown>;
+}
+
+export interface Fault extends Partial<Pick<Terms, 'kept' | 'lost' | 'durable' | 'unheard'>> {
+  readonly name: string;
+  prepare(): Promise<Prepared>;
+}
+
+type Leaves = Omit<Fault, 'name' | 'prepare'>;
+
+function fault<S extends Stage>(
+  open: () => Promise<S>,
+  name: string,
+  strike: (stage: S, crew: Crew) => unknown,
+  leaves: Leaves = {},
+): Fault {
+  return {
+    name,
+    ...leaves,
+    prepare: async () => {
+      const stage = await open();
+      return { stage, strike: async (crew) => strike(stage, crew) };
+    },
+  };
+}
+
+const single = (name: string, strike: (stage: SingleStage, crew: Crew) => unknown, leaves?: Leaves): Fault =>
+  fault(singleStage, name, strike, leaves);
+
+/** Slots that the workload uses: each of these names lies in one. */
+const USED = ['lock a', 'lock b', 'semaphore s', 'counter c', 'event e', 'barrier b', 'queue q', 'rwlock w'];
+
+const stopped = async (redis: { pause(): void; resume(): void }, ms: number) => {
+  redis.pause();
+  await sleep(ms);
+  redis.resume();
+};
+
+const onOneServer: readonly Fault[] = [
+  single('none', () => sleep(100)),
+  single('every connection is cut', ({ proxy }) => proxy.cut(), { unheard: true }),
+  single('replies are late', async ({ proxy }) => {
+    proxy.delayReplies(40);
+    await sleep(300);
+    proxy.delayReplies(0);
+  }),
+  single(
+    'connections are half open',
+    async ({ proxy }) => {
+      proxy.swallow((at) => at % 2 === 0);
+      await sleep(700);
+      proxy.cut();
+    },
+    { lost: true, unheard: true },
+  ),
+  single('replies are lost, so that outcomes are unknown', ({ proxy }) => proxy.loseReplyTo(/evalsha/i)),
+  single('calls come twice, at once or late, by another connection', async ({ proxy }, { chance }) => {
+    proxy.repeat(/evalsha/i, () => (chance.next() < 0.1 ? chance.between(0, 400) : undefined));
+    await sleep(100);
+    // What was sent before comes after what is sent again.
+    proxy.loseReplyTo(/evalsha/i);
+  }),
+  single('SCRIPT FLUSH', ({ admin }) => admin.script('FLUSH')),
+  single('CLIENT KILL', ({ admin }) => admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')),
+  single('CLIENT KILL of subscribers', ({ admin }) => admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'), {
+    unheard: true,
+  }),
+  single(
+    'CLIENT PAUSE',
+    async ({ admin }) => {
+      await admin.call('CLIENT', 'PAUSE', '300', 'ALL');
+      await sleep(300);
+    },
+    { lost: true },
+  ),
+  single('the server is stopped for less than the ttl', ({ redis }) => stopped(redis, 300)),
+  single('the server is stopped for longer than the ttl', ({ redis }) => stopped(redis, TTL * 1.5), {
+    lost: true,
+  }),
+  single('the server is restarted with its data', ({ redis }) => redis.restart({ data: 'keep' }), {
+    lost: true,
+    unheard: true,
+  }),
+  single('the server is restarted without its data', ({ redis }) => redis.restart({ data: 'lose' }), {
+    lost: true,
+    kept: false,
+  }),
+  single(
+    'a process is stopped for longer than its ttl',
+    async (_, crew) => {
+      const client = crew.anyone();
+      client.signal('SIGSTOP');
+      await sleep(TTL * 1.5);
+      client.signal('SIGCONT');
+    },
+    { lost: true },
+  ),
+  single('an event loop stands still for five times the ttl', (_, crew) => crew.anyone().stall(TTL * 5)),
+  single('the clock of a host jumps by an hour, and back', async (_, crew) => {
+    const client = crew.anyone();
+    await client.shift(crew.chance.next() < 0.5 ? HOUR : -HOUR);
+    await sleep(300);
+    await client.shift(0);
+  }),
+  single('a process is killed', (_, crew) => crew.replaceOne(), { lost: true, unheard: true }),
+];
+
+/** The master is killed and comes back empty, or it stands still and comes back with what it knew. */
+const failOver = (durable: boolean): Fault =>
+  fault(
+    () => sentinelStage(durable),
+    `a replica takes over, by Sentinel${durable ? ', from a master whose grants were durable' : ''}`,
+    ({ failOver }, { chance }) =>
+      chance.next() < 0.5
+        ? failOver(
+            (master) => master.kill(),
+            (master) => master.restart({ data: 'lose' }),
+          )
+        : failOver(
+            (master) => master.pause(),
+            (master) => master.resume(),
+          ),
+    { kept: false, lost: true, durable },
+  );
+
+const onSeveral: readonly Fault[] = [
+  failOver(false),
+  failOver(true),
+  fault(
+    clusterStage,
+    'slots move from one master of a Cluster to another',
+    async ({ slots, partitions }, { chance }) => {
+      const keyspace = new Keyspace('heddle', partitions);
+      const name = USED[chance.between(0, USED.length - 1)] as string;
+      await slots.move(keyspace.tag(keyspace.partitionOf(name)));
+    },
+  ),
+  fault(
+    () => quorumStage(TTL),
+    'the servers of a quorum fail in turn',
+    async ({ quorum: { servers } }, { chance }) => {
+      const server = servers[chance.between(0, servers.length - 1)];
+      const dice = chance.next();
+      if (server === undefined) return;
+      if (dice < 0.3) await server.restart({ data: 'lose' });
+      else if (dice < 0.6) await server.restart({ data: 'keep' });
+      else await stopped(server, dice < 0.8 ? TTL * 0.4 : TTL * 1.5);
+    },
+    { lost: true },
+  ),
+];
+
+export const FAULTS: readonly Fault[] = [...onOneServer, ...onSeveral];

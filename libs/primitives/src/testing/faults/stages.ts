@@ -1,0 +1,147 @@
+/** Where a workload runs, and what can be done to it there. */
+import {
+  type RedisCluster,
+  type RedisProcess,
+  type RedisSentinel,
+  type RedisServers,
+  startCluster,
+  startRedis,
+  startSentinel,
+  startServers,
+} from '@heddle/embedded-redis';
+import { Cluster, Redis } from 'ioredis';
+import { onTestFinished } from 'vitest';
+import { startProxy, type Proxy as Wire } from '../proxy.ts';
+import { until } from '../waiting.ts';
+import type { ClientTerms } from './client.ts';
+import { Slots } from './slots.ts';
+
+export interface Stage {
+  /** How clients get there. */
+  readonly terms: Pick<ClientTerms, 'url' | 'redis' | 'durability' | 'quorum' | 'direct'>;
+  /** To look at what stands there. */
+  readonly admin: Redis | Cluster;
+  /** Into how many slots a namespace is spread there. */
+  readonly partitions: number;
+  keys(): Promise<string[]>;
+}
+
+function clientOf<T extends Redis | Cluster>(client: T): T {
+  client.on('error', () => {});
+  onTestFinished(() => client.disconnect());
+  return client;
+}
+
+async function server(): Promise<RedisProcess> {
+  const redis = (await startRedis({ sources: ['process'] })) as RedisProcess;
+  onTestFinished(() => redis.close());
+  return redis;
+}
+
+/** One server, behind a proxy. */
+export interface SingleStage extends Stage {
+  readonly redis: RedisProcess;
+  readonly proxy: Wire;
+  readonly admin: Redis;
+}
+
+export async function singleStage(): Promise<SingleStage> {
+  const redis = await server();
+  const admin = clientOf(new Redis(redis.url));
+  const proxy = await startProxy(redis.url);
+  return {
+    redis,
+    proxy,
+    admin,
+    partitions: 1,
+    terms: { url: proxy.url, direct: redis.url },
+    keys: () => admin.keys('*'),
+  };
+}
+
+/** A master with one replica, and Sentinels over them; fenced values lie on a server of their own. */
+export interface SentinelStage extends Stage {
+  readonly sentinel: RedisSentinel;
+  /** Lets the replica take over from the master, which `down` has put out of service; `up` brings it back after that. */
+  failOver(down: (master: RedisProcess) => unknown, up: (master: RedisProcess) => unknown): Promise<void>;
+}
+
+export async function sentinelStage(durable: boolean): Promise<SentinelStage> {
+  const sentinel = await startSentinel({ replicas: 1, downAfter: 700 });
+  onTestFinished(() => sentinel.close());
+  const values = await server();
+  const admin = clientOf(new Redis({ ...sentinel.clientOptions, maxRetriesPerRequest: null }));
+  const failOver: SentinelStage['failOver'] = async (down, up) => {
+    const master = await sentinel.master();
+    await down(master);
+    // Which of them answers is not said: one may know of the change before the others do.
+    const next = sentinel.servers.find((one) => one !== master) as RedisProcess;
+    await until(async () => (await sentinel.master()) === next, 'the replica has taken over');
+    await up(master);
+    const own = new Redis(next.url);
+    own.on('error', () => {});
+    const followed = async () => /state=online/.test(await own.info('replication').catch(() => ''));
+    await until(followed, 'the master of before follows').finally(() => own.disconnect());
+  };
+  return {
+    sentinel,
+    failOver,
+    admin,
+    partitions: 1,
+    terms: {
+      redis: sentinel.clientOptions,
+      durability: durable ? { replicas: 1, timeout: 200 } : undefined,
+      direct: values.url,
+    },
+    keys: () => admin.keys('*'),
+  };
+}
+
+/** A Cluster of three masters; fenced values lie on a server of their own. */
+export interface ClusterStage extends Stage {
+  readonly cluster: RedisCluster;
+  readonly slots: Slots;
+}
+
+export async function clusterStage(): Promise<ClusterStage> {
+  const cluster = await startCluster({ masters: 3, replicas: 0 });
+  onTestFinished(() => cluster.close());
+  const values = await server();
+  const slots = new Slots(cluster);
+  onTestFinished(() => slots[Symbol.dispose]());
+  return {
+    cluster,
+    slots,
+    admin: clientOf(new Cluster([...cluster.startupNodes], cluster.clientOptions)),
+    partitions: 16,
+    terms: { url: cluster.masters[0]?.url, direct: values.url },
+    keys: () => slots.keys(),
+  };
+}
+
+/** Three independent servers of a quorum, and one more for the sessions themselves. */
+export interface QuorumStage extends Stage {
+  readonly quorum: RedisServers;
+}
+
+/** @param ttl of the sessions: a server counts once it has run for that long */
+export async function quorumStage(ttl: number): Promise<QuorumStage> {
+  const quorum = await startServers(3);
+  onTestFinished(() => quorum.close());
+  const own = await server();
+  const admin = clientOf(new Redis(own.url));
+  for (const url of quorum.urls) {
+    const voter = new Redis(url);
+    const uptime = async () => Number(/uptime_in_seconds:(\d+)/.exec(await voter.info('server'))?.[1]);
+    await until(async () => (await uptime()) * 1000 > ttl, 'its vote counts').finally(() =>
+      voter.disconnect(),
+    );
+  }
+  return {
+    quorum,
+    admin,
+    partitions: 1,
+    terms: { url: own.url, quorum: quorum.urls, direct: own.url },
+    keys: () => admin.keys('*'),
+  };
+}
