@@ -25,6 +25,11 @@ export async function tree(depth: number, breadth: number): Promise<number> {
   return (await Promise.all(below)).reduce((sum, leaves) => sum + leaves, 0);
 }
 
+/** Waits for a child that comes after all that wait in the queue. */
+export async function behindAll(n: number): Promise<number> {
+  return pool().with({ priority: 1 }).submit('square', n);
+}
+
 const ran: number[] = [];
 export const note = (n: number): number => ran.push(n);
 /** In which order its children were run, in this very thread. */

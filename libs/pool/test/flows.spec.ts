@@ -24,6 +24,14 @@ describe('currentJob().executor()', () => {
     expect(await bench.unfinished()).toBe(0);
   }, 60_000);
 
+  it('lets more of them wait than a thread has room for', async () => {
+    const numbers = Array.from({ length: 2200 }, (_, n) => n);
+    const parents = numbers.map((n) => bench.executor().submit('behindAll', n));
+    await Promise.all(parents.map((future) => future.accepted));
+    await bench.host({ threads: 1, stallTimeout: 60_000 });
+    expect(await Promise.all(parents)).toEqual(numbers.map((n) => n * n));
+  }, 120_000);
+
   it('does so over several hosts and queues, with several jobs a thread', async () => {
     await Promise.all([
       bench.host({ threads: 1, concurrency: 2 }, { work: 2, other: 1 }),

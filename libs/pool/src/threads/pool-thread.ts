@@ -119,6 +119,11 @@ export class PoolThread {
     this.worker.unref();
   }
 
+  /** Tasks that wait for their children have taken all the room it has, and another thread is needed for those. */
+  get crowded(): boolean {
+    return SLOTS - this.lent <= this.concurrency;
+  }
+
   /** How many tasks it may be sent now. */
   get room(): number {
     if (this.state !== 'ready' || this.hanging > 0) return 0;

@@ -219,8 +219,9 @@ export class ThreadPool {
 
   /** Fills the threads, the emptiest first, and starts more while there are more tasks than threads. */
   private dispatch(): void {
+    const crowded = [...this.threads].filter((thread) => thread.crowded).length;
     const wanted = Math.min(
-      this.settings.maxWorkers,
+      this.settings.maxWorkers + crowded,
       Math.ceil(this.outstanding / this.settings.concurrency),
     );
     while (this.threads.size < wanted && this.broken === undefined && !this.terminated) this.spawn();
