@@ -14,7 +14,7 @@ import { sweep } from './sweep.ts';
 const bench = redisBench();
 const DAY = 86_400_000;
 
-/** A connection that breaks, loses replies, and delivers copies of whatever was sent on it, whenever it likes. */
+/** A connection that breaks, refuses, loses replies, and delivers copies of whatever was sent on it, whenever it likes. */
 class HostileWire implements ScriptClient {
   readonly sent: (() => Promise<unknown>)[] = [];
   readonly #redis: Redis;
@@ -54,7 +54,9 @@ class HostileWire implements ScriptClient {
       this.#break(); // It never arrives, unless a copy does.
       return cut;
     }
-    const answer = run();
+    // A server that cannot serve this call, and soon may: what comes after it is under way already.
+    const refused = this.#chance.next() < 0.04;
+    const answer = refused ? Promise.reject(new Error('TRYAGAIN Multiple keys request')) : run();
     answer.catch(() => {});
     if (this.#chance.next() < 0.06) this.#break();
     if (this.#chance.next() < 0.3) this.copy();
