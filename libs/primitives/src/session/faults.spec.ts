@@ -148,8 +148,10 @@ describe('whatever fault there is, what is promised holds', () => {
       const lost = fault.lost === true || history.lost.length > 0;
       const wrong = wrongOf(history, { limitOf, parties: CLIENTS, kept, lost, durable, unheard });
       const { operations, holds, writes, lines } = history;
+      const why = Object.entries(Object.groupBy(history.lost, (reason) => reason.replace(/^[^:]*: /, '')));
       console.log(
-        `${fault.name}: ${operations.length} operations, ${holds.length} holds, ${writes.length} fenced writes, ${lines.length} looks at lines, ${history.lost.length} sessions lost, seed ${SEED}`,
+        `${fault.name}: ${operations.length} operations, ${holds.length} holds, ${writes.length} fenced writes, ${lines.length} looks at lines, ${history.lost.length} sessions lost, ${wrong.length} violations, seed ${SEED}`,
+        ...why.map(([reason, all]) => `\n  ${all?.length} lost: ${reason}`),
       );
       expect(wrong.slice(0, 5)).toEqual([]);
       expect(operations.length + holds.length).toBeGreaterThan(Math.max(10, ENOUGH));
