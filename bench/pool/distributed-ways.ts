@@ -25,8 +25,8 @@ export interface DistributedWay {
 
 const TASKS = new URL('./tasks.ts', import.meta.url);
 
-function heddle(concurrency: number): DistributedWay {
-  const queue = `bench-${concurrency}`;
+function heddle(): DistributedWay {
+  const queue = 'bench';
   return {
     async submitter(url) {
       const session = await connect(url);
@@ -50,7 +50,7 @@ function heddle(concurrency: number): DistributedWay {
     },
     async host(url, threads) {
       const session = await connect(url);
-      const host = new WorkerHost(queue, { session, tasks: TASKS, threads, concurrency });
+      const host = new WorkerHost(queue, { session, tasks: TASKS, threads });
       await host.start();
     },
   };
@@ -111,6 +111,5 @@ export const distributedWays: Readonly<Record<string, DistributedWay>> = {
   'BullMQ in-process, 10 at a time': bullmq(10, false),
   'BullMQ sandboxed, 2 threads': bullmq(2, true),
   'BullMQ sandboxed, 10 threads': bullmq(10, true),
-  [HOST]: heddle(1),
-  'Heddle, 8 jobs a thread': heddle(8),
+  [HOST]: heddle(),
 };

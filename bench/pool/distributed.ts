@@ -8,11 +8,11 @@ import { BARE } from './local-ways.ts';
 
 const THREADS = 2;
 const ROUNDS = 5;
-const JOBS = 3_000;
+const JOBS = 2_000;
 const INPUTS = 50_000;
-const LATENCIES = 100;
+const LATENCIES = 30;
 /** Jobs that compute in a round, and their steps: some 20 ms each. */
-const BURNS = 40;
+const BURNS = 24;
 const STEPS = 10_000_000;
 
 /** The commands that Redis has run, also those of scripts. */
@@ -43,10 +43,10 @@ export async function distributed(): Promise<void> {
     const bare = Contender.node(BARE);
     computers.push(bare, ...contenders);
     await bare.ask({ what: 'open', threads: THREADS });
-    const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS });
+    const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS }, 2);
     const chunked = await inTurn(contenders, ROUNDS, { what: 'chunked', count: INPUTS }, 1);
     const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES }, 1);
-    const burns = await inTurn(computers, ROUNDS, { what: 'burn', count: BURNS, steps: STEPS }, 1);
+    const burns = await inTurn(computers, 3, { what: 'burn', count: BURNS, steps: STEPS }, 1);
     const limit = BURNS / (burns.get(BARE) ?? Number.NaN);
     const rows: string[][] = [];
     for (const contender of contenders) {
