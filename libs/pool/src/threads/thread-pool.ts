@@ -1,7 +1,7 @@
 /**
  * The pool of threads under both executors; it knows of tasks and threads, and nothing of Futures or Redis.
  *
- * Tasks wait in the backlog; each thread is sent as many as it does in half a millisecond, at the least one more
+ * Tasks wait in the backlog; each thread is sent as many as it does in two milliseconds, at the least one more
  * than it runs, so that it never waits for the pool. A thread with nothing to do gets half of what the fullest one
  * has not begun. So tasks are handed out in large batches where they are quick, and one by one where they are not,
  * and none stays behind a slow one while a thread is free.
