@@ -1,4 +1,5 @@
 /** One queue that a host takes jobs from: each job from BullMQ's hands into the pool's, and its outcome back. */
+import { readFileSync } from 'node:fs';
 import {
   type BrokenExecutorError,
   CancelledError,
@@ -21,6 +22,8 @@ import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import type { SessionParts } from './session-parts.ts';
 import type { Turnstile } from './turnstile.ts';
+
+const UNBEGUN = readFileSync(new URL('./job.unbegun.lua', import.meta.url), 'utf8');
 
 /** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
 export const TELL_RUNNING_AFTER = 20;
@@ -222,8 +225,7 @@ export class HostQueue implements HostDesk {
       if (left === 0) return;
       if (!this.#isWaiting(task) || !this.#share.pool.cancel(task)) continue;
       left -= 1;
-      // It did not begin: this was no attempt.
-      this.#share.parts.redis.hincrby(this.#worker.toKey(id), 'ats', -1).catch(this.#share.report);
+      this.#share.parts.redis.eval(UNBEGUN, 1, this.#worker.toKey(id)).catch(this.#share.report);
       task.giveBack();
     }
   }
