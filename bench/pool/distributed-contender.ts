@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { median } from '../distributed/statistics.ts';
 import { distributedWays, type Submitter } from './distributed-ways.ts';
+import { processorTime } from './local-contender.ts';
 import type { Order } from './orders.ts';
 
 const collect = (globalThis as { gc?: () => void }).gc;
@@ -35,10 +36,14 @@ async function startHost(name: string, url: string, threads: number): Promise<Ch
   return host;
 }
 
-async function memoryOf(host: ChildProcess): Promise<NodeJS.MemoryUsage> {
+interface Usage extends NodeJS.MemoryUsage {
+  readonly processor: number;
+}
+
+async function usageOf(host: ChildProcess): Promise<Usage> {
   const answer = once(host, 'message');
-  host.send('memory');
-  const [usage] = (await answer) as [NodeJS.MemoryUsage];
+  host.send('usage');
+  const [usage] = (await answer) as [Usage];
   return usage;
 }
 
@@ -59,8 +64,9 @@ export function distributedContender(name: string): (order: Order) => Promise<nu
     if (what === 'chunked') return inChunks === undefined ? Number.NaN : timed(() => inChunks(count));
     if (what === 'latency') return latency(submitter as Submitter, count);
     if (what === 'burn') return timed(() => all(count, steps));
-    if (what === 'hostHeap') return (await memoryOf(host as ChildProcess)).heapUsed;
-    if (what === 'hostMemory') return (await memoryOf(host as ChildProcess)).rss;
+    if (what === 'processor') return processorTime() + (await usageOf(host as ChildProcess)).processor;
+    if (what === 'hostHeap') return (await usageOf(host as ChildProcess)).heapUsed;
+    if (what === 'hostMemory') return (await usageOf(host as ChildProcess)).rss;
     if (what === 'futures' && later !== undefined) return bytesEach(count, later);
     throw new RangeError(`${name} does not know ${what}`);
   };

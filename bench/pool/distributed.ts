@@ -21,6 +21,13 @@ async function commandsRun(redis: Redis): Promise<number> {
   return [...stats.matchAll(/calls=(\d+)/g)].reduce((all, [, calls]) => all + Number(calls), 0);
 }
 
+/** Seconds of processor time: of submitter, host and Redis. */
+async function processorTime(redis: Redis, contender: Contender): Promise<number> {
+  const used = [...(await redis.info('cpu')).matchAll(/used_cpu_(?:sys|user):([\d.]+)/g)];
+  const server = used.reduce((sum, [, seconds]) => sum + Number(seconds), 0);
+  return server + (await contender.ask({ what: 'processor' }));
+}
+
 /** How often a job was given to a host because another gave no sign of life. */
 async function stalled(redis: Redis): Promise<number> {
   let count = 0;
@@ -50,9 +57,10 @@ export async function distributed(): Promise<void> {
     const limit = BURNS / (burns.get(BARE) ?? Number.NaN);
     const rows: string[][] = [];
     for (const contender of contenders) {
-      const before = await commandsRun(redis);
+      const before = [await commandsRun(redis), await processorTime(redis, contender)] as const;
       await contender.ask({ what: 'rate', count: JOBS });
-      const commands = (await commandsRun(redis)) - before;
+      const commands = (await commandsRun(redis)) - before[0];
+      const processor = (await processorTime(redis, contender)) - before[1];
       const of = (seconds: Map<string, number>) => seconds.get(contender.name) ?? Number.NaN;
       const inputs = INPUTS / of(chunked);
       rows.push([
@@ -63,11 +71,21 @@ export async function distributed(): Promise<void> {
         (BURNS / of(burns)).toFixed(1),
         (BURNS / of(burns) / limit).toFixed(2),
         (commands / JOBS).toFixed(1),
+        ((1e6 * processor) / JOBS).toFixed(0),
       ]);
     }
     printTable(
       `Jobs through Redis, ${THREADS} threads: no-op, by ones and in chunks of ${CHUNK}; one at a time; of some 20 ms`,
-      ['', 'jobs/s', 'inputs/s in chunks', 'latency ms', 'computing, jobs/s', '× bare', 'commands a job'],
+      [
+        '',
+        'jobs/s',
+        'inputs/s in chunks',
+        'latency ms',
+        'computing, jobs/s',
+        '× bare',
+        'commands a job',
+        'µs of processors a job',
+      ],
       rows,
     );
     console.log(`  jobs stalled, of all ways: ${await stalled(redis)}`);

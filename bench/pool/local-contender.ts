@@ -29,6 +29,12 @@ async function latency(pool: LocalPool, count: number): Promise<number> {
   return median(times) / 1000;
 }
 
+/** Of all its threads, in seconds. */
+export function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 /** Bytes of heap of each of so many tasks that wait behind others, and are waited for by nobody yet. */
 async function bytesEach(pool: LocalPool, threads: number, count: number): Promise<number> {
   const long = Array.from({ length: threads }, () => pool.run(LONG));
@@ -63,6 +69,7 @@ export function localContender(name: string): (order: Order) => Promise<number> 
         : timed(() => open.inChunks?.(count) ?? Promise.resolve());
     if (what === 'latency') return latency(open, count);
     if (what === 'burn') return timed(() => together(open, count, steps));
+    if (what === 'processor') return processorTime();
     if (what === 'futures') return bytesEach(open, threads, count);
     throw new RangeError(`${name} does not know ${what}`);
   };

@@ -32,16 +32,32 @@ export async function local(): Promise<void> {
     const inputs = perSecond(chunked, INPUTS);
     const unit = (of: (each: Contender) => number) =>
       of(contenders.find(({ name }) => name === BARE) as Contender);
+    const processor = new Map<string, number>();
+    for (const each of contenders.filter(({ name }) => !name.startsWith('Python'))) {
+      const before = await each.ask({ what: 'processor' });
+      await each.ask({ what: 'rate', count: TASKS });
+      processor.set(each.name, (await each.ask({ what: 'processor' })) - before);
+    }
     const scaling = await computing(contenders);
     printTable(
       `${THREADS} threads: no-op tasks, by ones and in chunks of ${CHUNK}; one at a time; tasks that compute`,
-      ['', 'tasks/s', '× bare', 'inputs/s in chunks', '× bare', 'latency µs', 'threads’ worth'],
+      [
+        '',
+        'tasks/s',
+        '× bare',
+        'inputs/s in chunks',
+        '× bare',
+        'µs of processors a task',
+        'latency µs',
+        'threads’ worth',
+      ],
       contenders.map((each) => [
         each.name,
         rate(each).toFixed(0),
         (rate(each) / unit(rate)).toFixed(2),
         orNothing(inputs(each), 0),
         orNothing(inputs(each) / unit(inputs), 2),
+        orNothing((1e6 * (processor.get(each.name) ?? Number.NaN)) / TASKS, 1),
         (1e6 * (latencies.get(each.name) ?? Number.NaN)).toFixed(0),
         (scaling.get(each.name) ?? Number.NaN).toFixed(2),
       ]),
