@@ -10,7 +10,7 @@ import { wrongOf } from '../testing/faults/checks.ts';
 import { limitOf } from '../testing/faults/client.ts';
 import { ClientProcess } from '../testing/faults/clients.ts';
 import { type Crew, FAULTS, type Fault, TTL } from '../testing/faults/faults.ts';
-import { emptyHistory, type History, merge } from '../testing/faults/history.ts';
+import { emptyHistory, type History, type Hold, merge } from '../testing/faults/history.ts';
 import { watchLines } from '../testing/faults/line-watch.ts';
 import { chance } from '../testing/faults/random.ts';
 import type { Stage } from '../testing/faults/stages.ts';
@@ -77,6 +77,10 @@ class Players implements Crew {
     this.#clients[at] = await this.#start();
   }
 
+  visited(hold: Hold): void {
+    this.#ended.push({ ...emptyHistory(), holds: [hold] });
+  }
+
   async drain(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.drain()));
   }
@@ -88,12 +92,12 @@ class Players implements Crew {
   #start(): Promise<ClientProcess> {
     this.#started += 1;
     return ClientProcess.start({
-      ...this.#stage.terms,
       client: `p${this.#started}`,
       seed: SEED * 100 + this.#started,
       parties: CLIENTS,
       ttl: TTL,
       connectTimeout: 3_000,
+      ...this.#stage.terms,
     });
   }
 }

@@ -17,6 +17,8 @@ export interface ClientTerms {
   readonly durability?: Durability | undefined;
   /** Where given, all that it does is to take locks on a majority of these. */
   readonly quorum?: readonly string[] | undefined;
+  /** Ms of some holds; left out: they are short. */
+  readonly longHold?: number | undefined;
   /** Where fenced values are written: past any proxy, and never lost by a fail-over. */
   readonly direct: string;
   readonly client: string;
@@ -134,7 +136,9 @@ export class FaultClient {
     let until = clock();
     if (lease.valid) {
       const from = clock();
-      const ends = from + c.between(0, c.next() < 0.1 ? 30 : 3);
+      const { longHold } = this.#terms;
+      const long = longHold !== undefined && c.next() < 0.03 ? longHold : 30;
+      const ends = from + c.between(0, c.next() < 0.1 || long > 30 ? long : 3);
       const look = () => {
         const looked = clock();
         if (lease.valid) until = looked;

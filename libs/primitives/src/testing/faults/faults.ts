@@ -1,8 +1,10 @@
 /** The faults, and what each of them leaves of what is promised. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Keyspace } from '../../session/keys.ts';
+import { connect } from '../../session.distributed.ts';
 import type { Terms } from './checks.ts';
 import type { ClientProcess } from './clients.ts';
+import { clock, type Hold } from './history.ts';
 import type { Chance } from './random.ts';
 import {
   clusterStage,
@@ -23,6 +25,8 @@ export interface Crew {
   anyone(): ClientProcess;
   /** Kills one, and starts another in its place. */
   replaceOne(): Promise<void>;
+  /** A hold that none of them had. */
+  visited(hold: Hold): void;
 }
 
 /** A fault that can strike: once a call, however long that takes. */
@@ -135,21 +139,45 @@ const onOneServer: readonly Fault[] = [
   single('a process is killed', (_, crew) => crew.replaceOne(), { lost: true, unheard: true }),
 ];
 
+/**
+ * One who comes new goes to the new master at once, while others have not noticed yet, and takes what it is given there.
+ * Its own grants are plain ones, so it leaves before anything else happens.
+ */
+async function visit(url: string, crew: Crew): Promise<void> {
+  const session = await connect(url, { ttl: 5 * TTL, logger: {} });
+  for (const end = clock() + 1_500; clock() < end; ) {
+    for (const name of ['lock a', 'lock b']) {
+      const lease = await session.lock(name).acquire({ timeout: 20 });
+      if (lease === null) continue;
+      const from = clock();
+      await sleep(2);
+      const until = lease.valid ? clock() : from;
+      crew.visited({ client: 'visitor', name, token: lease.token, permits: 1, from, until });
+      await lease.release().catch(() => {}); // The next fault may have begun, for all it knows.
+    }
+  }
+  await session.close();
+}
+
 /** The master is killed and comes back empty, or it stands still and comes back with what it knew. */
 const failOver = (durable: boolean): Fault =>
   fault(
     () => sentinelStage(durable),
-    `a replica takes over, by Sentinel${durable ? ', from a master whose grants were durable' : ''}`,
-    ({ failOver }, { chance }) =>
-      chance.next() < 0.5
-        ? failOver(
-            (master) => master.kill(),
-            (master) => master.restart({ data: 'lose' }),
-          )
-        : failOver(
-            (master) => master.pause(),
-            (master) => master.resume(),
-          ),
+    `a replica takes over that missed something${durable ? ', but nothing of what was granted' : ''}`,
+    (stage, crew) =>
+      stage.failOver({
+        missed: 300,
+        meanwhile: (master) => visit(master.url, crew),
+        ...(crew.chance.next() < 0.3
+          ? {
+              down: (master) => master.kill(),
+              up: (master) => master.restart({ data: 'lose' }),
+            }
+          : {
+              down: (master) => master.pause(),
+              up: (master) => master.resume(),
+            }),
+      }),
     { kept: false, lost: true, durable },
   );
 

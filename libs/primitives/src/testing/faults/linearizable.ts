@@ -14,82 +14,169 @@ export interface Model<S> {
   key(state: S): string;
 }
 
+/** Configurations looked at, at most: beyond that a history is not held to be linearizable. */
+const MOST = 1_000_000;
+
+/** A step of the search: an operation that is known to have ended, or the next of those like it that nobody knows of. */
+type Move = { readonly known: number } | { readonly like: number };
+
+interface Step<S> {
+  readonly move: Move;
+  readonly before: S;
+  /** What was not tried in its stead. */
+  readonly rest: Move[];
+  readonly farthest: number;
+}
+
 /** `undefined` where it is linearizable; otherwise the operations that no order could place, in words. */
 export function violation<S>(model: Model<S>, operations: readonly Operation[]): string | undefined {
-  const ordered = [...operations].sort((a, b) => a.start - b.start);
-  const remaining = new Set(ordered.map((_, at) => at));
-  const seen = new Set<string>();
-  const trail: { readonly at: number; readonly before: S }[] = [];
-  let state = model.initial;
-  let deepest = 0;
-  let stuckAt: readonly number[] = [...remaining];
-  let candidates = next(ordered, remaining);
-  for (;;) {
+  const search = new Search(model, operations);
+  return search.run();
+}
+
+class Search<S> {
+  readonly #model: Model<S>;
+  /** In the order of their beginning. */
+  readonly #known: readonly Operation[];
+  /**
+   * Those of unknown outcome, by what they would do, each kind in the order of its beginning: the first of a kind can
+   * stand for any other, since it may take effect wherever that may.
+   */
+  readonly #unknown: readonly (readonly Operation[])[];
+  readonly #used: number[];
+  /** Not placed yet: a list through the known ones, from -1 to their number. */
+  readonly #after: number[];
+  readonly #before: number[];
+  readonly #seen = new Set<string>();
+  readonly #trail: Step<S>[] = [];
+  #state: S;
+  /** The last of the known that is placed. */
+  #farthest = -1;
+
+  constructor(model: Model<S>, operations: readonly Operation[]) {
+    const ordered = [...operations].sort((a, b) => a.start - b.start);
+    const isKnown = ({ end }: Operation) => end !== Number.POSITIVE_INFINITY;
+    this.#model = model;
+    this.#state = model.initial;
+    this.#known = ordered.filter(isKnown);
+    const kind = ({ op, arg }: Operation) => (op === 'get' ? op : `${op} ${arg}`);
+    this.#unknown = [
+      ...Map.groupBy(
+        ordered.filter((one) => !isKnown(one)),
+        kind,
+      ).values(),
+    ];
+    this.#used = this.#unknown.map(() => 0);
+    this.#after = this.#known.map((_, at) => at + 1);
+    this.#before = this.#known.map((_, at) => at - 1);
+    this.#after[-1] = 0;
+    this.#before[this.#known.length] = this.#known.length - 1;
+  }
+
+  run(): string | undefined {
+    let deepest = -1;
+    let stuck: readonly Move[] = [];
+    let candidates = this.#next();
     // What is unknown may never have happened: once all that is known is placed, all is well.
-    if (![...remaining].some((at) => ordered[at]?.end !== Number.POSITIVE_INFINITY)) return undefined;
-    let moved = false;
-    while (candidates.length > 0) {
-      const at = candidates.shift() as number;
-      const after = model.step(state, ordered[at] as Operation);
-      if (after === undefined) continue;
-      remaining.delete(at);
-      const configuration = `${remaining.size}|${firstOf(remaining)}|${holes(ordered, remaining)}|${model.key(after)}`;
-      if (seen.has(configuration)) {
-        remaining.add(at);
+    while (this.#first < this.#known.length) {
+      if (this.#trail.length > deepest) {
+        deepest = this.#trail.length;
+        stuck = candidates;
+      }
+      if (this.#advance(candidates)) {
+        candidates = this.#next();
         continue;
       }
-      seen.add(configuration);
-      trail.push({ at, before: state });
-      state = after;
-      moved = true;
-      break;
-    }
-    if (moved) {
-      if (trail.length > deepest) {
-        deepest = trail.length;
-        stuckAt = next(ordered, remaining);
+      const back = this.#trail.pop();
+      if (back === undefined || this.#seen.size > MOST) {
+        const lost = stuck.map((move) => JSON.stringify(this.#operation(move)));
+        return `after ${deepest} of ${this.#known.length} operations none of these fits:\n${lost.join('\n')}`;
       }
-      candidates = next(ordered, remaining);
-      continue;
+      this.#takeBack(back);
+      candidates = back.rest;
     }
-    const back = trail.pop();
-    if (back === undefined) {
-      const lost = stuckAt.map((at) => JSON.stringify(ordered[at]));
-      return `after ${deepest} of ${ordered.length} operations none of these fits:\n${lost.join('\n')}`;
+    return undefined;
+  }
+
+  get #first(): number {
+    return this.#after[-1] as number;
+  }
+
+  #operation(move: Move): Operation {
+    if ('known' in move) return this.#known[move.known] as Operation;
+    return this.#unknown[move.like]?.[this.#used[move.like] as number] as Operation;
+  }
+
+  /** Places the first that fits and leads to where the search has not been. */
+  #advance(candidates: readonly Move[]): boolean {
+    for (const [at, move] of candidates.entries()) {
+      const before = this.#state;
+      const after = this.#model.step(before, this.#operation(move));
+      if (after === undefined) continue;
+      // What changes nothing may as well never have happened.
+      if ('like' in move && this.#model.key(after) === this.#model.key(before)) continue;
+      const step = { move, before, rest: candidates.slice(at + 1), farthest: this.#farthest };
+      this.#place(move);
+      this.#state = after;
+      const configuration = this.#configuration();
+      if (this.#seen.has(configuration)) {
+        this.#takeBack(step);
+        continue;
+      }
+      this.#seen.add(configuration);
+      this.#trail.push(step);
+      return true;
     }
-    remaining.add(back.at);
-    state = back.before;
-    candidates = next(ordered, remaining).filter((at) => at > back.at);
+    return false;
   }
-}
 
-/** Those that may be next: all that began before the first of those left had ended; in the order of their beginning. */
-function next(ordered: readonly Operation[], remaining: ReadonlySet<number>): number[] {
-  let firstEnd = Number.POSITIVE_INFINITY;
-  const found: number[] = [];
-  for (const at of [...remaining].sort((a, b) => a - b)) {
-    const { start, end } = ordered[at] as Operation;
-    if (start > firstEnd) break;
-    found.push(at);
-    firstEnd = Math.min(firstEnd, end);
+  #place(move: Move): void {
+    if ('like' in move) {
+      this.#used[move.like] = (this.#used[move.like] as number) + 1;
+      return;
+    }
+    const [before, after] = [this.#before[move.known] as number, this.#after[move.known] as number];
+    this.#after[before] = after;
+    this.#before[after] = before;
+    this.#farthest = Math.max(this.#farthest, move.known);
   }
-  return found.filter((at) => (ordered[at] as Operation).start <= firstEnd);
-}
 
-function firstOf(remaining: ReadonlySet<number>): number {
-  let first = Number.POSITIVE_INFINITY;
-  for (const at of remaining) first = Math.min(first, at);
-  return first;
-}
-
-/** Which of those from the first one left on are placed already. */
-function holes(ordered: readonly Operation[], remaining: ReadonlySet<number>): string {
-  const first = firstOf(remaining);
-  const placed: number[] = [];
-  let left = remaining.size;
-  for (let at = first; at < ordered.length && left > 0; at += 1) {
-    if (remaining.has(at)) left -= 1;
-    else placed.push(at - first);
+  /** The last one placed comes out first. */
+  #takeBack({ move, before: state, farthest }: Step<S>): void {
+    this.#state = state;
+    this.#farthest = farthest;
+    if ('like' in move) {
+      this.#used[move.like] = (this.#used[move.like] as number) - 1;
+      return;
+    }
+    this.#after[this.#before[move.known] as number] = move.known;
+    this.#before[this.#after[move.known] as number] = move.known;
   }
-  return placed.join();
+
+  /** Those that may be next: all that began before the first of those left had ended; the unknown last. */
+  #next(): Move[] {
+    const found: number[] = [];
+    let firstEnd = Number.POSITIVE_INFINITY;
+    for (let at = this.#first; at < this.#known.length; at = this.#after[at] as number) {
+      const { start, end } = this.#known[at] as Operation;
+      if (start > firstEnd) break;
+      found.push(at);
+      firstEnd = Math.min(firstEnd, end);
+    }
+    const moves: Move[] = found
+      .filter((at) => (this.#known[at] as Operation).start <= firstEnd)
+      .map((known) => ({ known }));
+    for (const [like, all] of this.#unknown.entries()) {
+      const one = all[this.#used[like] as number];
+      if (one !== undefined && one.start <= firstEnd) moves.push({ like });
+    }
+    return moves;
+  }
+
+  /** What is placed, and the state that this led to. */
+  #configuration(): string {
+    const left: number[] = [];
+    for (let at = this.#first; at <= this.#farthest; at = this.#after[at] as number) left.push(at);
+    return `${this.#farthest}|${left.join()}|${this.#used.join()}|${this.#model.key(this.#state)}`;
+  }
 }

@@ -1,4 +1,5 @@
 /** Where a workload runs, and what can be done to it there. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type RedisCluster,
   type RedisProcess,
@@ -18,7 +19,7 @@ import { Slots } from './slots.ts';
 
 export interface Stage {
   /** How clients get there. */
-  readonly terms: Pick<ClientTerms, 'url' | 'redis' | 'durability' | 'quorum' | 'direct'>;
+  readonly terms: Pick<ClientTerms, 'direct'> & Partial<ClientTerms>;
   /** To look at what stands there. */
   readonly admin: Redis | Cluster;
   /** Into how many slots a namespace is spread there. */
@@ -62,26 +63,45 @@ export async function singleStage(): Promise<SingleStage> {
 /** A master with one replica, and Sentinels over them; fenced values lie on a server of their own. */
 export interface SentinelStage extends Stage {
   readonly sentinel: RedisSentinel;
-  /** Lets the replica take over from the master, which `down` has put out of service; `up` brings it back after that. */
-  failOver(down: (master: RedisProcess) => unknown, up: (master: RedisProcess) => unknown): Promise<void>;
+  /**
+   * Cuts the replica off, so that it misses what is written; after `missed` ms puts the master out of service by `down`,
+   * lets the replica take over, calls `meanwhile`, and brings the master back by `up`.
+   */
+  failOver(steps: {
+    readonly missed: number;
+    down(master: RedisProcess): unknown;
+    meanwhile(next: RedisProcess): unknown;
+    up(master: RedisProcess): unknown;
+  }): Promise<void>;
 }
 
+/** Longer than it takes Sentinel to let a replica take over: who held something then holds it still. */
+const SENTINEL_TTL = 5_000;
+const LONG_HOLD = 3_000;
+
 export async function sentinelStage(durable: boolean): Promise<SentinelStage> {
-  const sentinel = await startSentinel({ replicas: 1, downAfter: 700 });
+  const sentinel = await startSentinel({ replicas: 1, downAfter: 500 });
   onTestFinished(() => sentinel.close());
   const values = await server();
   const admin = clientOf(new Redis({ ...sentinel.clientOptions, maxRetriesPerRequest: null }));
-  const failOver: SentinelStage['failOver'] = async (down, up) => {
+  const failOver: SentinelStage['failOver'] = async ({ missed, down, meanwhile, up }) => {
     const master = await sentinel.master();
-    await down(master);
-    // Which of them answers is not said: one may know of the change before the others do.
+    // Which of the Sentinels answers is not said: one may know of the change before the others do.
     const next = sentinel.servers.find((one) => one !== master) as RedisProcess;
-    await until(async () => (await sentinel.master()) === next, 'the replica has taken over');
-    await up(master);
-    const own = new Redis(next.url);
-    own.on('error', () => {});
-    const followed = async () => /state=online/.test(await own.info('replication').catch(() => ''));
-    await until(followed, 'the master of before follows').finally(() => own.disconnect());
+    const replica = new Redis(next.url);
+    replica.on('error', () => {});
+    try {
+      await replica.replicaof('127.0.0.1', 1); // Nobody is there.
+      await sleep(missed);
+      await down(master);
+      await until(async () => (await sentinel.master()) === next, 'the replica has taken over');
+      await meanwhile(next);
+      await up(master);
+      const followed = async () => /state=online/.test(await replica.info('replication').catch(() => ''));
+      await until(followed, 'the master of before follows');
+    } finally {
+      replica.disconnect();
+    }
   };
   return {
     sentinel,
@@ -92,6 +112,8 @@ export async function sentinelStage(durable: boolean): Promise<SentinelStage> {
       redis: sentinel.clientOptions,
       durability: durable ? { replicas: 1, timeout: 200 } : undefined,
       direct: values.url,
+      ttl: SENTINEL_TTL,
+      longHold: LONG_HOLD,
     },
     keys: () => admin.keys('*'),
   };
