@@ -29,6 +29,7 @@ import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import { TOKEN_BLOCK } from '../session/sweep.ts';
 import { Waiters } from '../session/waiters.ts';
 import { type LockReply, parseBlock, parseLockReply, type TokenBlock } from './lock.scripts.ts';
@@ -99,7 +100,7 @@ export class LockSeat implements Seat {
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
   ): Promise<HeldLease | null> {
-    return confirmed(await this.#acquire(timeout, signal, maxHold));
+    return confirmed(await this.#acquire(timeout, signal, maxHold), signal);
   }
 
   async #acquire(
@@ -322,8 +323,16 @@ export class LockSeat implements Seat {
     this.#past = Math.max(this.#past, block.first);
     this.#end = block.last;
     this.#left = false;
-    this.#confirmed = this.#core.confirmer?.confirm();
-    this.#confirmed?.catch(() => {}); // Told to whoever was granted, if anybody was.
+    this.#confirm();
+  }
+
+  /** Told to whoever was granted, if anybody was; whoever comes after has it asked anew. */
+  #confirm(): void {
+    const asked = this.#core.confirmer?.confirm();
+    this.#confirmed = asked;
+    asked?.catch(() => {
+      if (this.#confirmed === asked) this.#confirmed = undefined;
+    });
   }
 
   #hold({ claim, maxHold, again }: Wish): HeldLease {
@@ -335,6 +344,7 @@ export class LockSeat implements Seat {
       again ??
       new HeldLease(claim, this.#nextToken, life, (ended) => this.#released(ended), until, handedOver);
     this.#nextToken += 1;
+    if (this.#confirmed === undefined) this.#confirm();
     lease.confirmed = this.#confirmed;
     lease.onOver(this.#core.deadlocks.holds(claim.owner, this.#target, '', () => lease.token));
     this.#lease = lease;
@@ -385,7 +395,9 @@ export class LockSeat implements Seat {
       }
       return reply?.is === 'gone' ? 'gone' : 'returned';
     } catch (error) {
-      this.#idle();
+      // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
+      if (isShortage(error)) setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
+      else this.#idle();
       throw error;
     }
   }

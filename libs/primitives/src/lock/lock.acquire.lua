@@ -7,7 +7,12 @@ local name, kind, wait, block = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local record = kind .. '\n\n' .. name
 local held = redis.call('HMGET', state, 'holder', 'first', 'end')
 local past = held[3] or '0'
-if held[1] == caller then return { 'granted', held[2], past } end
+if held[1] == caller then
+  -- Granted by a message that was lost, or never given back, since Redis refused it then: its tokens may have been used.
+  local first, last = next_tokens(past, block)
+  redis.call('HSET', state, 'first', first, 'end', last)
+  return { 'granted', first, last }
+end
 
 if not (held[1] and alive(held[1])) then
   if redis.call('EXISTS', queue) == 0 then

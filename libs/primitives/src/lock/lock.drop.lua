@@ -10,7 +10,7 @@ local holder = redis.call('HGET', state, 'holder')
 if not (holder and alive(holder)) then
   local waiter, more = lock_grant(state, queue, ARGV[5], ARGV[1], ARGV[4], '')
   if more == 'more' and not waiter then return { 'more' } end
-  if not waiter then redis.call('PEXPIRE', state, redis.call('EXISTS', queue) == 1 and record_ttl or 60000) end
+  if not waiter and redis.call('EXISTS', queue) == 0 then lock_keep(state, redis.call('HGET', state, 'end')) end
 end
 redis.call('ZREM', KEYS[3], ARGV[5] .. '\n\n' .. ARGV[1])
 return { 'dropped' }

@@ -24,8 +24,7 @@ if waiting then
 end
 if waiter == caller then return { 'granted', first, last } end
 if not waiter then redis.call('HDEL', state, 'holder', 'first') end
--- The last token outlives the hold by a minute: after that the clock alone is past it.
-if not waiting then redis.call('PEXPIRE', state, '60000') end
+if not waiting then lock_keep(state, held[3]) end
 if first == 'more' then return { 'more' } end
 if rejoin then return { 'queued', waiter and last or held[3] } end
 return { 'released' }

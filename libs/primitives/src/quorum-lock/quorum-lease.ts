@@ -17,9 +17,9 @@ export class QuorumLease implements Lease {
     this.token = token;
     this.#name = name;
     this.#majority = majority;
-    this.#votes = new Set();
+    this.#votes = new Set(votes);
     this.#ended = ended;
-    for (const vote of votes) this.add(vote);
+    for (const vote of this.#votes) this.#watch(vote);
   }
 
   get valid(): boolean {
@@ -45,7 +45,13 @@ export class QuorumLease implements Lease {
 
   /** A server that granted late: released with the others. */
   add(vote: Lease): void {
+    this.#look();
+    if (this.over) return void vote.release().catch(() => {});
     this.#votes.add(vote);
+    this.#watch(vote);
+  }
+
+  #watch(vote: Lease): void {
     vote.signal.addEventListener('abort', () => this.#look(), { once: true, signal: this.#forget.signal });
   }
 

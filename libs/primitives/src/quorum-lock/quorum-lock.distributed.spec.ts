@@ -84,6 +84,7 @@ describe('a lock on a quorum', () => {
       message: expect.stringContaining('2 of 5 servers answered, fewer than the 3'),
     });
     expect(await a.acquire({ timeout: 30 })).toBeNull();
+    await expect(a.locked()).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_UNREACHABLE' });
     for (const server of servers.servers.slice(2)) server.resume();
     await a.with(() => 1);
   });

@@ -45,6 +45,8 @@ const KIND = 'quorum-lock';
 /** Ms of the random pauses between attempts: at most, at first and in the long run. */
 const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 250;
+/** Ms that one who did not get it waits to see what it got of it given back. */
+const GRACE = 250;
 
 /** What came of asking all servers once. */
 type Outcome =
@@ -119,15 +121,25 @@ export class DistributedQuorumLock implements AnyLock {
   /** Whether so many servers have it held that nobody could have a majority at this moment. */
   async locked(): Promise<boolean> {
     this.#core.assertOpen(this.#what);
-    const free = this.#servers.map(async (server) => {
+    const asked = this.#servers.map(async (server) => {
       const core = await server.session();
       const keys = core.keyspace.of(KIND, this.name, ['state']);
       const [answer] = await core.command(this.#what, this.name, 'lock.locked', keys, [], {
         repeatable: true,
       });
-      if (answer !== 'no') throw new Error('held');
+      return answer === 'yes';
     });
-    return (await settledBy(free, this.#majority)) < this.#majority;
+    const count = (want: boolean, enough: number) =>
+      settledBy(
+        asked.map(async (held) => (await held) === want || Promise.reject(want)),
+        enough,
+      );
+    const [held, free] = [this.#servers.length - this.#majority + 1, this.#majority];
+    if ((await count(false, free)) >= free) return false;
+    if ((await count(true, held)) >= held) return true;
+    throw this.#unreachable(
+      (await Promise.allSettled(asked)).filter(({ status }) => status === 'fulfilled').length,
+    );
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
@@ -173,7 +185,9 @@ export class DistributedQuorumLock implements AnyLock {
       }
     }
     outcome.resolve(undefined);
-    await Promise.allSettled([...votes.keys()].map((vote) => vote.release()));
+    // Those that have fallen silent give it up with their time; nobody waits for that.
+    const returned = Promise.allSettled([...votes.keys()].map((vote) => vote.release()));
+    await Promise.race([returned, new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
     const hopeless = refusals.length > this.#servers.length - this.#majority;
     return hopeless ? { refused: refusals[0] } : { answered };
   }
@@ -207,7 +221,7 @@ export class DistributedQuorumLock implements AnyLock {
     atOnce: boolean,
     signal: AbortSignal | undefined,
   ): Promise<T | undefined> {
-    const most = Math.min(this.#core.ttl / 2, this.#core.connectTimeout);
+    const most = Math.min(this.#core.ttl / 4, this.#core.connectTimeout);
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const stop = () => resolve(undefined);
     const timer = setTimeout(stop, atOnce ? most : Math.min(most, deadline.remaining()));
@@ -222,7 +236,7 @@ export class DistributedQuorumLock implements AnyLock {
 
   async #keep(lease: QuorumLease, signal: AbortSignal | undefined): Promise<QuorumLease> {
     if (signal?.aborted || this.#core.closed) {
-      await lease.release().catch(() => {});
+      lease.release().catch(() => {});
       signal?.throwIfAborted();
       this.#core.assertOpen(this.#what);
     }

@@ -81,6 +81,10 @@ describe('ReadWriteLock, distributed', () => {
     const lease = await third;
     const fourth = write();
     await bench.admin.del('{heddle:0}:sessions');
+    await session
+      .event(name)
+      .isSet()
+      .catch(() => {}); // Whatever is asked finds out.
     await until(() => lease?.signal.aborted, 'the session is lost');
     await (await fourth)?.release();
 
@@ -91,5 +95,33 @@ describe('ReadWriteLock, distributed', () => {
     await bounded.release(1);
     await (await next).release();
     expect(await bounded.value()).toBe(2);
+  });
+
+  it('serves writers in order of arrival where one in front gives up, or one had it without waiting', async () => {
+    const [mine, other] = [await bench.session(), await bench.session()];
+    for (const tried of [false, true]) {
+      const name = bench.name();
+      const queue = `{heddle:0}:rwlock:${name}:queue`;
+      const holder = tried ? mine : other;
+      const held = await holder.readWriteLock(name).write.acquire({ timeout: 0 });
+      const order: string[] = [];
+      const enter = (who: string, session: typeof mine, timeout?: number) =>
+        session
+          .readWriteLock(name)
+          .write.acquire({ timeout })
+          .then(async (lease) => {
+            if (lease !== null) order.push(who);
+            await lease?.release();
+          });
+      const first = enter('first', mine, tried ? undefined : 200);
+      const second = enter('second', mine);
+      await until(async () => (await bench.admin.zcard(queue)) === 1, 'this session stands in line, once');
+      const third = enter('third', other);
+      await until(async () => (await bench.admin.zcard(queue)) === 2, 'and the other');
+      if (!tried) await first;
+      await held?.release();
+      await Promise.all([first, second, third]);
+      expect(order).toEqual(tried ? ['first', 'second', 'third'] : ['second', 'third']);
+    }
   });
 });

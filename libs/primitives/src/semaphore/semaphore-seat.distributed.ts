@@ -26,6 +26,7 @@ import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import type { Answer } from '../session/run-operations.ts';
 import { type Waiter, Waiters } from '../session/waiters.ts';
 import { semaphoreParts } from './semaphore.scripts.ts';
@@ -37,7 +38,8 @@ export interface SemaphoreShape {
 }
 
 interface Wait {
-  readonly id: string;
+  /** Its name in Redis. */
+  id: string;
   readonly claim: Claim;
   readonly shape: SemaphoreShape;
   readonly permits: number;
@@ -108,7 +110,7 @@ export class SemaphoreSeat implements Seat {
     timeout: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Lease | null> {
-    return confirmed(await this.#acquire(shape, permits, timeout, signal));
+    return confirmed(await this.#acquire(shape, permits, timeout, signal), signal);
   }
 
   async #acquire(
@@ -308,7 +310,8 @@ export class SemaphoreSeat implements Seat {
       }
     };
     const lease: HeldLease = new HeldLease(claim, token, life, end, undefined, from !== undefined);
-    lease.confirmed = from ? from.lease.confirmed : this.#core.confirmer?.confirm();
+    // Of a hold that goes on too: where it was not confirmed to the one before, it may be now.
+    lease.confirmed = this.#core.confirmer?.confirm();
     lease.confirmed?.catch(() => {}); // Told to whoever was granted.
     this.#holds.set(id, { id, wait, shape, life, lease, permits, token, last });
     lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
@@ -320,12 +323,25 @@ export class SemaphoreSeat implements Seat {
   #passOn(hold: Hold): boolean {
     const [next] = this.#behind;
     const { life, token, last } = hold;
-    const whole = hold.permits === hold.shape.permits && token < last && life.valid;
-    const waiter = whole && next ? this.#line.get(next) : undefined;
+    const mayPass = hold.wait === this.#front && hold.permits === hold.shape.permits;
+    const waiter = mayPass && token < last && life.valid && next ? this.#line.get(next) : undefined;
     if (waiter === undefined) return false;
     this.#behind.delete(waiter.what);
     this.#front = waiter.what;
     waiter.resolve(this.#hold(waiter.what, life, { token: token + 1, last }, hold));
+    return true;
+  }
+
+  /** Its place in line goes to the next here who wants all; false where there is none, or no place yet. */
+  #leavePlace(front: Wait): boolean {
+    const [next] = this.#behind;
+    if (next === undefined || front.asking || !front.life?.lives) return false;
+    this.#behind.delete(next);
+    [next.id, front.id] = [front.id, next.id];
+    next.life = front.life;
+    this.#waits.set(next.id, next);
+    this.#waits.delete(front.id);
+    this.#front = next;
     return true;
   }
 
@@ -373,6 +389,10 @@ export class SemaphoreSeat implements Seat {
           if (answer[0] === 'more') await this.#advance(life);
           return answer[0] === 'gone' ? 'gone' : 'released';
         } catch (error) {
+          if (isShortage(error) && given.length > 0) {
+            const again = () => this.#giveBack(shape, given, 0).catch(() => {});
+            setTimeout(again, SHORTAGE_RETRY).unref();
+          }
           if (!(error instanceof CallEnded)) throw error;
           if (raise === 0) return 'released';
           if (error.sent) throw unknownOutcome(this.#what, error);
@@ -388,7 +408,10 @@ export class SemaphoreSeat implements Seat {
   #gaveUp(wait: Wait): Promise<void> | undefined {
     const { life } = wait;
     this.#behind.delete(wait);
-    if (wait === this.#front) this.#promoteSoon(wait);
+    if (wait === this.#front) {
+      if (this.#leavePlace(wait)) return undefined;
+      this.#promoteSoon(wait);
+    }
     if (life === undefined || life.ended !== undefined) {
       this.#tidy();
       return undefined;

@@ -38,6 +38,8 @@ interface Batch {
   /** Where Redis keeps its reply: the lowest that no unanswered batch has. */
   readonly slot: number;
   readonly calls: readonly Call[];
+  /** What it tells of replies that were read. */
+  read: string;
   /** On its way, as far as we know. */
   sent: boolean;
   attempts: number;
@@ -149,7 +151,14 @@ export class Calls {
       const size = batchSize(this.#waiting);
       const calls = size === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, size);
       this.#waiting = calls === this.#waiting ? [] : this.#waiting.slice(size);
-      const batch: Batch = { seq: this.#lastSeq, slot: this.#takeSlot(), calls, sent: false, attempts: 0 };
+      const batch: Batch = {
+        seq: this.#lastSeq,
+        slot: this.#takeSlot(),
+        calls,
+        read: '',
+        sent: false,
+        attempts: 0,
+      };
       this.#unanswered.push(batch);
       this.#transmit(batch);
     }
@@ -163,9 +172,9 @@ export class Calls {
     const before = this.#unanswered[this.#unanswered.indexOf(batch) - 1];
     const invocations = batch.calls.map(({ invocation }) => invocation);
     const { seq, slot } = batch;
-    const read = this.#read;
+    batch.read += this.#read;
     this.#read = '';
-    this.#send(invocations, { caller: this.#caller, epoch, seq, slot, before, read }).then(
+    this.#send(invocations, { caller: this.#caller, epoch, seq, slot, before, read: batch.read }).then(
       (reply) => this.#answered(batch, reply),
       (error: unknown) => this.#failed(batch, epoch, error),
     );

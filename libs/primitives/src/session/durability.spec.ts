@@ -2,6 +2,7 @@ import { startRedis } from '@heddle/embedded-redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type Session } from '../session.distributed.ts';
+import { startProxy } from '../testing/proxy.ts';
 import { until } from '../testing/waiting.ts';
 import { Confirmer, resolveDurability, type WaitingClient } from './durability.ts';
 
@@ -100,6 +101,42 @@ describe('durable grants', () => {
     servers.replica.resume();
   });
 
+  it('are told of at once where no replica was ever there, and leave nothing where they are aborted', async () => {
+    const session = await servers.session(20_000, 5000);
+    servers.replica.pause();
+    const controller = new AbortController();
+    const aborted = session.lock('aborted').acquire({ signal: controller.signal });
+    await until(() => servers.admin.exists('{heddle:0}:lock:aborted:state'), 'Redis has granted it');
+    controller.abort(new Error('enough'));
+    await expect(aborted).rejects.toThrow('enough');
+    await until(async () => !(await session.lock('aborted').locked()), 'it is free');
+    servers.replica.resume();
+  });
+
+  it('are not waited for on a connection that is dead: it is made anew', async () => {
+    const proxy = await startProxy(servers.primary.url);
+    await using session = await connect(proxy.url, {
+      ttl: 20_000,
+      durability: { replicas: 1, timeout: 100 },
+      logger: {},
+    });
+    await session.lock('dead').with(() => 1);
+    // The command connection is the first, the subscriber's the second.
+    proxy.swallow((at) => at === 2);
+    await expect(session.lock('dead').acquire()).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_NOT_REPLICATED',
+      message: expect.stringContaining('broke'),
+    });
+    await until(async () => {
+      const lease = await session
+        .lock('dead')
+        .acquire()
+        .catch(() => null);
+      await lease?.release();
+      return lease !== null;
+    }, 'another one confirms');
+  });
+
   it('let a condition wake without the lock where that was not confirmed, and say so', async () => {
     const session = await servers.session();
     await using others = await connect(servers.primary.url);
@@ -156,17 +193,30 @@ describe('durability', () => {
     await expect(connect('redis://127.0.0.1:1', { durability: durability as never })).rejects.toThrow(type);
   });
 
+  it('is not confirmed by another server than the one that granted', async () => {
+    const client: WaitingClient = {
+      pexpire: async () => 1,
+      wait: async () => 1,
+      info: async () => 'run_id:other',
+      disconnect: () => {},
+    };
+    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 'key', 1, 'mine');
+    await expect(confirmer.confirm()).rejects.toThrow('another server took over');
+  });
+
   it('is never confirmed by what was asked before', async () => {
     const asked: PromiseWithResolvers<number>[] = [];
     const client: WaitingClient = {
       pexpire: async () => 1,
+      info: async () => 'run_id:x',
+      disconnect: () => {},
       wait() {
         const answer = Promise.withResolvers<number>();
         asked.push(answer);
         return answer.promise;
       },
     };
-    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 'key', 1);
+    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 'key', 1, 'x');
     const first = confirmer.confirm();
     await until(() => asked.length === 1, 'it asks');
     const [second, third] = [confirmer.confirm(), confirmer.confirm()];

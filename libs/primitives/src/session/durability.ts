@@ -39,24 +39,26 @@ export function resolveDurability(given: unknown, ttl: number): ResolvedDurabili
 export interface WaitingClient {
   pexpire(key: string, ms: number): Promise<unknown>;
   wait(replicas: number, timeout: number): Promise<number>;
+  info(section: string): Promise<string>;
+  disconnect(reconnect: boolean): void;
 }
 
-/** Why there is no confirmation, in words; `replicas` is how many had it. */
+/** There is no confirmation; the message says why. */
 export class Unconfirmed extends Error {
-  constructor({ replicas, timeout }: ResolvedDurability, had: number | undefined, cause?: unknown) {
-    super(
-      had === undefined
-        ? `the connection on which ${replicas} replicas were to confirm it broke`
-        : `${had} of ${replicas} replicas had it within ${timeout} ms`,
-      { cause },
-    );
+  constructor(why: string, cause?: unknown) {
+    super(why, { cause });
     this.name = 'Unconfirmed';
   }
 }
 
+/** Ms beyond its time-out that a `WAIT` may take before its connection counts as dead. */
+const SLACK = 500;
+
 /** Asks whether the replicas have all that was written so far: once for all who want to know at a time. */
 export class Confirmer {
   readonly durability: ResolvedDurability;
+  /** Of which run of a server: another one, after a fail-over, confirms nothing that this one granted. */
+  runId: string;
   readonly #client: WaitingClient;
   readonly #key: string;
   readonly #keep: number;
@@ -64,8 +66,9 @@ export class Confirmer {
   #next: Promise<void> | undefined;
 
   /** @param key of a record that lives `keep` ms: its expiry is what is written, since that is always a change */
-  constructor(client: WaitingClient, durability: ResolvedDurability, key: string, keep: number) {
+  constructor(client: WaitingClient, durability: ResolvedDurability, key: string, keep: number, runId = '') {
     this.durability = durability;
+    this.runId = runId;
     this.#client = client;
     this.#key = key;
     this.#keep = keep;
@@ -86,16 +89,33 @@ export class Confirmer {
 
   async #ask(): Promise<void> {
     const { replicas, timeout } = this.durability;
-    let had: number | undefined;
+    const [written, had, said] = await this.#answers(replicas, timeout);
+    // A record that is gone was not written, and then `WAIT` says nothing.
+    if (written !== 1) throw new Unconfirmed('the data of the namespace was lost');
+    if (!said.includes(`run_id:${this.runId}`)) throw new Unconfirmed('another server took over');
+    if (had < replicas) throw new Unconfirmed(`${had} of ${replicas} replicas had it within ${timeout} ms`);
+  }
+
+  /** All three in one order on one connection; one that is silent for too long is made anew. */
+  async #answers(replicas: number, timeout: number): Promise<[unknown, number, string]> {
+    let timer: NodeJS.Timeout | undefined;
+    const silent = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(`no answer within ${timeout + SLACK} ms`));
+        this.#client.disconnect(true);
+      }, timeout + SLACK);
+    });
     try {
-      const written = this.#client.pexpire(this.#key, this.#keep);
-      written.catch(() => {});
-      had = await this.#client.wait(replicas, timeout);
-      // A record that is gone was not written, and then `WAIT` says nothing.
-      if ((await written) !== 1) throw new Error('the data of the namespace was lost');
+      const asked = Promise.all([
+        this.#client.pexpire(this.#key, this.#keep),
+        this.#client.wait(replicas, timeout),
+        this.#client.info('server'),
+      ]);
+      return await Promise.race([asked, silent]);
     } catch (error) {
-      throw new Unconfirmed(this.durability, undefined, error);
+      throw new Unconfirmed(`the connection on which ${replicas} replicas were to confirm it broke`, error);
+    } finally {
+      clearTimeout(timer);
     }
-    if (had < replicas) throw new Unconfirmed(this.durability, had);
   }
 }

@@ -8,6 +8,7 @@ import { LeaseLostError, NotReplicatedError, SessionClosedError } from '../error
 import type { LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { type EndEvent, tell } from './diagnostics.ts';
+import { Unconfirmed } from './durability.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nameOf } from './keys.ts';
 
@@ -159,6 +160,15 @@ export class HeldLease implements Lease {
     this.#controller?.abort(this.#lost);
   }
 
+  /** What is told where it was given up before it was had. */
+  gone(): LeaseLostError {
+    const { kind, name } = this.#claim;
+    return new LeaseLostError(
+      `${kind} ${name} was released, or its session closed, while replicas were asked to confirm its grant`,
+      { primitive: name },
+    );
+  }
+
   /** What is told where replicas do not have it. */
   notReplicated(cause: unknown): NotReplicatedError {
     const { kind, name } = this.#claim;
@@ -198,14 +208,26 @@ export class HeldLease implements Lease {
 }
 
 /** The lease once it is known to outlive a fail-over; given back, with `NotReplicatedError`, where it is not. */
-export async function confirmed<L extends HeldLease | null>(lease: L): Promise<L> {
+export async function confirmed(
+  lease: HeldLease | null,
+  signal: AbortSignal | undefined,
+): Promise<HeldLease | null> {
+  if (lease?.confirmed === undefined) return lease;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort);
   try {
-    await lease?.confirmed;
-    return lease;
+    await Promise.race([lease.confirmed, promise]);
   } catch (error) {
-    await lease?.release().catch(() => {}); // Lost meanwhile, or Redis is away: it ends with its session.
-    throw lease === null ? error : lease.notReplicated(error);
+    // Lost meanwhile, or Redis is away, or takes no writes: then it is given back when it does, or ends with the session.
+    await lease.release().catch(() => {});
+    throw error instanceof Unconfirmed ? lease.notReplicated(error) : error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
   }
+  // Another handle may have released it, or the session been closed, before whoever asked ever had it.
+  if (lease.over) throw lease.gone();
+  return lease;
 }
 
 /** The lease was given up by `session.close()`. */

@@ -72,10 +72,13 @@ async function start({
 }
 
 /** The keeper's connection may be kept waiting: nothing else goes over it. */
-function confirmerOn(client: Client, { durability, namespace, partitions, partition, keep }: PulseConfig) {
+function confirmerOn(
+  client: Client,
+  { durability, namespace, partitions, partition, keep, runId }: PulseConfig,
+) {
   if (durability === undefined) return undefined;
   const { sessions } = new Keyspace(namespace, partitions).shared(partition);
-  return new Confirmer(client as WaitingClient, durability, sessions, keep);
+  return new Confirmer(client as WaitingClient, durability, sessions, keep, runId);
 }
 
 function connect(session: string, target: Target, ttl: number): Link {

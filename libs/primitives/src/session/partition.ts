@@ -238,6 +238,7 @@ export class Partition {
 
     this.#past.delete(id);
     void this.#clearPast();
+    if (this.#host.confirmer) this.#host.confirmer.runId = runId;
     const words = new LeaseWords();
     words.extendTo(sent + ttl - marginOf(ttl));
     const life = this.#beginLife(id, words);

@@ -33,10 +33,7 @@ local epoch, seq, slot = ARGV[2], ARGV[3], ARGV[4]
 -- `before`: the call sent before this one, where it is unanswered; nothing overtakes what has not taken effect yet.
 local before, before_slot, read = string.match(ARGV[9], '^(%d+) (%d+) ?(.*)$')
 local known = redis.call('HMGET', CALLS, 'epoch', slot, before_slot)
-if epoch ~= known[1] then
-  if tonumber(epoch) < tonumber(known[1] or '0') then return { 'stale' } end
-  redis.call('HSET', CALLS, 'epoch', epoch)
-end
+if tonumber(epoch) < tonumber(known[1] or '0') then return { 'stale' } end
 if known[2] then
   local kept, reply = string.match(known[2], '^(%d+) ()')
   if tonumber(kept) > tonumber(seq) then return { 'stale' } end
@@ -44,6 +41,9 @@ if known[2] then
 end
 if before ~= '0' and not (known[3] and string.match(known[3], '^%d+') == before) then return { 'stale' } end
 no_memory = full_for('queue.put')
+-- The first write is one that needs no memory: after that a full Redis refuses none of what follows.
+redis.call('PEXPIRE', CALLS, record_ttl)
+if epoch ~= known[1] then redis.call('HSET', CALLS, 'epoch', epoch) end
 -- Of replies that the caller has read and that would take up room only the number stays.
 for its_slot, its_seq in string.gmatch(read, '(%d+):(%d+)') do redis.call('HSET', CALLS, its_slot, its_seq .. ' ') end
 local replies = run()

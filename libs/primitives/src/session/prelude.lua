@@ -51,6 +51,12 @@ local function next_tokens(last, size)
   return text(first), text(first + size - 1)
 end
 
+-- A lock is free and nobody waits: its last token is kept a minute longer than the clock needs to be past it.
+local function lock_keep(state, last)
+  local ahead = tonumber(last or '0') / 1000 - now
+  redis.call('PEXPIRE', state, ahead > 0 and text(60000 + math.ceil(ahead)) or '60000')
+end
+
 -- A place behind everybody in a queue, by Redis's time of joining.
 local function join_tail(queue, member)
   local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]

@@ -156,9 +156,12 @@ export class Pulse {
       [id, ttl, keep, after],
     );
     const received = now();
-    await this.#confirmed();
-    if (this.#stopped) return false;
     const [state, time, runId, epoch, neighbour, remaining, ...overdue] = texts(reply);
+    if (state === 'alive') {
+      this.#reached.resolve();
+      await this.#confirmed();
+    }
+    if (this.#stopped) return false;
     if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
     const loss =
       this.#tooLate(now()) ??
@@ -170,7 +173,6 @@ export class Pulse {
       return false;
     }
     if (!this.#words.extendTo(sent + ttl - margin)) return false;
-    this.#reached.resolve();
     this.#overdue = this.#keysOf(overdue);
     this.watch(neighbour ?? id, Number(remaining));
     return true;

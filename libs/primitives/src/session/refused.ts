@@ -4,6 +4,17 @@ import { RedisRefusedError } from '../errors.ts';
 /** What a server says while it cannot serve, and soon may again. */
 const PASSING = /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|MOVED|ASK)\b/;
 
+/** What it refuses of writes, for want of memory, disk or replicas, and may take again. */
+const SHORTAGE = /\b(OOM|MISCONF|NOREPLICAS)\b/;
+
+/** Whether what was refused for this is to be tried again until it is taken: what gives back. */
+export function isShortage(error: unknown): boolean {
+  return error instanceof RedisRefusedError && SHORTAGE.test(error.message);
+}
+
+/** Ms between such attempts. */
+export const SHORTAGE_RETRY = 500;
+
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [
     /WRONGTYPE/,
@@ -11,6 +22,8 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
   [/NOPERM|No permissions/i, 'allow this user the command, its keys and its channel'],
   [/OOM/, 'Redis is out of memory: free some, or raise maxmemory'],
+  [/MISCONF/, 'Redis can\u2019t save its data, and takes no writes until it can: look into its log'],
+  [/NOREPLICAS/, 'too few replicas are connected for its min-replicas-to-write: connect them'],
 ];
 
 function remedyFor(said: string): string {

@@ -1,0 +1,94 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
+
+const bench = redisBench();
+
+/** Sets directives for one test. */
+async function withConfig(
+  config: Record<string, [during: string, after: string]>,
+): Promise<() => Promise<void>> {
+  const set = async (which: 0 | 1) => {
+    for (const [name, values] of Object.entries(config)) await bench.admin.config('SET', name, values[which]);
+  };
+  onTestFinished(() => set(1));
+  await set(0);
+  return () => set(1);
+}
+
+describe('a Redis that is full', () => {
+  it('takes back whatever is given back, also where the call tells of replies that were read', async () => {
+    const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session({ ttl: 60_000 })];
+    const name = bench.name();
+    const queue = session.queue(name);
+    const long = async () => {
+      await queue.put('x'.repeat(4000));
+      await queue.get();
+    };
+    const lock = session.lock(name);
+    const first = await lock.acquire();
+    const after = Array.from({ length: 70 }, () => lock.acquire());
+    const permits = await session.semaphore(name, 4).acquire({ permits: 3 });
+    const told = other.event(name).wait();
+    const reading = await session.readWriteLock(name).read.acquire();
+    await until(async () => (await bench.admin.zcard(`{heddle:0}:event:${name}:waiters`)) === 1, 'it waits');
+    await long();
+
+    const relieve = await withConfig({ maxmemory: ['1mb', '0'] });
+    await expect(other.queue(name).put('x')).rejects.toThrow(/OOM.*raise maxmemory/);
+    await first.release();
+    // More than a block of tokens: in between the lock goes back, and the session to the end of the line.
+    for (const waiting of after) await (await waiting).release();
+    await session.semaphore(name, 4).release(1);
+    await permits.release();
+    await reading.release();
+    await session.event(name).set();
+    expect(await told).toBe(true);
+    await relieve();
+    expect(await other.lock(name).acquire({ timeout: 0 })).not.toBeNull();
+    expect(await other.semaphore(name, 4).value()).toBe(4);
+  });
+});
+
+describe('a Redis that takes no writes for a while', () => {
+  it('is given back what it refused once it does, and grants no token twice', async () => {
+    const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session({ ttl: 60_000 })];
+    const name = bench.name();
+    const lock = session.lock(name);
+    const first = await lock.acquire();
+    const tokens = [first.token];
+    const turns = Array.from({ length: 5 }, () => lock.with((lease) => tokens.push(lease.token)));
+    const permit = await session.semaphore(name, 1).acquire();
+    const relieve = await withConfig({ 'min-replicas-to-write': ['1', '0'] });
+    await first.release(); // From one to the next here; the last one gives it back.
+    const ends = await Promise.allSettled(turns);
+    expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(1);
+    await expect(permit.release()).rejects.toThrow(/NOREPLICAS.*connect them/);
+    // It is asked for again meanwhile, by this session and by another.
+    const again = lock.acquire();
+    await relieve();
+    const lease = await again;
+    expect(lease.token).toBeGreaterThan(Math.max(...tokens));
+    await lease.release();
+    const elsewhere = await other.lock(name).acquire();
+    expect(elsewhere.token).toBeGreaterThan(lease.token);
+    await elsewhere.release();
+    await until(async () => (await other.semaphore(name, 1).value()) === 1, 'the permit is back');
+  });
+});
+
+describe('the last token of a lock', () => {
+  it('is kept for longer than the clock needs to be past it', async () => {
+    const session = await bench.session({ ttl: 60_000 });
+    const name = bench.name();
+    const state = `{heddle:0}:lock:${name}:state`;
+    const ahead = 300_000;
+    await bench.admin.hset(state, 'end', String((Date.now() + ahead) * 1000));
+    const early = await session.lock(name).acquire();
+    await early.release();
+    expect(await bench.admin.pttl(state)).toBeGreaterThan(ahead);
+    const late = await session.lock(name).acquire();
+    expect(late.token).toBeGreaterThan(early.token);
+    await late.release();
+  });
+});
