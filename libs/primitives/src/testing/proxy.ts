@@ -22,6 +22,8 @@ export interface Proxy {
    * says, or not where it says nothing. What Redis answers to that is thrown away.
    */
   repeat(sent: RegExp, late: () => number | undefined): void;
+  /** From here on what Redis answers is passed on as `change` makes it; `undefined`: as it is. */
+  alterReplies(change: ((piece: Buffer) => Buffer) | undefined): void;
   /** Pieces that were sent once more. */
   readonly repeated: number;
 }
@@ -42,6 +44,7 @@ export async function startProxy(url: string): Promise<Proxy> {
   const pairs = new Set<Pair>();
   let losing: RegExp | undefined;
   let delay = 0;
+  let alter: ((piece: Buffer) => Buffer) | undefined;
   let repeating: { readonly sent: RegExp; readonly late: () => number | undefined } | undefined;
   let repeated = 0;
   const twins = new Set<Socket>();
@@ -89,7 +92,7 @@ export async function startProxy(url: string): Promise<Proxy> {
       pair.passed = pair.passed.then(async () => {
         const left = until - performance.now();
         if (left > 0) await sleep(left);
-        client.write(piece);
+        client.write(alter?.(piece) ?? piece);
       });
     });
     for (const socket of [client, server]) {
@@ -126,6 +129,9 @@ export async function startProxy(url: string): Promise<Proxy> {
     },
     repeat(sent, late) {
       repeating = { sent, late };
+    },
+    alterReplies(change) {
+      alter = change;
     },
     get repeated() {
       return repeated;
