@@ -345,7 +345,7 @@ export class LockSeat implements Seat {
       new HeldLease(claim, this.#nextToken, life, (ended) => this.#released(ended), until, handedOver);
     this.#nextToken += 1;
     if (this.#confirmed === undefined) this.#confirm();
-    lease.confirmed = this.#confirmed;
+    lease.confirmBy(this.#confirmed);
     lease.onOver(this.#core.deadlocks.holds(claim.owner, this.#target, '', () => lease.token));
     this.#lease = lease;
     this.#become('held');

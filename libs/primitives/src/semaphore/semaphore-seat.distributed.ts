@@ -311,8 +311,7 @@ export class SemaphoreSeat implements Seat {
     };
     const lease: HeldLease = new HeldLease(claim, token, life, end, undefined, from !== undefined);
     // Of a hold that goes on too: where it was not confirmed to the one before, it may be now.
-    lease.confirmed = this.#core.confirmer?.confirm();
-    lease.confirmed?.catch(() => {}); // Told to whoever was granted.
+    lease.confirmBy(this.#core.confirmer?.confirm());
     this.#holds.set(id, { id, wait, shape, life, lease, permits, token, last });
     lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
     if (wait === this.#front) this.#decide(wait);

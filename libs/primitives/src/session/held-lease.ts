@@ -24,8 +24,7 @@ export interface Claim {
 }
 
 export class HeldLease implements Lease {
-  /** Settles once replicas have the grant it is of, where the session wants that. */
-  confirmed: Promise<void> | undefined;
+  #confirmed: Promise<void> | undefined;
   readonly #claim: Claim;
   #since = 0;
   readonly #end: (lease: HeldLease) => Promise<void>;
@@ -68,6 +67,16 @@ export class HeldLease implements Lease {
 
   get token(): number {
     return this.#token;
+  }
+
+  /** Settles once replicas have the grant it is of, where the session wants that. */
+  get confirmed(): Promise<void> | undefined {
+    return this.#confirmed;
+  }
+
+  confirmBy(confirmed: Promise<void> | undefined): void {
+    this.#confirmed = confirmed;
+    confirmed?.catch(() => {}); // Told to whoever was granted.
   }
 
   /** The life it is held under. */
