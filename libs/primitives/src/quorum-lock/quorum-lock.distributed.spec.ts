@@ -93,21 +93,23 @@ describe('a lock on a quorum', () => {
     const name = fresh();
     const lock = quorumOf(await session(), name);
     const lease = await lock.acquire();
-    for (const url of servers.urls) {
-      const admin = new Redis(url);
-      const voted = () => admin.hexists(`{heddle:0}:quorum-lock:${name}:state`, 'holder');
-      await until(voted, 'every one has voted');
+    const voters: (typeof servers.servers)[number][] = [];
+    for (const server of servers.servers) {
+      const admin = new Redis(server.url);
+      const voted = await admin.hexists(`{heddle:0}:quorum-lock:${name}:state`, 'holder');
+      if (voted) voters.push(server);
+      else server.pause();
       admin.disconnect();
     }
-    for (const server of servers.servers.slice(0, 2)) server.pause();
+    for (const server of voters.slice(3)) server.pause();
     await later(TTL, undefined);
-    await until(() => lease.valid, 'three of five are enough');
-    servers.servers[2]?.pause();
+    expect(lease.valid).toBe(true);
+    voters[0]?.pause();
     await until(() => lease.signal.aborted, 'it hears of its loss');
     expect(lease.valid).toBe(false);
     expect(lease.signal.reason.message).toMatch(/2 servers have it still, fewer than the 3/);
     await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
-    for (const server of servers.servers.slice(0, 3)) server.resume();
+    for (const server of servers.servers) server.resume();
     await until(
       async () =>
         (await lock.acquire({ timeout: 1000 }).then((again) => again?.release())) === undefined &&
@@ -173,11 +175,9 @@ describe('a lock on a quorum', () => {
 
   it('does not count a server that has just started: it may have lost what it granted', async () => {
     const name = fresh();
-    const made = await session();
+    const made = await connect(servers.urls[0], { ttl: 60_000, logger: {} });
     await using young = await startServers(3);
-    const lock = quorumOf(made, name, young.urls);
-    expect(await lock.acquire({ timeout: 0 })).toBeNull();
-    await (await lock.acquire()).release();
+    expect(await quorumOf(made, name, young.urls).acquire({ timeout: 0 })).toBeNull();
     await made.close();
   });
 

@@ -53,6 +53,7 @@ export class Unconfirmed extends Error {
 
 /** Ms beyond its time-out that a `WAIT` may take before its connection counts as dead. */
 const SLACK = 500;
+const SECOND_LOOK = 20;
 
 /** Asks whether the replicas have all that was written so far: once for all who want to know at a time. */
 export class Confirmer {
@@ -100,9 +101,13 @@ export class Confirmer {
   async #answers(replicas: number, timeout: number): Promise<[unknown, number, string]> {
     let timer: NodeJS.Timeout | undefined;
     const silent = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      const verdict = () => {
         reject(new Error(`no answer within ${timeout + SLACK} ms`));
         this.#client.disconnect(true);
+      };
+      // Where this loop itself stood still, what has arrived meanwhile is read in between.
+      timer = setTimeout(() => {
+        timer = setTimeout(verdict, SECOND_LOOK);
       }, timeout + SLACK);
     });
     try {

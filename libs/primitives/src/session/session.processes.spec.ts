@@ -151,11 +151,11 @@ describe('sessions whose event loop stands still', () => {
   it('loses it after maxStall, and its lease says so first', async () => {
     const name = bench.name();
     const holder = await forked();
-    await holder.do('connect', bench.url, { ttl: 400, maxStall: 600 });
+    await holder.do('connect', bench.url, { ttl: 1500, maxStall: 600 });
     await holder.do('acquire', 'lock', name);
     const next = (await bench.session()).lock(name).acquire();
     await standInLine(name, 1);
-    const stalled = holder.do('stall', 2000, name);
+    const stalled = holder.do('stall', 4000, name);
     const lease = await next;
     expect(await stillPending(stalled)).toBe(true);
     expect(await stalled).toEqual({ valid: false });
