@@ -10,6 +10,8 @@ export type InboxHandler = (message: string) => void;
 
 /** Characters that a message may have, unless its handler takes more: those of our scripts carry a name and numbers. */
 const LONGEST_MESSAGE = 4096;
+/** Ms before another attempt to subscribe at the shards of a Cluster. */
+const SUBSCRIBE_AGAIN = 100;
 /** Ms between the suspicion that the connection is dead and the verdict. */
 const SECOND_LOOK = 20;
 
@@ -20,6 +22,9 @@ export class Inbox {
   readonly #handlers = new Map<string, { readonly handle: InboxHandler; readonly longest: number }>();
   readonly #reconnected = new Set<() => void>();
   #dropped = 0;
+  /** Subscriptions may be gone since they were made last. */
+  #outdated = false;
+  #resubscribing = false;
   #probe: NodeJS.Timeout | undefined;
 
   constructor(client: Client, channels: readonly string[], sharded: boolean) {
@@ -30,8 +35,10 @@ export class Inbox {
       this.#receive(message),
     );
     client.on('ready', () => void this.#resubscribe());
-    // On a Cluster each shard has a connection of its own: one was lost, or a slot moved and with it its channels.
-    if (sharded) client.on('subscribersReady', () => void this.#resubscribe());
+    // On a Cluster each shard has a connection of its own: one was lost, or a slot moved and with it its channels. What
+    // is learned of slots then may be out of date; to subscribe finds that out, and learns again.
+    if (sharded)
+      for (const event of ['subscribersReady', 'refresh']) client.on(event, () => void this.#resubscribe());
   }
 
   /** Messages that were of no known kind, too long, or not of the form of their kind. */
@@ -63,12 +70,23 @@ export class Inbox {
   }
 
   async #resubscribe(): Promise<void> {
-    try {
-      await this.#subscribe();
-    } catch {
-      return; // The connection went again; the next `ready` comes back here.
+    this.#outdated = true;
+    if (this.#resubscribing) return;
+    this.#resubscribing = true;
+    while (this.#outdated) {
+      this.#outdated = false;
+      try {
+        await this.#subscribe();
+      } catch {
+        // The connection went again, and the next `ready` comes back here; or a shard's did, of which no word may come.
+        if (!this.#sharded || this.#client.status !== 'ready') continue;
+        this.#outdated = true;
+        await new Promise((resolve) => setTimeout(resolve, SUBSCRIBE_AGAIN).unref());
+        continue;
+      }
+      for (const fn of [...this.#reconnected]) fn();
     }
-    for (const fn of [...this.#reconnected]) fn();
+    this.#resubscribing = false;
   }
 
   /** Sends a word along the subscriber: one that is cut off without knowing it finds out, and connects anew. */
