@@ -176,4 +176,27 @@ describe('on a Cluster', () => {
     for (const admin of admins) admin.disconnect();
     for (const lease of await Promise.all(waits)) await lease.release();
   });
+
+  it('does nothing by halves in a slot that moves', async () => {
+    const [a, b] = [await session(), await session()];
+    using slots = new Slots(cluster);
+    const keyspace = new Keyspace('heddle', 16);
+    const name = 'by halves';
+    const permit = await a.semaphore(name, 1).acquire();
+    const next = b.semaphore(name, 1).acquire();
+    await until(async () => {
+      const [queue = ''] = keyspace.of('semaphore', name, ['queue']);
+      return (await slots.keys()).includes(queue);
+    }, 'it stands in line');
+    // All that the release is about is there at first; it takes away some of it before it goes on.
+    let released: Promise<void> | undefined;
+    await slots.move(keyspace.tag(keyspace.partitionOf(name)), async () => {
+      released = permit.release();
+      released.catch(() => {});
+      expect(await stillPending(released, 150)).toBe(true);
+    });
+    await released;
+    await (await next).release();
+    expect(await a.semaphore(name, 1).value()).toBe(1);
+  });
 });

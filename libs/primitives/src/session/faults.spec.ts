@@ -148,9 +148,9 @@ describe('whatever fault there is, what is promised holds', () => {
     { timeout: LASTS * LONGEST + 120_000 },
     async (_, fault) => {
       const history = await play(fault);
-      const { kept = true, durable = false, unheard = false } = fault;
+      const { kept = true, durable = false, split = false, unheard = false } = fault;
       const lost = fault.lost === true || history.lost.length > 0;
-      const wrong = wrongOf(history, { limitOf, parties: CLIENTS, kept, lost, durable, unheard });
+      const wrong = wrongOf(history, { limitOf, parties: CLIENTS, kept, lost, durable, split, unheard });
       const { operations, holds, writes, lines } = history;
       const why = Object.entries(Object.groupBy(history.lost, (reason) => reason.replace(/^[^:]*: /, '')));
       console.log(

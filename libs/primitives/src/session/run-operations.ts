@@ -33,6 +33,8 @@ export class CallSite {
   readonly sharded: boolean;
   readonly sessions: string;
   readonly inbox: string;
+  /** A key that never exists. */
+  readonly nothing: string;
 
   constructor(keyspace: Keyspace, partition: number, keep: number, sharded: boolean) {
     this.keyspace = keyspace;
@@ -41,6 +43,7 @@ export class CallSite {
     this.sharded = sharded;
     this.sessions = keyspace.shared(partition).sessions;
     this.inbox = keyspace.inbox(partition);
+    this.nothing = `${keyspace.tag(partition)}:nothing`;
   }
 }
 
@@ -93,6 +96,9 @@ export function runOperations(
     }
     return any ? [operation, own.length, short, long] : [operation, own.length, short];
   });
+  // While a slot moves, what a script has just removed is no longer its server's, and it would fail halfway. With a key
+  // that nobody ever makes among those it names, it does not begin (TRYAGAIN) until the slot has moved.
+  if (site.sharded) keys.push(site.nothing);
   args[7] = JSON.stringify(operations);
   return scripts.run(client, invocations, keys, args, () => args.slice(0, 9).with(0, '').with(7, '[]'));
 }

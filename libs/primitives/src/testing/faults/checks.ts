@@ -159,6 +159,8 @@ export interface Terms {
   readonly lost: boolean;
   /** Where Redis lost data: its grants were durable all the same, so that locks exclude. */
   readonly durable: boolean;
+  /** Two masters granted at the same time, each by its own clock: their tokens may meet. */
+  readonly split: boolean;
   /** Subscribers were cut off: one whom no message reaches is passed over, and keeps its place. */
   readonly unheard: boolean;
 }
@@ -166,11 +168,11 @@ export interface Terms {
 /** What every history is asked, and what is asked in addition where no data was lost. */
 export function wrongOf(
   history: History,
-  { limitOf, parties, kept, lost, durable, unheard }: Terms,
+  { limitOf, parties, kept, lost, durable, split, unheard }: Terms,
 ): string[] {
   const { lines, operations, holds, writes, overdue, surprises } = history;
   const always = [
-    ...tokensRise(holds, (name) => (kept || durable) && limitOf(name) === 1),
+    ...(split ? [] : tokensRise(holds, (name) => (kept || durable) && limitOf(name) === 1)),
     ...fencedInOrder(writes),
     ...overdue.map((one) => `outlived its time-out: ${JSON.stringify(one)}`),
     ...surprises,

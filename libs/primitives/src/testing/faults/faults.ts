@@ -35,7 +35,7 @@ export interface Prepared {
   strike(crew: Crew): Promise<unknown>;
 }
 
-export interface Fault extends Partial<Pick<Terms, 'kept' | 'lost' | 'durable' | 'unheard'>> {
+export interface Fault extends Partial<Pick<Terms, 'kept' | 'lost' | 'durable' | 'split' | 'unheard'>> {
   readonly name: string;
   prepare(): Promise<Prepared>;
 }
@@ -178,7 +178,7 @@ const failOver = (durable: boolean): Fault =>
               up: (master) => master.resume(),
             }),
       }),
-    { kept: false, lost: true, durable },
+    { kept: false, lost: true, durable, split: !durable },
   );
 
 const onSeveral: readonly Fault[] = [

@@ -41,8 +41,11 @@ export class Slots implements Disposable {
     throw new Error(`nobody has slot ${slot}`);
   }
 
-  /** Moves the slot of a key to the next master, key by key, as `redis-cli --cluster reshard` does. */
-  async move(key: string): Promise<void> {
+  /**
+   * Moves the slot of a key to the next master, key by key, as `redis-cli --cluster reshard` does.
+   * @param begun called once the slot is said to move, and none of its keys has
+   */
+  async move(key: string, begun: () => Promise<unknown> = async () => {}): Promise<void> {
     const slot = await this.#slotOf(key);
     const from = await this.homeOf(key);
     const { masters } = this.#cluster;
@@ -51,6 +54,7 @@ export class Slots implements Disposable {
     const [sourceId, targetId] = [await source.cluster('MYID'), await target.cluster('MYID')];
     await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(sourceId));
     await source.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(targetId));
+    await begun();
     const secret = to.password === undefined ? [] : ['AUTH', to.password];
     for (;;) {
       const keys = (await source.call('CLUSTER', 'GETKEYSINSLOT', slot, STEP)) as string[];
