@@ -32,7 +32,8 @@ export class ClientProcess {
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    this.#ended = once(child, 'exit');
+    // What it told before its end may be read after that: all of it is, once the pipe is closed.
+    this.#ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
     child.on('message', (message: JournalEntry | Said) => {
       if (!('did' in message)) this.#journal.read(message);
     });
