@@ -18,8 +18,12 @@ export class CallEnded extends Error {
   }
 }
 
-/** At most so many operations go in one script call, and fewer where their arguments are this long (in characters). */
-const LARGEST_BATCH = 24;
+/**
+ * A quarter of the operations that wait go in one script call, within these bounds: several calls let this process make
+ * ready the next while Redis works on the last. Fewer go where their arguments are this long (in characters).
+ */
+const SMALL_BATCH = 24;
+const LARGEST_BATCH = 64;
 const LONGEST_BATCH = 2 ** 20;
 /** A reply that was read stays in Redis until its slot is used again, unless it is longer, or its slot rarely used. */
 const KEPT_REPLY = 1024;
@@ -256,10 +260,11 @@ export class Calls {
 
 /** How many of those that wait go in one call: no script is to hold up others for long. */
 function batchSize(waiting: readonly Call[]): number {
+  const most = Math.min(LARGEST_BATCH, Math.max(SMALL_BATCH, Math.ceil(waiting.length / 4)));
   let length = 0;
   for (const [at, { invocation }] of waiting.entries()) {
     for (const arg of invocation.args) if (typeof arg === 'string') length += arg.length;
-    if (at > 0 && (at === LARGEST_BATCH || length > LONGEST_BATCH)) return at;
+    if (at > 0 && (at === most || length > LONGEST_BATCH)) return at;
   }
   return waiting.length;
 }
