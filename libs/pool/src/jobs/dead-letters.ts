@@ -2,9 +2,9 @@
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
 import type { Job } from 'bullmq';
-import { queueAddress, readPayload, unpackError } from './job-form.ts';
-import { JobQueue } from './job-queue.ts';
+import { readPayload, unpackError } from './job-form.ts';
 import { partsOf } from './session-parts.ts';
+import { withQueue } from './with-queue.ts';
 
 /** A job whose last attempt failed; one that was cancelled or came too late is among them. */
 export interface DeadLetter {
@@ -59,21 +59,6 @@ export function replay(session: Session, queue: string, ids: readonly string[]):
     }
     return replayed;
   });
-}
-
-async function withQueue<R>(
-  session: Session,
-  name: string,
-  where: string,
-  use: (queue: JobQueue) => Promise<R>,
-): Promise<R> {
-  const parts = partsOf(session, where);
-  const queue = new JobQueue(parts, queueAddress(parts.namespace, name, where), () => {});
-  try {
-    return await use(queue);
-  } finally {
-    await queue.close();
-  }
 }
 
 function letterOf(job: Job): DeadLetter {

@@ -3,10 +3,10 @@ import { CancelledError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, encodeText, show, typeError } from '@heddle/primitives/internal';
 import type { Job } from 'bullmq';
-import { queueAddress, readPayload } from './job-form.ts';
-import { JobQueue } from './job-queue.ts';
+import { readPayload } from './job-form.ts';
 import { Outbox } from './outbox.ts';
 import { partsOf } from './session-parts.ts';
+import { withQueue } from './with-queue.ts';
 
 /** Has no host begin a job of the queue until `resumeQueue`; those that run go on, and jobs can be submitted. */
 export function pauseQueue(session: Session, queue: string): Promise<void> {
@@ -73,19 +73,4 @@ export function jobLogs(
 function tellEnd(outbox: Outbox, { id, data }: Job, text: string): void {
   const payload = readPayload(data);
   if (payload !== undefined) outbox.post(payload.from, id ?? '', 'error', text);
-}
-
-async function withQueue<R>(
-  session: Session,
-  name: string,
-  where: string,
-  use: (queue: JobQueue) => Promise<R>,
-): Promise<R> {
-  const parts = partsOf(session, where);
-  const queue = new JobQueue(parts, queueAddress(parts.namespace, name, where), () => {});
-  try {
-    return await use(queue);
-  } finally {
-    await queue.close();
-  }
 }
