@@ -1,6 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { lockConformance } from '../lock/lock.conformance.ts';
 import type { AnyLock } from '../lock/lock.ts';
+import { connect } from '../session.distributed.ts';
+import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, until } from '../testing/waiting.ts';
 import { readWriteLockConformance } from './read-write-lock.conformance.ts';
@@ -29,6 +31,23 @@ describe('ReadWriteLock, distributed', () => {
       const sent = await bench.commandsDuring(async () => (await side.acquire()).release());
       expect(sent.filter((line) => line.includes('"semaphore.'))).toHaveLength(2);
     }
+  });
+
+  it('is held by one whose time was up before the answer came, or by nobody', async () => {
+    const proxy = await startProxy(bench.url);
+    const slow = await connect(proxy.url, { logger: {} });
+    onTestFinished(() => slow.close());
+    const name = bench.name();
+    await (await slow.readWriteLock(name).write.acquire()).release();
+    proxy.delayReplies(60);
+    const lease = await slow.readWriteLock(name).write.acquire({ timeout: 10 });
+    expect(lease?.valid).toBe(true);
+    proxy.delayReplies(0);
+    await slow.counter(bench.name()).add(1); // Whatever was sent with the answer has been done by now.
+    const others = (await bench.session()).readWriteLock(name).write;
+    expect(await others.acquire({ timeout: 0 })).toBe(null);
+    await lease?.release();
+    await (await others.acquire()).release();
   });
 
   it('lets the writer in when a reader’s session ends', async () => {

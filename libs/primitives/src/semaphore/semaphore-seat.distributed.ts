@@ -289,8 +289,15 @@ export class SemaphoreSeat implements Seat {
 
   #grant(waiter: SemaphoreWaiter, life: Incarnation, tokens: Tokens): void {
     // A life that ended in between took the permits along.
-    if (life.lives) waiter.resolve(this.#hold(waiter.what, life, tokens));
+    if (life.lives) this.#serve(waiter, life, tokens);
     else this.#ask(waiter.what);
+  }
+
+  /** Off the line before anything else: its time may be up, and it is not to give up what it is given here. */
+  #serve({ what: wait, resolve }: SemaphoreWaiter, life: Incarnation, tokens: Tokens, from?: Hold): void {
+    this.#line.take(wait);
+    resolve(this.#hold(wait, life, tokens, from));
+    if (wait === this.#front) this.#decide(wait);
   }
 
   /** @param from the hold of another here that goes on as this one, under its name in Redis */
@@ -314,7 +321,6 @@ export class SemaphoreSeat implements Seat {
     lease.confirmBy(this.#core.confirmer?.confirm());
     this.#holds.set(id, { id, wait, shape, life, lease, permits, token, last });
     lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
-    if (wait === this.#front) this.#decide(wait);
     return lease;
   }
 
@@ -327,7 +333,7 @@ export class SemaphoreSeat implements Seat {
     if (waiter === undefined) return false;
     this.#behind.delete(waiter.what);
     this.#front = waiter.what;
-    waiter.resolve(this.#hold(waiter.what, life, { token: token + 1, last }, hold));
+    this.#serve(waiter, life, { token: token + 1, last }, hold);
     return true;
   }
 

@@ -101,13 +101,18 @@ export class Waiters<T, W extends object> {
     }
   }
 
-  /** Takes the first off the line. */
+  /** Takes the first off the line, to be served: it can't give up any more. */
   shift(): Waiter<T, W> | undefined {
     const [first] = this.#line.values();
-    if (first === undefined) return undefined;
-    this.#line.delete(first.what);
-    this.#undecided.delete(first.what);
-    return first;
+    return first && this.take(first.what);
+  }
+
+  /** Takes the waiter for `what` off the line, to be served: it can't give up any more. */
+  take(what: W): Waiter<T, W> | undefined {
+    const waiter = this.#line.get(what);
+    this.#line.delete(what);
+    this.#undecided.delete(what);
+    return waiter;
   }
 
   /** The waiter for `what`, while it stands in line. */
