@@ -63,7 +63,8 @@ export class LockSeat implements Seat {
   /** Whether replicas have that block, where they are to. */
   #confirmed: Promise<void> | undefined;
   #lease: HeldLease | undefined;
-  #cancelMaxHold: () => void = () => {};
+  /** False where it was too late: the keeper has ended the hold in Redis, or is about to. */
+  #cancelMaxHold: () => boolean = () => true;
   /** A message that overtook the reply which says that we are in line: replies and messages come by two connections. */
   #early: TokenBlock | undefined;
   /** A message about a grant at or below this is of the past. */
@@ -357,9 +358,9 @@ export class LockSeat implements Seat {
   /** The next one here while the turn lasts; otherwise back to Redis. */
   async #released(lease: HeldLease): Promise<void> {
     if (this.#lease !== lease) return;
-    this.#cancelMaxHold();
+    const ours = this.#cancelMaxHold();
     const { first, last } = this.#block as TokenBlock; // Held, hence granted.
-    const turnLasts = this.#nextToken <= last && this.#nextToken - first < LOCAL_TURNS;
+    const turnLasts = ours && this.#nextToken <= last && this.#nextToken - first < LOCAL_TURNS;
     if (this.#waiters.size > 0 && turnLasts && lease.incarnation.valid) return this.#serve();
     if ((await this.#return()) === 'gone') {
       throw new LeaseLostError(
@@ -450,9 +451,9 @@ export class LockSeat implements Seat {
       args: [this.#name, this.#kind, lease.incarnation.id, block.first, TOKEN_BLOCK],
     });
     this.#cancelMaxHold = () => {
-      this.#cancelMaxHold = () => {};
+      this.#cancelMaxHold = () => true;
       stopTimer();
-      stopKeeper();
+      return stopKeeper();
     };
   }
 

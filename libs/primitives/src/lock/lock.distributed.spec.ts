@@ -172,6 +172,28 @@ describe('Lock, distributed: between sessions', () => {
     await next.release();
   });
 
+  it('passes nothing on in its session once the keeper has ended the hold', async () => {
+    const name = bench.name();
+    const session = await bench.session();
+    const lock = session.lock(name, { maxHold: 50 });
+    await (await lock.acquire()).release(); // The keeper is there from here on.
+    const lease = await lock.acquire();
+    const here = lock.acquire();
+    const there = (await bench.session()).lock(name).acquire();
+    await until(
+      async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
+      'it stands in line',
+    );
+    for (const end = performance.now() + 150; performance.now() < end; ); // Nor has this loop heard of the end.
+    await lease
+      .release()
+      .catch((error: unknown) => expect(error).toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' }));
+    const other = await there;
+    expect(await stillPending(here)).toBe(true);
+    await other.release();
+    await (await here).release();
+  });
+
   it('releases everything and settles every waiter when its session closes', async () => {
     const name = bench.name();
     const closing = await bench.session();

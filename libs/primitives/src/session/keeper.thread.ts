@@ -1,6 +1,7 @@
 /** The thread's side of the keeper: one connection for each session, and one pulse for each partition it is given. */
 import { parentPort } from 'node:worker_threads';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { OnceWord } from '../shared-memory/once-word.ts';
 import { Confirmer, type WaitingClient } from './durability.ts';
 import type { FromKeeper, ToKeeper } from './keeper.ts';
 import { Keyspace } from './keys.ts';
@@ -31,7 +32,8 @@ port.on('message', (message: ToKeeper) => {
     stop(message.stop);
     tell({ stopped: message.stop });
   } else if ('runAt' in message) {
-    kept.get(message.runAt)?.pulse.runAt(message.job, message.at, message.invocation);
+    const { runAt, job, at, invocation, once } = message;
+    kept.get(runAt)?.pulse.runAt(job, at, invocation, new OnceWord(once));
   } else if ('watch' in message) {
     kept.get(message.watch)?.pulse.watch(message.id, message.remaining);
   } else if ('cancel' in message) {

@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import { OnceWord } from '../shared-memory/once-word.ts';
 import { workerArgv } from '../thread/worker-argv.ts';
 import type { Loss } from './losses.ts';
 import type { PulseConfig, PulseEvents } from './pulse.ts';
@@ -19,7 +20,14 @@ export type ToKeeper =
       readonly config: PulseConfig;
       readonly words: SharedArrayBuffer;
     }
-  | { readonly runAt: number; readonly job: number; readonly at: number; readonly invocation: Invocation }
+  | {
+      readonly runAt: number;
+      readonly job: number;
+      readonly at: number;
+      readonly invocation: Invocation;
+      /** Whoever takes it first: the keeper to run the job, or the session to have it not run. */
+      readonly once: SharedArrayBuffer;
+    }
   | { readonly cancel: number; readonly job: number }
   | { readonly watch: number; readonly id: string; readonly remaining: number }
   | { readonly stop: number };
@@ -44,8 +52,8 @@ export interface Kept {
   readonly started: Promise<void>;
   /** Watches over a session that has just opened. */
   watch(id: string, remaining: number): void;
-  /** Runs an operation at a moment of the monotonic clock; gives back what cancels it. */
-  runAt(at: number, invocation: Invocation): () => void;
+  /** Runs an operation at a moment of the monotonic clock; gives back what cancels it: false where it is too late. */
+  runAt(at: number, invocation: Invocation): () => boolean;
   stop(): Promise<void>;
 }
 
@@ -96,8 +104,12 @@ class Keeper {
       runAt: (at, invocation) => {
         this.#made += 1;
         const job = this.#made;
-        this.#post({ runAt: key, job, at, invocation });
-        return () => this.#post({ cancel: key, job });
+        const once = new OnceWord();
+        this.#post({ runAt: key, job, at, invocation, once: once.buffer });
+        return () => {
+          this.#post({ cancel: key, job });
+          return once.take();
+        };
       },
       stop: async () => {
         clearInterval(beat);

@@ -142,16 +142,19 @@ export class Partition {
     else this.#pulse?.watch(id, remaining);
   }
 
-  /** Has the keeper run an operation at a moment (monotonic ms), whatever this loop does then; gives back what cancels it. */
-  runAt(at: number, invocation: Invocation): () => void {
-    let cancel: (() => void) | undefined;
+  /**
+   * Has the keeper run an operation at a moment (monotonic ms), whatever this loop does then; gives back what cancels it,
+   * and says whether that came in time: false where the operation has run, or runs now.
+   */
+  runAt(at: number, invocation: Invocation): () => boolean {
+    let cancel: (() => boolean) | undefined;
     let cancelled = false;
     void this.guard().then(() => {
       if (!cancelled) cancel = this.#kept?.runAt(at, invocation);
     });
     return () => {
       cancelled = true;
-      cancel?.();
+      return cancel?.() ?? true;
     };
   }
 

@@ -5,6 +5,7 @@
 import { uptime } from 'node:os';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
+import type { OnceWord } from '../shared-memory/once-word.ts';
 import { type Confirmer, type ResolvedDurability, Unconfirmed } from './durability.ts';
 import { Keyspace, parseRecord } from './keys.ts';
 import { type Loss, lossNumber } from './losses.ts';
@@ -111,10 +112,13 @@ export class Pulse {
     this.#jobs.clear();
   }
 
-  /** Runs an operation at a moment of the monotonic clock. */
-  runAt(job: number, at: number, invocation: Invocation): void {
+  /** Runs an operation at a moment of the monotonic clock, and not before, unless somebody else has taken `once`. */
+  runAt(job: number, at: number, invocation: Invocation, once: OnceWord): void {
     const run = () => {
+      // A timer counts from when its loop turned last: it may come early.
+      if (now() < at) return this.runAt(job, at, invocation, once);
       this.#jobs.delete(job);
+      if (!once.take()) return;
       runAsNobody(this.#client, this.#operations, this.#site, [invocation]).catch((error: unknown) =>
         this.#events.warn(`${invocation.operation} failed: ${String(error)}`),
       );
