@@ -131,6 +131,8 @@ export class BarrierSeat implements Seat {
         });
       if (answer[0] === 'mismatch') throw mismatch(this.#name, Number(answer[1]), party.parties);
       if (answer[0] !== 'more') return answer[0] ?? '';
+      // It has left meanwhile: to ask again would be to arrive again.
+      if (this.#line.get(party) === undefined) return 'gone';
     }
   }
 

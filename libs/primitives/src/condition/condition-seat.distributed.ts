@@ -24,6 +24,8 @@ interface Wait {
   asking: boolean;
   /** A notification was spent on it. */
   notified: boolean;
+  /** It gave up, and Redis is asked whether it was notified before. */
+  leaving: Promise<unknown> | undefined;
   /** It stands in line for the lock: settles when that is held again. */
   holding: Promise<void> | undefined;
 }
@@ -78,6 +80,7 @@ export class ConditionSeat implements Seat {
       registered: false,
       asking: false,
       notified: false,
+      leaving: undefined,
       holding: undefined,
     };
     this.#waits.set(wait.id, wait);
@@ -100,6 +103,8 @@ export class ConditionSeat implements Seat {
       await given;
       const outcome = await woken;
       await this.#holdAgain(wait);
+      // The lock may have come from another here, before the answer: what was spent on this wait must not be lost.
+      await wait.leaving;
       this.#forget(wait);
       if (typeof outcome === 'boolean') return outcome || wait.notified;
       // What was spent on one who does not want it any more is for another.
@@ -221,12 +226,14 @@ export class ConditionSeat implements Seat {
   /** Its time is up, or it was aborted: no longer registered, unless it was notified just then. */
   #leave(wait: Wait): Promise<true | undefined> | undefined {
     if (wait.life.ended !== undefined) return undefined;
-    return wait.life
+    const left = wait.life
       .call('condition.leave', [this.#waiters, this.#holds(wait.life)], [this.#id, wait.id])
       .then(([is]) => {
         wait.notified = is === 'notified';
         return wait.notified ? true : undefined;
       });
+    wait.leaving = left.catch(() => {}); // Its life ended.
+    return left;
   }
 
   /** It woke: what says that it may not have goes with the next call, whatever that is. */

@@ -1,9 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { LeaseLostError, NotHeldError, SessionClosedError } from '../errors.ts';
+import { runAs } from '../identity.ts';
 import type { Seat } from '../session/core.ts';
 import { nameOn } from '../session/keys.ts';
-import { coreOf, type Session } from '../session.distributed.ts';
+import { connect, coreOf, type Session } from '../session.distributed.ts';
 import { pause } from '../shared-memory/word.ts';
+import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { conditionConformance } from './condition.conformance.ts';
@@ -229,6 +231,35 @@ describe('Condition, distributed', () => {
     if (first === 'enough') expect(await patient.woken).toBe(true);
     else expect(await stillPending(patient.woken)).toBe(true);
     await Promise.all([a.close(), b.close()]);
+  });
+
+  it('passes on what was spent on one that had its lock again before it heard of that', async () => {
+    const name = bench.name();
+    const proxy = await startProxy(bench.url);
+    const [a, b] = [await connect(proxy.url, { logger: {} }), await bench.session()];
+    onTestFinished(() => a.close());
+    const controller = new AbortController();
+    const aborted = await waiterIn(a, name, { signal: controller.signal });
+    const patient = await waiterIn(b, name);
+    const condition = (await bench.turn()).condition(name);
+    const held = await condition.acquire();
+    const here = runAs('here', () => a.condition(name).acquire());
+    await until(
+      async () => (await bench.admin.zcard(`{heddle:0}:condition-lock:${name}:queue`)) === 1,
+      'it stands in line',
+    );
+    delayMessages(a, name, 5_000);
+    await condition.notify();
+    proxy.delayReplies(700, (at) => at === 0); // Of commands; messages come by the connection made next.
+    controller.abort('enough');
+    await held.release();
+    const lease = await here;
+    await later(400, undefined); // By now it waits for no answer any more, but for the lock.
+    await lease.release();
+    expect(await aborted.woken.catch((reason: unknown) => reason)).toBe('enough');
+    proxy.delayReplies(0);
+    expect(await patient.woken).toBe(true);
+    await b.close();
   });
 
   it('is told of a closing session, and leaves nothing', async () => {

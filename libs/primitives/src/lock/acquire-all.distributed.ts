@@ -8,7 +8,7 @@ import { RedisUnreachableError, show, typeError } from '../errors.ts';
 import { type AcquireOptions, checkWait } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import { INNER, type Inner } from './inner-lock.distributed.ts';
-import { JoinedLease, releaseAll, takeInOrder } from './joined-lease.ts';
+import { giveBack, JoinedLease, takeInOrder } from './joined-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 
 /** What `session.acquireAll` takes: locks, re-entrant locks, conditions and sides of read-write locks of that session. */
@@ -68,7 +68,7 @@ async function tryAll(
     one.status === 'fulfilled' && one.value !== null ? [one.value] : [],
   );
   if (leases.length === locks.length) return leases;
-  await releaseAll(leases);
+  await giveBack(leases);
   const failure = tries.find((one) => one.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
   return undefined;

@@ -1,4 +1,5 @@
 /** Several holds as one lease: what `acquireAll` gives. */
+import { LeaseLostError } from '../errors.ts';
 import type { Lease } from './lock.ts';
 
 const DONE: Promise<void> = Promise.resolve();
@@ -64,12 +65,19 @@ export async function takeInOrder<L>(
       leases.push(lease);
     }
   } catch (error) {
-    await releaseAll(leases);
+    await giveBack(leases);
     throw error;
   }
   if (leases.length === locks.length) return new JoinedLease(leases);
-  await releaseAll(leases);
+  await giveBack(leases);
   return null;
+}
+
+/** For one who does not get them all: what was lost meanwhile is nobody's loss. */
+export async function giveBack(leases: readonly Lease[]): Promise<void> {
+  await releaseAll(leases).catch((error: unknown) => {
+    if (!(error instanceof LeaseLostError)) throw error;
+  });
 }
 
 /** All at once, not one after the other: each release is under way before the first has settled. */

@@ -273,7 +273,7 @@ export class SemaphoreSeat implements Seat {
 
   async #answered(wait: Wait, life: Incarnation, answer: Answer | undefined): Promise<void> {
     const waiter = this.#waiterOf(wait.id);
-    if (waiter === undefined) return; // Served by a message, or gone: `cancel` sees to what was granted.
+    if (waiter === undefined) return this.#decide(wait); // Served by a message, or gone: `cancel` sees to what was granted.
     if (answer?.[0] === 'granted') return this.#grant(waiter, life, tokensOf(answer));
     if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
     if (answer?.[0] === 'more') await this.#advance(life);
@@ -283,8 +283,9 @@ export class SemaphoreSeat implements Seat {
 
   /** It is known that it has to wait, and so have those who stand behind it. */
   #decide(wait: Wait): void {
+    const behind = wait === this.#front ? [...this.#behind] : [];
     this.#line.decide(wait);
-    if (wait === this.#front) for (const next of this.#behind) this.#line.decide(next);
+    for (const next of behind) this.#line.decide(next);
   }
 
   #grant(waiter: SemaphoreWaiter, life: Incarnation, tokens: Tokens): void {

@@ -15,8 +15,8 @@ export interface Proxy {
   swallow(which?: (at: number) => boolean): void;
   /** What Redis answers to the next piece that matches is thrown away, and the connection cut. */
   loseReplyTo(sent: RegExp): void;
-  /** Keeps every reply for so long. */
-  delayReplies(ms: number): void;
+  /** Keeps every reply for so long, or those on one connection, by its number as above. */
+  delayReplies(ms: number, which?: (at: number) => boolean): void;
   /**
    * From here on whole pieces that match are sent once more, on a connection of their own: after as many ms as `late`
    * says, or not where it says nothing. What Redis answers to that is thrown away.
@@ -43,7 +43,7 @@ export async function startProxy(url: string): Promise<Proxy> {
   const target = new URL(url);
   const pairs = new Set<Pair>();
   let losing: RegExp | undefined;
-  let delay = 0;
+  let delayed: (pair: Pair) => number = () => 0;
   let alter: ((piece: Buffer) => Buffer) | undefined;
   let repeating: { readonly sent: RegExp; readonly late: () => number | undefined } | undefined;
   let repeated = 0;
@@ -88,7 +88,7 @@ export async function startProxy(url: string): Promise<Proxy> {
       if (pair.doomed) return end(pair);
       if (pair.swallowed) return;
       // What comes later does not overtake what is held back.
-      const until = performance.now() + delay;
+      const until = performance.now() + delayed(pair);
       pair.passed = pair.passed.then(async () => {
         const left = until - performance.now();
         if (left > 0) await sleep(left);
@@ -124,8 +124,9 @@ export async function startProxy(url: string): Promise<Proxy> {
     loseReplyTo(sent) {
       losing = sent;
     },
-    delayReplies(ms) {
-      delay = ms;
+    delayReplies(ms, which) {
+      const some = which && new Set([...pairs].filter((_, at) => which(at)));
+      delayed = (pair) => (some === undefined || some.has(pair) ? ms : 0);
     },
     repeat(sent, late) {
       repeating = { sent, late };
