@@ -3,7 +3,7 @@ import { runAs } from '../identity.ts';
 import { connect } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
-import { stillPending } from '../testing/waiting.ts';
+import { stillPending, until } from '../testing/waiting.ts';
 import { Lock } from './lock.local.ts';
 
 const bench = redisBench();
@@ -52,6 +52,28 @@ describe('session.acquireAll', () => {
     expect(await stillPending(waiting)).toBe(true);
     await held.release();
     await (await waiting).release();
+    await Promise.all([holder.close(), session.close()]);
+  });
+
+  it('rejects with the reason of its signal, also where a part was lost meanwhile', async () => {
+    const [holder, session] = [await bench.session(), await bench.session({ ttl: 400 })];
+    const [a, b] = [bench.name(), bench.name()];
+    const held = await holder.lock(b).acquire();
+    const controller = new AbortController();
+    const aborted = session.acquireAll([session.lock(a), session.lock(b)], { signal: controller.signal });
+    aborted.catch(() => {});
+    const line = `{heddle:0}:lock:${b}:queue`;
+    await until(
+      async () => (await bench.admin.zcard(line)) === 1,
+      'it holds the one and waits for the other',
+    );
+    const lost = new Promise((resolve) => session.once('lost', resolve));
+    const [life = ''] = await bench.admin.zrange(line, '0', '-1');
+    await bench.admin.zrem('{heddle:0}:sessions', life);
+    await lost;
+    controller.abort('enough');
+    await expect(aborted).rejects.toBe('enough');
+    await held.release();
     await Promise.all([holder.close(), session.close()]);
   });
 

@@ -5,14 +5,17 @@
  * of clients and strikes.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { buffered } from '../testing/faults/bounded-buffer.ts';
 import { wrongOf } from '../testing/faults/checks.ts';
-import { limitOf } from '../testing/faults/client.ts';
 import { ClientProcess } from '../testing/faults/clients.ts';
 import { type Crew, FAULTS, type Fault, TTL } from '../testing/faults/faults.ts';
 import { emptyHistory, type History, type Hold, merge } from '../testing/faults/history.ts';
 import { watchLines } from '../testing/faults/line-watch.ts';
 import { chance } from '../testing/faults/random.ts';
+import { entriesOf, leftBehind, listed } from '../testing/faults/remains.ts';
+import { limitOf } from '../testing/faults/setting.ts';
 import type { Stage } from '../testing/faults/stages.ts';
 import { until } from '../testing/waiting.ts';
 import { Keyspace } from './keys.ts';
@@ -27,16 +30,37 @@ const CLIENTS = 3;
 /** Between two strikes, ms; in the long profile so many operations, and as long as the strike itself lasted. */
 const BETWEEN = { least: 250, most: 6_000, operations: 250 };
 
+/** Queues, by their names. */
+const QUEUES = ['queue q', 'lifo l', 'priority p'];
+/** Ms within which a taker who was notified takes what is there. */
+const WAKES_WITHIN = 15_000;
+
 /** No item waits, and none is out with a taker who has not said yet that it has it. */
 async function allTaken({ admin, partitions }: Stage): Promise<boolean> {
-  const [outcomes = '', items = ''] = new Keyspace('heddle', partitions).of('queue', 'queue q', [
-    'outcomes',
-    'items',
-  ]);
-  const given = await admin.hvals(outcomes).catch(() => ['item']);
-  return (
-    given.every((outcome) => !outcome.startsWith('item')) && (await admin.exists(items).catch(() => 1)) === 0
-  );
+  const taken = QUEUES.map(async (name) => {
+    const keys = new Keyspace('heddle', partitions).of('queue', name, ['outcomes', 'items']);
+    const [outcomes = '', items = ''] = keys;
+    const given = await admin.hvals(outcomes).catch(() => ['item']);
+    return (
+      given.every((outcome) => !outcome.startsWith('item')) &&
+      (await admin.exists(items).catch(() => 1)) === 0
+    );
+  });
+  return (await Promise.all(taken)).every(Boolean);
+}
+
+/** Whoever was to be woken has been: nothing lies in the buffer while others wait for it. */
+async function lostWakeUps({ terms }: Stage): Promise<string[]> {
+  const values = new Redis(terms.direct);
+  try {
+    for (const end = performance.now() + WAKES_WITHIN; (await buffered(values)) > 0; await sleep(20)) {
+      if (performance.now() > end)
+        return [`a wake-up was lost: ${await buffered(values)} left in the buffer, and nobody takes it`];
+    }
+    return [];
+  } finally {
+    values.disconnect();
+  }
 }
 
 /** Processes at work. */
@@ -50,7 +74,9 @@ class Players implements Crew {
 
   static async start(stage: Stage): Promise<Players> {
     const players = new Players(stage);
-    players.#clients.push(...(await Promise.all(Array.from({ length: CLIENTS }, () => players.#start()))));
+    players.#clients.push(
+      ...(await Promise.all(Array.from({ length: CLIENTS }, (_, place) => players.#start(place)))),
+    );
     onTestFinished(async () => {
       await Promise.all(players.#clients.map((client) => client.kill()));
     });
@@ -74,7 +100,7 @@ class Players implements Crew {
     const client = this.#clients[at] as ClientProcess;
     this.#ended.push(await client.kill());
     this.#toldBefore += client.told;
-    this.#clients[at] = await this.#start();
+    this.#clients[at] = await this.#start(at);
   }
 
   visited(hold: Hold): void {
@@ -89,9 +115,10 @@ class Players implements Crew {
     return merge([...this.#ended, ...(await Promise.all(this.#clients.map((client) => client.stop())))]);
   }
 
-  #start(): Promise<ClientProcess> {
+  #start(place: number): Promise<ClientProcess> {
     this.#started += 1;
     return ClientProcess.start({
+      place,
       client: `p${this.#started}`,
       seed: SEED * 100 + this.#started,
       parties: CLIENTS,
@@ -135,10 +162,14 @@ async function play(fault: Fault): Promise<History> {
   await players.drain();
   const seen = await stopWatching();
   await until(() => allTaken(stage), 'all that was put is taken, also what came back from lost sessions');
+  const rings = Array.from({ length: stage.partitions }, (_, p) => keyspace.shared(p).ring);
+  const sessions = async () => Math.max(...(await listed(stage.admin, rings)));
+  await until(async () => (await sessions()) <= CLIENTS, 'those that were lost are swept');
+  const unwoken = fault.lost === true ? [] : await lostWakeUps(stage);
   const history = merge([await players.stop(), { ...emptyHistory(), lines: seen }]);
-  const left = (await stage.keys()).filter((key) => /:(session:|sessions$|ring$|members$|holds$)/.test(key));
-  if (left.length > 0 && fault.lost !== true && history.lost.length === 0)
-    history.surprises.push(`keys left: ${left.join(', ')}`);
+  history.surprises.push(...leftBehind(await entriesOf(stage.admin, await stage.keys())));
+  // Who is lost between its change and its notification notifies nobody.
+  if (fault.lost !== true && history.lost.length === 0) history.surprises.push(...unwoken);
   return history;
 }
 

@@ -9,7 +9,9 @@ import {
   tokensRise,
 } from './checks.ts';
 import type { FencedWrite, Hold, Operation } from './history.ts';
+import { LATCH_COUNT } from './models.ts';
 import { chance } from './random.ts';
+import { leftBehind } from './remains.ts';
 
 const at = (
   start: number,
@@ -85,10 +87,28 @@ describe('the checker of histories', () => {
   });
 
   it('catches a hand-over that reuses a token, and one that goes back', () => {
-    const exclusive = () => true;
-    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 7)], exclusive)).not.toEqual([]);
-    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 6)], exclusive)).toHaveLength(1);
-    expect(tokensRise([hold(0, 1, 6), hold(2, 3, 7)], exclusive)).toEqual([]);
+    const one = () => 1;
+    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 7)], one)).not.toEqual([]);
+    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 6)], one)).toHaveLength(1);
+    expect(tokensRise([hold(0, 1, 6), hold(2, 3, 7)], one)).toEqual([]);
+  });
+
+  it('catches a writer whose token goes back behind a reader’s, and minds no order among readers', () => {
+    const ten = () => 10;
+    expect(tokensRise([hold(0, 1, 7), hold(2, 3, 6, 10)], ten)).toHaveLength(1);
+    expect(tokensRise([hold(0, 1, 7, 10), hold(2, 3, 6)], ten)).toHaveLength(1);
+    expect(tokensRise([hold(0, 1, 7), hold(0, 3, 6), hold(4, 5, 8, 10)], ten)).toEqual([]);
+    expect(exclusion([hold(0, 5, 7), hold(4, 6, 8, 10)], ten)).toHaveLength(1);
+    expect(exclusion([hold(0, 5, 7), hold(4, 6, 8)], ten)).toEqual([]);
+  });
+
+  it('catches a latch that opens too soon, and one that closes again', () => {
+    const down = (n: number) => at(0, 1, 'down', undefined, n);
+    expect(wrong('latch', down(LATCH_COUNT - 1), at(2, 3, 'wait', true))).not.toEqual([]);
+    expect(wrong('latch', down(LATCH_COUNT), at(2, 3, 'wait', true), at(4, 5, 'count', 0))).toEqual([]);
+    expect(wrong('latch', down(LATCH_COUNT), at(2, 3, 'wait', true), at(4, 5, 'count', 1))).not.toEqual([]);
+    expect(wrong('latch', down(LATCH_COUNT + 1), at(2, 3, 'count', 0))).toEqual([]);
+    expect(wrong('latch', down(1), at(2, 3, 'wait', false), at(4, 5, 'count', LATCH_COUNT - 1))).toEqual([]);
   });
 
   it('catches one who is granted a lock before those who came first', () => {
@@ -125,6 +145,16 @@ describe('the checker of histories', () => {
     expect(barrierIndices(round(0, 1, 1), 3)).toHaveLength(1);
     expect(barrierIndices(round(0, 1, 2, 2, 0, 1), 3)).toEqual([]);
     expect(barrierIndices([...round(0, 1), at(0, never, 'meet')], 3)).toEqual([]);
+  });
+
+  it('catches what is left of a session that has ended', () => {
+    const key = (rest: string) => `{heddle:0}:${rest}`;
+    expect(leftBehind([[key('lock:a:queue'), ['x-1']]])).toHaveLength(1);
+    expect(leftBehind([[key('lock:a:state'), ['end', 'holder']]])).toHaveLength(1);
+    expect(leftBehind([[key('lock:a:state'), ['end']]])).toEqual([]);
+    expect(leftBehind([[key('semaphore:s:holders'), ['x-1#4']]])).toHaveLength(1);
+    expect(leftBehind([[key('queue:q:items'), ['an item']]])).toEqual([]);
+    expect(leftBehind([[key('session:x-1:holds'), ['lock']]])).toHaveLength(1);
   });
 
   it('is soon done with thousands of operations, dozens of which nobody knows the outcome of', () => {

@@ -2,7 +2,7 @@
 import type { FencedWrite, History, Hold, Operation } from './history.ts';
 import type { LineSeen } from './line-watch.ts';
 import { type Model, violation } from './linearizable.ts';
-import { counterModel, eventModel, queueModel } from './models.ts';
+import { counterModel, eventModel, latchModel, queueModel } from './models.ts';
 
 const byName = <T extends { readonly name: string }>(all: readonly T[]): [string, T[]][] => [
   ...Map.groupBy(all, ({ name }) => name),
@@ -31,18 +31,22 @@ export function exclusion(holds: readonly Hold[], limitOf: (name: string) => num
   });
 }
 
-/** Tokens rise in the order in which holds were had, and none comes twice. */
-export function tokensRise(holds: readonly Hold[], exclusive: (name: string) => boolean): string[] {
+/** No token comes twice, and of two holds that exclude each other the later one has the larger. */
+export function tokensRise(holds: readonly Hold[], limitOf: (name: string) => number): string[] {
   return byName(holds).flatMap(([name, own]) => {
     const ordered = [...own].sort((a, b) => a.from - b.from);
     const seen = new Set<number>();
-    const twice = ordered.filter(({ token }) => seen.size === seen.add(token).size);
-    const wrong = twice.map((hold) => `${name}: token ${hold.token} came twice: ${JSON.stringify(hold)}`);
-    if (!exclusive(name)) return wrong;
-    for (const [at, hold] of ordered.entries()) {
-      const before = ordered[at - 1];
-      if (before !== undefined && before.token >= hold.token)
-        wrong.push(`${name}: token ${hold.token} after ${before.token}: ${JSON.stringify([before, hold])}`);
+    const wrong = ordered
+      .filter(({ token }) => seen.size === seen.add(token).size)
+      .map((hold) => `${name}: token ${hold.token} came twice: ${JSON.stringify(hold)}`);
+    /** Of so many permits that which had the largest token so far. */
+    const largest = new Map<number, Hold>();
+    for (const hold of ordered) {
+      for (const before of largest.values()) {
+        if (before.token > hold.token && before.permits + hold.permits > limitOf(name))
+          wrong.push(`${name}: token ${hold.token} after ${before.token}: ${JSON.stringify([before, hold])}`);
+      }
+      if (hold.token > (largest.get(hold.permits)?.token ?? 0)) largest.set(hold.permits, hold);
     }
     return wrong;
   });
@@ -102,6 +106,7 @@ export function linearizable(operations: readonly Operation[], kinds: readonly s
     counter: counterModel as Model<never>,
     event: eventModel as Model<never>,
     queue: queueModel as Model<never>,
+    latch: latchModel as Model<never>,
   };
   return byName(operations).flatMap(([name, own]) => {
     const [kind = ''] = name.split(' ');
@@ -172,7 +177,7 @@ export function wrongOf(
 ): string[] {
   const { lines, operations, holds, writes, overdue, surprises } = history;
   const always = [
-    ...(split ? [] : tokensRise(holds, (name) => (kept || durable) && limitOf(name) === 1)),
+    ...(split ? [] : tokensRise(holds, kept || durable ? limitOf : () => Number.POSITIVE_INFINITY)),
     ...fencedInOrder(writes),
     ...overdue.map((one) => `outlived its time-out: ${JSON.stringify(one)}`),
     ...surprises,
@@ -182,7 +187,7 @@ export function wrongOf(
   return [
     ...always,
     ...(unheard ? [] : firstComeFirstServed(lines)),
-    ...linearizable(operations, lost ? ['counter', 'event'] : ['counter', 'event', 'queue']),
+    ...linearizable(operations, ['counter', 'event', 'latch', ...(lost ? [] : ['queue'])]),
     ...itemsOnce(operations, lost),
     ...barrierIndices(operations, parties),
   ];

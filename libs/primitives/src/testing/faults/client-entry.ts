@@ -1,5 +1,6 @@
 /** A process of the fault harness: a client that is told when to begin, to stand still, to drain and to stop. */
-import { type ClientTerms, FaultClient } from './client.ts';
+import { FaultClient } from './client.ts';
+import type { ClientTerms } from './setting.ts';
 import { shiftClock } from './shifted-clock.ts';
 
 let client: FaultClient | undefined;

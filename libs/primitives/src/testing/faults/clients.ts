@@ -1,9 +1,9 @@
 /** The processes of the fault harness, as their parent sees them. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { ClientTerms } from './client.ts';
 import type { ToClient } from './client-entry.ts';
 import { emptyHistory, type History, Journal, type JournalEntry } from './history.ts';
+import type { ClientTerms } from './setting.ts';
 
 interface Said {
   readonly did: string;

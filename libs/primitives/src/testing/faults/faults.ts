@@ -62,7 +62,20 @@ const single = (name: string, strike: (stage: SingleStage, crew: Crew) => unknow
   fault(singleStage, name, strike, leaves);
 
 /** Slots that the workload uses: each of these names lies in one. */
-const USED = ['lock a', 'lock b', 'semaphore s', 'counter c', 'event e', 'barrier b', 'queue q', 'rwlock w'];
+const USED = [
+  ...[
+    'lock a',
+    'lock b',
+    'lock d',
+    'lock h',
+    'rwlock w',
+    'rlock r',
+    'rlock buffer',
+    'semaphore s',
+    'semaphore t',
+  ],
+  ...['counter c', 'event e', 'barrier b', 'queue q', 'lifo l', 'priority p'],
+];
 
 const stopped = async (redis: { pause(): void; resume(): void }, ms: number) => {
   redis.pause();
@@ -76,6 +89,11 @@ const onOneServer: readonly Fault[] = [
   single('replies are late', async ({ proxy }) => {
     proxy.delayReplies(40);
     await sleep(300);
+    proxy.delayReplies(0);
+  }),
+  single('replies come when nobody waits for them any more', async ({ proxy }, { chance }) => {
+    proxy.delayReplies(chance.between(150, 400), () => chance.next() < 0.5);
+    await sleep(600);
     proxy.delayReplies(0);
   }),
   single(

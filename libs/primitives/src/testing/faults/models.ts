@@ -37,3 +37,17 @@ export const eventModel: Model<boolean> = {
   },
   key: String,
 };
+
+/** What a latch of the harness is made with. */
+export const LATCH_COUNT = 4;
+
+/** A latch: `down` takes from the count, to 0 at most; a `wait` that gave true saw 0, one that gave false saw nothing. */
+export const latchModel: Model<number> = {
+  initial: LATCH_COUNT,
+  step(state, operation) {
+    if (operation.op === 'down') return Math.max(0, state - (operation.arg ?? 1));
+    if (!known(operation) || operation.result === false) return state;
+    return (operation.result === true ? 0 : operation.result) === state ? state : undefined;
+  },
+  key: String,
+};

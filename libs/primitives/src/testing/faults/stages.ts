@@ -14,7 +14,7 @@ import { Cluster, Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
 import { startProxy, type Proxy as Wire } from '../proxy.ts';
 import { until } from '../waiting.ts';
-import type { ClientTerms } from './client.ts';
+import type { ClientTerms } from './setting.ts';
 import { Slots } from './slots.ts';
 
 export interface Stage {
