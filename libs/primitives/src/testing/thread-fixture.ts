@@ -1,7 +1,9 @@
 /** A module for threads to run. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MessagePort } from 'node:worker_threads';
 import { Event } from '../event/event.local.ts';
 import { runAs } from '../identity.ts';
+import { pause } from '../shared-memory/word.ts';
 import { Thread } from '../thread/thread.local.ts';
 import {
   activeCount,
@@ -38,6 +40,15 @@ export async function setLater(event: Event): Promise<void> {
 
 export function waitFor(event: Event): boolean {
   return event.waitSync();
+}
+
+/** From now on this thread stands still after each message it sends, its outcome included. */
+export function standStill(): void {
+  const post = MessagePort.prototype.postMessage;
+  MessagePort.prototype.postMessage = function (...args: Parameters<typeof post>) {
+    post.apply(this, args);
+    pause(200);
+  };
 }
 
 export function fail(): never {

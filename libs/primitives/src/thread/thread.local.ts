@@ -176,7 +176,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
 
   isAlive(): boolean {
     if (this.#number === undefined) return false;
-    return this.#seat === undefined || (this.#seat.taken && !this.#settled);
+    return this.#seat === undefined || this.#seat.taken;
   }
 
   async join(options?: WaitOptions): Promise<boolean> {
@@ -258,6 +258,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
     this.#settled = true;
     this.#nativeId ??= outcome.nativeId;
     this.#port?.close();
+    this.#seat?.end(); // Its outcome may be here before it has got up itself: who is joined is listed no more.
     try {
       if ('value' in outcome) {
         this.#result.resolve(fromPortable(outcome.value, { attach: attachTravelling }));

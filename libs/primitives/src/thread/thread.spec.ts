@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Barrier } from '../barrier/barrier.local.ts';
 import { InvalidStateError, NotCloneableError } from '../errors.ts';
@@ -130,6 +131,14 @@ describe('Thread: identity', () => {
     expect(enumerate()).toEqual([mainThread()]);
   });
 
+  it('lists no thread whose outcome is here, wherever that one is in its end', async () => {
+    const thread = started('standStill');
+    await thread.result;
+    expect(thread.isAlive()).toBe(false);
+    expect(enumerate()).toEqual([mainThread()]);
+    expect(await thread.join()).toBe(true);
+  });
+
   it('has a main thread, which is the current one here', () => {
     expect(currentThread()).toBe(mainThread());
     expect(mainThread()).toMatchObject({ daemon: false, ident: getIdent(), nativeId: getNativeId() });
@@ -222,6 +231,22 @@ describe('Thread: life', () => {
     };
     expect(await run(true)).toEqual({ code: 0, output: 'main done\n' });
     expect(await run(false)).toEqual({ code: 0, output: 'main done\nthread done\n' });
+  });
+});
+
+describe('Thread: options of Node', () => {
+  it('starts in a program that is given as text, with options that only a whole process can have', async () => {
+    const index = new URL('../index.ts', import.meta.url).href;
+    const program = `import { Thread } from ${JSON.stringify(index)};
+      const thread = new Thread({ target: () => process.execArgv });
+      thread.start();
+      console.log(JSON.stringify(await thread.result));`;
+    const ofTheProcess = ['--max-old-space-size=200', '--title=text'];
+    const options = [...process.execArgv, ...ofTheProcess, '--no-deprecation', '--input-type=module'];
+    const { stdout } = await promisify(execFile)(process.execPath, [...options, '-e', program]);
+    const given: string[] = JSON.parse(stdout);
+    expect(given).toEqual(expect.arrayContaining(['--conditions=@heddle/source', '--no-deprecation']));
+    for (const option of ofTheProcess) expect(given).not.toContain(option);
   });
 });
 
