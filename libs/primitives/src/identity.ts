@@ -18,6 +18,8 @@ export interface LogicalThread {
   readonly explicit: boolean;
   /** Whose `ThreadLocal` values it sees, where not its own: a job sees those of the pool's thread it runs in. */
   readonly localsOf?: LogicalThread;
+  /** The pool's job that it is, or is within. */
+  readonly job?: object | undefined;
 }
 
 /** Idents of one worker thread: from `identOf` its number on, so many. */
@@ -65,12 +67,16 @@ export function runAs<T>(name: string, fn: () => T): T {
   if (typeof name !== 'string') throw typeError(`runAs: name must be a string, not ${show(name)}`);
   checkFunction(fn, 'runAs: fn');
   made += 1;
-  return current.run({ ident: identOf(threadId) + made, name, explicit: true }, fn);
+  const { job } = currentLogicalThread();
+  return current.run({ ident: identOf(threadId) + made, name, explicit: true, job }, fn);
 }
 
-/** `runAs` for a pool's jobs: a logical thread of its own, which shares the `ThreadLocal` values of its worker thread. */
-export function runAsJob<T>(name: string, fn: () => T): T {
+/**
+ * `runAs` for a pool's jobs: from here on, a logical thread of its own, which shares the `ThreadLocal` values of its worker
+ * thread. The caller sees to it that its context is restored: with an `AsyncResource` of its own it costs a tenth of what
+ * `AsyncLocalStorage.run` takes for that.
+ */
+export function enterJob(name: string, job: object): void {
   made += 1;
-  const ident = identOf(threadId) + made;
-  return current.run({ ident, name, explicit: true, localsOf: ofThisThread }, fn);
+  current.enterWith({ ident: identOf(threadId) + made, name, explicit: true, localsOf: ofThisThread, job });
 }

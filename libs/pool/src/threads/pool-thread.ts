@@ -8,6 +8,7 @@ import {
   Worker,
 } from 'node:worker_threads';
 import { fromPortable, reportThreadEnd, toPortable, workerArgv } from '@heddle/primitives/internal';
+import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
@@ -70,6 +71,7 @@ export class PoolThread {
   stopIdle: (() => void) | undefined;
 
   private readonly claims = new Claims(SLOTS);
+  private readonly bell = new Bell();
   private readonly worker: Worker;
   private readonly port: MessagePort;
   private readonly watcher: ThreadWatcher;
@@ -93,6 +95,7 @@ export class PoolThread {
     const boot: Boot = {
       port: port2,
       claims: this.claims.memory,
+      bell: this.bell.memory,
       host: hostname(),
       ...{ module, codec, name, concurrency, initializer, initargs, session },
     };
@@ -150,6 +153,7 @@ export class PoolThread {
     }
     this.inFlight += tasks.length;
     this.port.postMessage(batch, transfer as readonly MessagePort[]);
+    this.bell.ring();
   }
 
   knows(task: string): boolean {
@@ -210,6 +214,7 @@ export class PoolThread {
 
   private order(order: Order): void {
     this.port.postMessage(order);
+    this.bell.ring();
   }
 
   private hear(message: unknown[] | Notice): void {

@@ -19,6 +19,7 @@ export type Codec = 'portable' | 'text';
 export interface Boot {
   readonly port: MessagePort;
   readonly claims: SharedArrayBuffer;
+  readonly bell: SharedArrayBuffer;
   readonly module: string;
   readonly codec: Codec;
   readonly name: string;

@@ -1,7 +1,6 @@
 /** The job around the caller, inside a task. */
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { HeddleError, InvalidStateError, type Lease } from '@heddle/primitives';
-import { now } from '@heddle/primitives/internal';
+import { currentLogicalThread, now } from '@heddle/primitives/internal';
 import type { Children } from '../executor/children.ts';
 import type { AnyTasks, Executor } from '../executor/executor.ts';
 import { type JobSession, SessionOfJob } from './job-session.ts';
@@ -168,11 +167,14 @@ export class RunningJob implements CurrentJob {
   }
 }
 
-export const jobs = new AsyncLocalStorage<RunningJob>();
+/** The job around the caller, where there is one. */
+export function jobAround(): RunningJob | undefined {
+  return currentLogicalThread().job as RunningJob | undefined; // only pools' threads set it
+}
 
-/** A time to live, cut to what is left to the job around the caller. */
-export function withinJob(ttl: number | undefined): number | undefined {
-  const left = jobs.getStore()?.remaining() ?? Number.POSITIVE_INFINITY;
+/** A time to live, cut to what is left to a job: left out, that around the caller. */
+export function withinJob(ttl: number | undefined, job = jobAround()): number | undefined {
+  const left = job?.remaining() ?? Number.POSITIVE_INFINITY;
   return left === Number.POSITIVE_INFINITY ? ttl : Math.min(left, ttl ?? left);
 }
 
@@ -181,7 +183,7 @@ export function withinJob(ttl: number | undefined): number | undefined {
  * @throws InvalidStateError outside a task.
  */
 export function currentJob(): CurrentJob {
-  const job = jobs.getStore();
+  const job = jobAround();
   if (job === undefined) {
     throw new InvalidStateError(
       'currentJob(): there is no job here; it is for code that an executor runs as a task',

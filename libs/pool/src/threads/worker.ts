@@ -5,19 +5,21 @@
  * The race that decides when to send: an outcome that is held back while the next task runs may be the very thing
  * that task waits for. So outcomes are held back only while tasks run that have always been quick so far.
  */
+import { AsyncResource } from 'node:async_hooks';
 import { workerData } from 'node:worker_threads';
 import { HeddleError } from '@heddle/primitives';
 import {
   adoptThread,
   decodeText,
   encodeText,
+  enterJob,
   fromPortable,
-  runAsJob,
   toPortable,
 } from '@heddle/primitives/internal';
 import { captureContext, restoreContext } from '../context/context-var.ts';
 import { restoreTrace } from '../context/trace-context.ts';
 import { Children } from '../executor/children.ts';
+import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
 import {
   BEGUN,
@@ -31,9 +33,10 @@ import {
   type TaskExtra,
   WHOLE,
 } from './protocol.ts';
-import { jobs, RunningJob, withinJob } from './running-job.ts';
+import { jobAround, RunningJob, withinJob } from './running-job.ts';
 import { SessionLine } from './session-line.ts';
 import { attach, share } from './sharing.ts';
+import { Standby } from './standby.ts';
 import { importTasks, type Task } from './task-module.ts';
 import { TaskQueue } from './task-queue.ts';
 
@@ -90,6 +93,9 @@ const jobPort = {
   log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
 };
 
+/** The context of nobody: what runs on behalf of all begins here. */
+const outside = new AsyncResource('heddle-thread');
+
 let children = 0;
 
 function childrenOf(slot: number, job: RunningJob, failures: number): Children {
@@ -102,7 +108,7 @@ function childrenOf(slot: number, job: RunningJob, failures: number): Children {
     forget: (child) => families.delete(child),
     tell: (calls) => port.postMessage({ parent: slot, calls }),
     lend: (place) => lend(slot, place),
-    withinJob: (ttl) => jobs.run(job, () => withinJob(ttl)),
+    withinJob: (ttl) => withinJob(ttl, job),
   });
 }
 
@@ -117,7 +123,7 @@ function lend(slot: number, place: boolean): void {
   setImmediate(() => {
     // Not within the task that is about to wait.
     clock = performance.now();
-    pump();
+    outside.runInAsyncScope(pump);
   });
 }
 
@@ -175,8 +181,9 @@ function pump(): void {
     else outcomes.push(slot, PASSED_OVER, undefined);
   }
   if (outcomes.length === 0) return;
-  if (running === 0) send();
-  else planSend();
+  if (running > 0) return planSend();
+  send();
+  standby.plan();
 }
 
 function begin(
@@ -207,7 +214,7 @@ function begin(
   let value: unknown;
   try {
     const given = count === WHOLE ? (decode(batch[at]) as unknown[]) : batch.slice(at, at + count);
-    value = jobs.run(job, run, known, given, extra);
+    value = outside.runInAsyncScope(run, undefined, job, known, given, extra);
   } catch (error) {
     end(slot, job, known, startedAt, FAILED, error);
     return;
@@ -225,15 +232,19 @@ function begin(
   );
 }
 
-function run(known: KnownTask, given: unknown[], extra: TaskExtra | undefined): unknown {
-  if (extra === undefined)
-    return runAsJob(known.name, () => restoreContext(undefined, () => known.call(...given)));
+/** In a scope of its own. */
+function run(
+  job: RunningJob,
+  { name, call }: KnownTask,
+  given: unknown[],
+  extra: TaskExtra | undefined,
+): unknown {
+  enterJob(name, job);
+  if (extra === undefined) return call(...given);
   const context =
     extra.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
-  return runAsJob(known.name, () =>
-    restoreContext(context, () =>
-      restoreTrace(extra.trace, () => (extra.chunk ? runChunk(known.call, given) : known.call(...given))),
-    ),
+  return restoreContext(context, () =>
+    restoreTrace(extra.trace, () => (extra.chunk ? runChunk(call, given) : call(...given))),
   );
 }
 
@@ -303,12 +314,12 @@ function obey(order: Order): void {
 
 /** An error nobody awaits. Its own job fails with it where that still runs; else it is reported, and others go on. */
 function stray(error: unknown): void {
-  const job = jobs.getStore();
+  const job = jobAround();
   for (const [slot, live] of runningJobs) {
     if (live !== job) continue;
     const known = tasks.find((task) => task.name === live.task) as KnownTask;
     end(slot, live, known, 0, FAILED, error);
-    pump();
+    outside.runInAsyncScope(pump);
     return;
   }
   port.postMessage({ stray: portableError(error) });
@@ -340,12 +351,20 @@ async function initialise(found: ReadonlyMap<string, Task>, name: string): Promi
   await initializer(...(fromPortable(boot.initargs, { attach }) as unknown[]));
 }
 
+const standby = new Standby(
+  port,
+  new Bell(boot.bell),
+  () => runningJobs.size === 0 && outcomes.length === 0,
+  hear,
+);
+
 adoptThread(boot.name);
 process.on('exit', send);
-port.on('message', (message: unknown[] | Order) => {
-  if (!Array.isArray(message)) return obey(message);
+function hear(message: unknown): void {
+  if (!Array.isArray(message)) return obey(message as Order);
   batches.push(message);
   clock = performance.now();
   pump();
-});
+}
+
 void start();

@@ -74,7 +74,8 @@ export function waitSync(
   }
 }
 
-function sleep(words: Words | WideWords, index: number, seen: Value, ms: number): string {
+/** Blocks this thread for so many ms, unless the word is not `seen`, or a wake-up comes before. Says which, as `Atomics.wait`. */
+export function sleep(words: Words | WideWords, index: number, seen: Value, ms: number): string {
   return typeof seen === 'bigint'
     ? Atomics.wait(words as WideWords, index, seen, ms)
     : Atomics.wait(words as Words, index, seen, ms);
