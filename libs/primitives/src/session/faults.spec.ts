@@ -14,7 +14,7 @@ import { type Crew, FAULTS, type Fault, TTL } from '../testing/faults/faults.ts'
 import { emptyHistory, type History, type Hold, merge } from '../testing/faults/history.ts';
 import { watchLines } from '../testing/faults/line-watch.ts';
 import { chance } from '../testing/faults/random.ts';
-import { entriesOf, leftBehind, listed } from '../testing/faults/remains.ts';
+import { entriesOf, leftBehind, leftStanding, listed } from '../testing/faults/remains.ts';
 import { limitOf } from '../testing/faults/setting.ts';
 import type { Stage } from '../testing/faults/stages.ts';
 import { until } from '../testing/waiting.ts';
@@ -34,6 +34,8 @@ const BETWEEN = { least: 250, most: 6_000, operations: 250 };
 const QUEUES = ['queue q', 'lifo l', 'priority p'];
 /** Ms within which a taker who was notified takes what is there. */
 const WAKES_WITHIN = 15_000;
+/** Ms within which nothing is left of a wait that was given up. */
+const SETTLES_WITHIN = 5_000;
 
 /** No item waits, and none is out with a taker who has not said yet that it has it. */
 async function allTaken({ admin, partitions }: Stage): Promise<boolean> {
@@ -60,6 +62,14 @@ async function lostWakeUps({ terms }: Stage): Promise<string[]> {
     return [];
   } finally {
     values.disconnect();
+  }
+}
+
+/** What nobody waits for and nobody holds any more, and stands in Redis all the same some seconds later. */
+async function leftByLiving(stage: Stage): Promise<string[]> {
+  for (const end = performance.now() + SETTLES_WITHIN; ; await sleep(20)) {
+    const left = leftStanding(await entriesOf(stage.admin, await stage.keys()));
+    if (left.length === 0 || performance.now() > end) return left;
   }
 }
 
@@ -109,6 +119,10 @@ class Players implements Crew {
 
   async drain(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.drain()));
+  }
+
+  async rest(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.rest()));
   }
 
   async stop(): Promise<History> {
@@ -166,8 +180,10 @@ async function play(fault: Fault): Promise<History> {
   const sessions = async () => Math.max(...(await listed(stage.admin, rings)));
   await until(async () => (await sessions()) <= CLIENTS, 'those that were lost are swept');
   const unwoken = fault.lost === true ? [] : await lostWakeUps(stage);
+  await players.rest();
+  const standing = await leftByLiving(stage);
   const history = merge([await players.stop(), { ...emptyHistory(), lines: seen }]);
-  history.surprises.push(...leftBehind(await entriesOf(stage.admin, await stage.keys())));
+  history.surprises.push(...standing, ...leftBehind(await entriesOf(stage.admin, await stage.keys())));
   // Who is lost between its change and its notification notifies nobody.
   if (fault.lost !== true && history.lost.length === 0) history.surprises.push(...unwoken);
   return history;

@@ -73,6 +73,8 @@ export class Partition {
   #closed = false;
   /** Lives that ended without being swept: whoever watches would do it at the end of their ttl, we need not wait. */
   readonly #past = new Set<string>();
+  /** The one that is being opened: it has to be ended only where we close. */
+  #entering: string | undefined;
 
   constructor(index: number, host: PartitionHost) {
     this.index = index;
@@ -186,6 +188,7 @@ export class Partition {
   async #clearPast(): Promise<void> {
     const { line, operations, kinds } = this.#host;
     for (const id of this.#past) {
+      if (id === this.#entering && !this.#closed) continue;
       try {
         await runAsNobody(line, operations, this.site, [
           { operation: 'session.end', keys: [this.#ring], args: [id] },
@@ -223,6 +226,7 @@ export class Partition {
     const id = this.#host.nextLife();
     // An opening whose answer is cut off has taken place, for all we know.
     this.#past.add(id);
+    this.#entering = id;
     const { ring, members, epoch } = keyspace.shared(this.index);
     const { calls, holds } = keyspace.ofSession(this.index, id);
     const sent = now();
@@ -301,6 +305,7 @@ export class Partition {
     clearTimeout(this.#deadlineTimer);
     life.end(reason);
     this.#past.add(life.id);
+    if (this.#closed) return; // We ended it ourselves, and a sign of life has met that.
     this.#host.lost(this, reason);
     void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
   }

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { SessionClosedError } from '../errors.ts';
 import { connect } from '../session.distributed.ts';
+import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { stillPending, until } from '../testing/waiting.ts';
 import type { ConnectOptions } from './options.ts';
@@ -211,6 +212,17 @@ describe('a session whose Redis fails', () => {
 });
 
 describe('close', () => {
+  it('is not said to be lost where a sign of life meets its closing', async () => {
+    const proxy = await startProxy(bench.url);
+    const session = await connect(proxy.url, { ...quiet, ttl: 300 });
+    const lost: string[] = [];
+    session.on('lost', (reason) => lost.push(reason));
+    await (await session.lock(bench.name()).acquire()).release();
+    proxy.delayReplies(300, (at) => at === 0); // Of commands; several ticks pass before it hears that it has ended.
+    await session.close();
+    expect(lost).toEqual([]);
+  });
+
   it('leaves no key, connection or keeper behind, and refuses new work', async () => {
     const session = await bench.session({ namespace: 'closing' });
     await session.lock('a').acquire();

@@ -9,7 +9,6 @@ import { runAs } from '../../identity.ts';
 import type { Lease } from '../../lock/lock.ts';
 import type { DistributedRLock } from '../../rlock/rlock.distributed.ts';
 import { clock, type Hold } from './history.ts';
-import { unlessOver } from './holding.ts';
 import { impatiently, timeoutBy } from './impatience.ts';
 import type { Chance } from './random.ts';
 import type { Setting, Task } from './setting.ts';
@@ -153,5 +152,15 @@ export class BoundedBuffer {
 
   #act(token: number, by: 1 | -1): Promise<unknown> {
     return this.#setting.values.eval(ACT, 1, BUFFER, token, by).catch(() => 'unknown');
+  }
+}
+
+/** `null` where the client came to its end meanwhile. */
+async function unlessOver<T>(over: AbortSignal, wait: Promise<T>): Promise<T | null> {
+  try {
+    return await wait;
+  } catch (error) {
+    if (over.aborted && error === over.reason) return null;
+    throw error;
   }
 }

@@ -11,7 +11,7 @@ import {
 import type { FencedWrite, Hold, Operation } from './history.ts';
 import { LATCH_COUNT } from './models.ts';
 import { chance } from './random.ts';
-import { leftBehind } from './remains.ts';
+import { leftBehind, leftStanding } from './remains.ts';
 
 const at = (
   start: number,
@@ -155,6 +155,13 @@ describe('the checker of histories', () => {
     expect(leftBehind([[key('semaphore:s:holders'), ['x-1#4']]])).toHaveLength(1);
     expect(leftBehind([[key('queue:q:items'), ['an item']]])).toEqual([]);
     expect(leftBehind([[key('session:x-1:holds'), ['lock']]])).toHaveLength(1);
+    expect(leftBehind([[key('queue:q:outcomes'), ['x-1#4']]])).toHaveLength(1);
+  });
+
+  it('catches what is left of a wait or a hold in a session that lives', () => {
+    expect(leftStanding([['{heddle:0}:queue:q:takers', ['x-1#4']]])).toHaveLength(1);
+    expect(leftStanding([['{heddle:0}:session:x-1:holds', ['a record']]])).toEqual([]);
+    expect(leftStanding([['{heddle:0}:barrier:b:outcomes', ['x-1#4']]])).toEqual([]);
   });
 
   it('is soon done with thousands of operations, dozens of which nobody knows the outcome of', () => {

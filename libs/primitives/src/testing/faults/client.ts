@@ -135,10 +135,15 @@ export class FaultClient implements Setting {
     await Promise.all(this.#putting);
   }
 
-  async stop(): Promise<History> {
+  /** Comes to an end of all it does; its session goes on. */
+  async rest(): Promise<void> {
     this.draining = true;
     this.#ended.abort(new Error('the client comes to its end'));
     await Promise.all(this.#tasks);
+  }
+
+  async stop(): Promise<History> {
+    await this.rest();
     await this.session.close();
     this.values.disconnect();
     return this.history;
@@ -267,12 +272,14 @@ export class FaultClient implements Setting {
     this.#operations += 1;
     const id = this.#operations;
     const start = clock();
+    const lost = this.history.lost.length;
     this.tell({ id, began: { client, name, op, arg, start, end: Number.POSITIVE_INFINITY } });
     try {
       const outcome = await work();
       if (!outcome.aborted) this.tell({ id, ended: { end: clock(), result: outcome.value } });
-      // Nothing is left of it, unless it did not hear in time what its leaving met. What was taken goes back in any case.
-      else if (outcome.since < GRACE || op !== 'put') this.tell({ id, ended: 'without effect' });
+      // Nothing is left of it, unless it could not hear what its leaving met. What was taken goes back in any case.
+      else if (op !== 'put' || (outcome.since < GRACE && lost === this.history.lost.length))
+        this.tell({ id, ended: 'without effect' });
     } catch (error) {
       // What was not sent, or refused, has had no effect.
       if (/UNREACHABLE|QUEUE_FULL/.test((error as { code?: string }).code ?? ''))

@@ -57,6 +57,10 @@ export class ClientProcess {
     return this.#ask({ do: 'drain' });
   }
 
+  rest(): Promise<unknown> {
+    return this.#ask({ do: 'rest' });
+  }
+
   /** What it did; rejects where it left something running. */
   async stop(): Promise<History> {
     const { history, left } = await this.#ask({ do: 'stop' });

@@ -11,7 +11,7 @@ import type { Chance } from './random.ts';
 import { limitOf, SEMAPHORE_PERMITS, type Setting, type Task } from './setting.ts';
 
 /** Ms within which whoever waits for several locks gets them, or hears of a circle: nobody holds for nearly as long. */
-const STUCK = 20_000;
+const STUCK = 15_000;
 /** Ms after which a hold of one lock is ended, some of them before their holder would. */
 const MAX_HOLD = 12;
 
@@ -92,7 +92,10 @@ export class Holding {
             const [level] = levels.splice(c.between(0, levels.length - 1), 1);
             await level?.release();
             // The first may have been left already: the hold is then seen by what is left of it.
-            look(levels.find(({ token }) => token === first.token));
+            const left = levels.find(({ token }) => token === first.token);
+            look(left);
+            if (left !== undefined && !left.valid && !left.signal.aborted)
+              this.#surprise(client, `${name}: was left before its last level was`);
             if (c.next() < 0.5) await sleep(1);
           }
         });
@@ -102,7 +105,7 @@ export class Holding {
 
   /** Several at once, named in any order. */
   together(...names: readonly string[]): Task {
-    const { session, over } = this.#setting;
+    const { session } = this.#setting;
     return (c, client) =>
       runAs(client, async () => {
         const mixed = c.next() < 0.5 ? names : names.toReversed();
@@ -110,7 +113,7 @@ export class Holding {
         const patient = c.next() < 0.3;
         const begun = clock();
         const lease = patient
-          ? await unlessOver(over, session.acquireAll(locks, { timeout: STUCK, signal: over }))
+          ? await session.acquireAll(locks, { timeout: STUCK })
           : await this.#acquire(c, client, names.join(), (wait) => session.acquireAll(locks, wait));
         if (patient) this.#stuck(client, mixed, lease, begun);
         if (!(lease instanceof JoinedLease)) return;
@@ -126,17 +129,17 @@ export class Holding {
 
   /** Two, one after the other, in any order: of those who meet in a circle one hears of it, and gives up. */
   crosswise(...names: readonly [string, string]): Task {
-    const { session, over } = this.#setting;
+    const { session } = this.#setting;
     return (c, client) =>
       runAs(client, async () => {
         const [one, other] = c.next() < 0.5 ? names : (names.toReversed() as [string, string]);
-        const wait = { timeout: STUCK, signal: over };
-        await using first = await unlessOver(over, session.lock(one).acquire(wait));
+        const wait = { timeout: STUCK };
+        await using first = await session.lock(one).acquire(wait);
         if (first === null) return;
         await sleep(c.between(0, 3));
         const begun = clock();
         try {
-          await using second = await unlessOver(over, session.lock(other).acquire(wait));
+          await using second = await session.lock(other).acquire(wait);
           this.#stuck(client, [one, other], second, begun);
           if (second === null) return;
           const parts = [
@@ -151,7 +154,7 @@ export class Holding {
   }
 
   #stuck(client: string, names: readonly string[], lease: Lease | null, begun: number): void {
-    if (lease === null && !this.#setting.over.aborted && clock() - begun >= STUCK)
+    if (lease === null && clock() - begun >= STUCK)
       this.#surprise(client, `waited ${STUCK} ms for ${names.join(' and ')}`);
   }
 
@@ -227,15 +230,5 @@ export class Holding {
 
   #surprise(client: string, what: string): void {
     this.#setting.history.surprises.push(`${client}: ${what}`);
-  }
-}
-
-/** `null` where the client came to its end meanwhile. */
-export async function unlessOver<T>(over: AbortSignal, wait: Promise<T>): Promise<T | null> {
-  try {
-    return await wait;
-  } catch (error) {
-    if (over.aborted && error === over.reason) return null;
-    throw error;
   }
 }

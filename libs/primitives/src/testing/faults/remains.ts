@@ -1,4 +1,4 @@
-/** What is left in Redis of sessions: nothing, once all of them have ended. */
+/** What is left in Redis of sessions: nothing, once all of them have ended; while they rest, no wait and no hold. */
 import type { Cluster, Redis } from 'ioredis';
 
 /** A key, and its members or fields. */
@@ -6,26 +6,33 @@ export type Entries = readonly [key: string, entries: readonly string[]];
 
 /** Keys of sessions themselves. */
 const SESSIONS = /:(session:.*|sessions|ring|members)$/;
-/** Keys whose every entry is a session's: who waits, who holds, what became of a wait. */
-const STANDINGS = /:(queue|wants|holders|waiters|takers|putters|parcels|joiners|arrivals|outcomes)$/;
+/** Keys whose every entry is of one who waits or holds. */
+const STANDINGS = /:(queue|wants|holders|waiters|takers|putters|parcels|joiners|arrivals)$/;
+/** What became of a wait; it stays until Redis is told that it was read, with the next call. */
+const OUTCOMES = /:outcomes$/;
 const STATES = /:state$/;
 
-/** What belongs to sessions, of which none lives any more, in words. */
-export function leftBehind(all: readonly Entries[]): string[] {
+/** What belongs to waits and holds, while there are none, in words. */
+export function leftStanding(all: readonly Entries[]): string[] {
   return all.flatMap(([key, entries]) => {
-    if (SESSIONS.test(key)) return [`left: ${key}`];
-    const left = STATES.test(key) ? entries.filter((field) => field === 'holder') : entries;
-    return (STATES.test(key) || STANDINGS.test(key)) && left.length > 0
-      ? [`left at ${key}: ${left.join(', ')}`]
-      : [];
+    if (STATES.test(key)) return entries.includes('holder') ? [`left at ${key}: a holder`] : [];
+    return STANDINGS.test(key) && entries.length > 0 ? [`left at ${key}: ${entries.join(', ')}`] : [];
   });
+}
+
+/** What belongs to sessions, while there are none, in words. */
+export function leftBehind(all: readonly Entries[]): string[] {
+  const sessions = all.flatMap(([key, entries]) =>
+    SESSIONS.test(key) || (OUTCOMES.test(key) && entries.length > 0) ? [`left: ${key}`] : [],
+  );
+  return [...sessions, ...leftStanding(all)];
 }
 
 /** All that could be left behind; a text is as if it had no entries. */
 export async function entriesOf(redis: Redis | Cluster, keys: readonly string[]): Promise<Entries[]> {
   return Promise.all(
     keys
-      .filter((key) => [SESSIONS, STANDINGS, STATES].some((form) => form.test(key)))
+      .filter((key) => [SESSIONS, STANDINGS, OUTCOMES, STATES].some((form) => form.test(key)))
       .map(async (key) => {
         const type = await redis.type(key);
         if (type === 'zset') return [key, await redis.zrange(key, '0', '-1')] as const;
