@@ -4,10 +4,10 @@ import { startRedis } from '@heddle/embedded-redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { SessionClosedError } from '../errors.ts';
-import { connect } from '../session.distributed.ts';
+import { connect, coreOf } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
-import { stillPending, until } from '../testing/waiting.ts';
+import { later, stillPending, until } from '../testing/waiting.ts';
 import type { ConnectOptions } from './options.ts';
 
 const bench = redisBench();
@@ -176,6 +176,40 @@ describe('a session whose Redis fails', () => {
     expect(next.token).toBeGreaterThan(lease.token);
     expect(await a.lock('x').locked()).toBe(true);
     await Promise.all([a.close(), b.close()]);
+  });
+
+  it('ends no life that is being opened while those of the past are cleared away', async () => {
+    const session = await bench.session({ ttl: 400, ...quiet });
+    const { line } = coreOf(session);
+    const [first, second, third] = [1, 2, 3].map((life) => `${session.id}-${life}`) as [
+      string,
+      string,
+      string,
+    ];
+    const run = line.evalsha.bind(line);
+    const opened = Promise.withResolvers<void>();
+    // The first is not cleared away before the third is being opened, and that takes its time.
+    line.evalsha = async (...call) => {
+      const text = call.join(' ');
+      if (text.includes('session.sweep') && text.includes(first)) await opened.promise;
+      const reply = await run(...call);
+      if (text.includes('session.open') && text.includes(third)) {
+        opened.resolve();
+        await later(600, undefined);
+      }
+      return reply;
+    };
+    const sessions = '{heddle:0}:sessions';
+    const living = (id: string) => bench.admin.zscore(sessions, id);
+    for (const id of [first, second]) {
+      await until(() => living(id), 'it lives');
+      await later(50, undefined); // It has been told that.
+      await bench.admin.zrem(sessions, id);
+    }
+    await opened.promise;
+    await later(700, undefined);
+    expect(Number(await living(third))).toBeGreaterThan(0);
+    await session.close();
   });
 
   it('is lost when Redis restarts, and goes on under a new life', async () => {
