@@ -86,9 +86,11 @@ const stopped = async (redis: { pause(): void; resume(): void }, ms: number) => 
 const onOneServer: readonly Fault[] = [
   single('none', () => sleep(100)),
   single('every connection is cut', ({ proxy }) => proxy.cut(), { unheard: true }),
-  single('replies are late', async ({ proxy }) => {
-    proxy.delayReplies(40);
-    await sleep(300);
+  single('replies are late, and messages overtake them', async ({ proxy }, { chance }) => {
+    for (let step = 0; step < 6; step += 1) {
+      proxy.delayReplies(chance.between(5, 60), () => chance.next() < 0.6);
+      await sleep(60);
+    }
     proxy.delayReplies(0);
   }),
   single('replies come when nobody waits for them any more', async ({ proxy }, { chance }) => {
