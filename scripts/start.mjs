@@ -7,8 +7,10 @@ await ensureInstalled();
 await ensureRedis();
 
 const coordinator = resolve(root, 'apps/coordinator/src/main.ts');
+// Sources run as they are, in threads too: what both options are for stands in vitest.config.ts.
+const options = ['--conditions=@heddle/source', '--wasm-wrapper-tiering-budget=1000000000'];
 endLike(
-  await run(pinnedNode, ['--conditions=@heddle/source', coordinator, 'index', ...process.argv.slice(2)], {
+  await run(pinnedNode, [...options, coordinator, 'index', ...process.argv.slice(2)], {
     // DIR is meant from where the user stands. npm has moved to the root, and says where that was.
     cwd: process.env.INIT_CWD ?? process.cwd(),
     env: workspaceEnv(),

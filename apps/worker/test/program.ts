@@ -8,6 +8,9 @@ const mains = {
   heddle: new URL('../../coordinator/src/main.ts', import.meta.url),
 };
 
+/** Of the options that the tests run with, those that sources want: see `vitest.config.ts`. */
+const options = process.execArgv.filter((option) => /^--(conditions|wasm-[\w-]+)=/.test(option));
+
 export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
@@ -35,16 +38,12 @@ export class Program implements AsyncDisposable {
     args: readonly string[],
     { env = {}, cwd, uid }: ProgramOptions = {},
   ) {
-    this.child = spawn(
-      process.execPath,
-      ['--conditions=@heddle/source', fileURLToPath(mains[name]), ...args],
-      {
-        env: { ...withoutSettings(process.env), ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        ...(cwd === undefined ? {} : { cwd }),
-        ...(uid === undefined ? {} : { uid, gid: uid }),
-      },
-    );
+    this.child = spawn(process.execPath, [...options, fileURLToPath(mains[name]), ...args], {
+      env: { ...withoutSettings(process.env), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.out += text;
       this.#look();

@@ -17,7 +17,7 @@ const door = new URL('../session.distributed.ts', import.meta.url).href;
 async function program(text: string): Promise<{ code: number; said: string }> {
   const child = spawn(
     process.execPath,
-    ['--conditions=@heddle/source', '--input-type=module', '-e', text, bench.url, door],
+    [...process.execArgv, '--input-type=module', '-e', text, bench.url, door],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -25,10 +25,7 @@ export async function forked(): Promise<Forked> {
     import.meta.url.endsWith('.ts') ? './process-entry.ts' : './process-entry.js',
     import.meta.url,
   );
-  const child: ChildProcess = fork(entry, {
-    execArgv: ['--conditions=@heddle/source'],
-    serialization: 'advanced',
-  });
+  const child: ChildProcess = fork(entry, { serialization: 'advanced' });
   const pending = new Map<number, PromiseWithResolvers<unknown>>();
   let asked = 0;
   const ended = once(child, 'exit').then(() => {
