@@ -16,7 +16,14 @@ import { BACK_AFTER, headway } from './headway.ts';
 import type { WorkerHostOptions } from './host-options.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
 import { HostWorker } from './host-worker.ts';
-import { type JobPayload, packError, type QueueAddress, readPayload, unpackError } from './job-form.ts';
+import {
+  type CancelAnswer,
+  type JobPayload,
+  packError,
+  type QueueAddress,
+  readPayload,
+  unpackError,
+} from './job-form.ts';
 import { leaveToOthers } from './leave-to-others.ts';
 import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
@@ -112,6 +119,19 @@ export class HostQueue implements HostDesk {
     task.failed(new CancelledError('the task was aborted', { cause }));
     this.#stop(task, cause);
     return true;
+  }
+
+  /** Takes a job back that no thread has begun: fetched ahead, or waiting for what it is to hold. */
+  cancel(id: string): CancelAnswer {
+    const task = this.#tasks.get(id);
+    if (task === undefined) return 'unknown';
+    if (!this.#parking.has(task)) {
+      if (!this.#share.pool.cancel(task)) return task.place === 'gone' ? 'unknown' : 'begun';
+    }
+    const error = new CancelledError('the task was cancelled before it began');
+    task.failed(error);
+    this.#parking.stop(task, error);
+    return 'cancelled';
   }
 
   /** Another host has left a job to this one. */

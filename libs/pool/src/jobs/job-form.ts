@@ -93,9 +93,14 @@ export type JobNews = readonly [
   text: string,
 ];
 
-/** The kinds of inbox messages: a list of news; an abort; a job that another host has left. */
+/** What a host says to who wants to take a job back: it will never begin, it has begun, or is not in its hands. */
+export type CancelAnswer = 'cancelled' | 'begun' | 'unknown';
+
+/** The kinds of inbox messages: a list of news; an abort; whether a job can be cancelled; a job that another host has left. */
 export const NEWS = 'jobs';
 export const ABORT = 'job-abort';
+export const CANCEL = 'job-cancel';
+export const CANCEL_ANSWER = 'job-cancel-answer';
 export const OFFER = 'job-offer';
 
 /** No message of ours is longer; a larger outcome is fetched by who wants it. */

@@ -4,12 +4,16 @@ import { OutcomeUnknownError } from '@heddle/primitives';
 import { encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
 import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-form.ts';
+import { JobInbox } from './job-inbox.ts';
 import type { SessionParts } from './session-parts.ts';
 
 const CANCEL = readFileSync(new URL('./job.cancel.lua', import.meta.url), 'utf8');
 const ADMIT = readFileSync(new URL('./job.admit.lua', import.meta.url), 'utf8');
 /** Room that was granted is given to others after so many ms, where nothing is heard of who has it. */
 const GRANT_HOLDS = 10_000;
+/** How often a host is asked about a job that is neither in the queue nor in its hands, and after how many ms again. */
+const ASK = 5;
+const ASK_AGAIN_AFTER = 20;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
 
@@ -68,18 +72,37 @@ export class JobQueue {
 
   /** Takes a job back that no thread has begun; true: it will never begin. */
   async cancel(id: string): Promise<boolean> {
-    const key = (part: string) => this.queue.toKey(part);
-    const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`].map(key);
-    const taken = await this.parts.redis.eval(CANCEL, keys.length, ...keys, id, key('de:'));
-    // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.
-    if (taken === 2) await this.abort(id, encodeText('cancelled', 'reason'));
-    return taken !== 0;
+    for (let asked = 0; asked < ASK; asked += 1) {
+      const taken = await this.#takeOut(id);
+      if (typeof taken === 'boolean') return taken;
+      const answer = await JobInbox.of(this.parts).askToCancel(taken.host, id);
+      if (answer === undefined) return (await this.#takeOut(id)) === true; // the host may have died meanwhile
+      if (answer !== 'unknown') return answer === 'cancelled';
+      // On its way to that host, from it to the queue, or it is over there.
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_AFTER));
+    }
+    return false;
   }
 
-  /** Tells the host that runs it, if one does, to end it. */
+  /** Takes a job out of the queue; a host: that one has it, and knows whether it has begun. */
+  async #takeOut(id: string): Promise<boolean | { readonly host: string }> {
+    const key = (part: string) => this.queue.toKey(part);
+    const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`].map(key);
+    const reply = await this.parts.redis.eval(CANCEL, keys.length, ...keys, id, key('de:'));
+    const [taken, host = ''] = reply as [number, string?];
+    // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.
+    if (taken === 2) await this.#tellToEnd(host, id, encodeText('cancelled', 'reason'));
+    return taken === 3 ? { host } : taken !== 0;
+  }
+
+  /** Takes a job back that no thread has begun, wherever it is; where it has begun, tells its host to end it. */
   async abort(id: string, reason: string): Promise<void> {
-    const host = await this.parts.redis.hget(this.queue.toKey(id), 'pb');
-    if (host !== null) await this.parts.publish(host, ABORT, JSON.stringify([id, reason]));
+    const taken = await this.#takeOut(id);
+    if (typeof taken === 'object') await this.#tellToEnd(taken.host, id, reason);
+  }
+
+  async #tellToEnd(host: string, id: string, reason: string): Promise<void> {
+    await this.parts.publish(host, ABORT, JSON.stringify([id, reason]));
   }
 
   /** How far jobs are. */

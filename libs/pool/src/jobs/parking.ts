@@ -36,6 +36,11 @@ export class Parking {
     this.#desk = desk;
   }
 
+  /** It waits here, and has not begun. */
+  has(task: HostTask): boolean {
+    return this.#waiting.has(task);
+  }
+
   /** Ends its wait, if it waits. */
   stop(task: HostTask, reason: unknown): void {
     this.#waiting.get(task)?.abort(reason);

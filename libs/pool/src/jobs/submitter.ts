@@ -135,7 +135,6 @@ export class Submitter implements NewsReader, SubmissionDesk {
     if (this.takeBack(submission)) return;
     try {
       await submission.accepted();
-      if (await this.queue.cancel(submission.id)) return;
       await this.queue.abort(submission.id, encodeText(reason, 'reason', { lenient: true }));
     } catch (error) {
       if (!this.parts.closed()) reportException(error);

@@ -13,7 +13,7 @@ import { ChildJobs } from './child-jobs.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
 import { checkHostOptions, checkQueues, type Queues, type WorkerHostOptions } from './host-options.ts';
 import { HostQueue, type HostShare, TELL_RUNNING_AFTER } from './host-queue.ts';
-import { queueAddress, thisHost } from './job-form.ts';
+import { type CancelAnswer, queueAddress, thisHost } from './job-form.ts';
 import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
@@ -122,6 +122,14 @@ export class WorkerHost implements HostReader, AsyncDisposable {
 
   abort(id: string, reason: string): boolean {
     return [...this.#queues.values()].some((queue) => queue.abort(id, reason));
+  }
+
+  cancel(id: string): CancelAnswer {
+    for (const queue of this.#queues.values()) {
+      const answer = queue.cancel(id);
+      if (answer !== 'unknown') return answer;
+    }
+    return 'unknown';
   }
 
   offer(host: string, queue: string, id: string): boolean {
