@@ -1,5 +1,5 @@
 /** What must compile and what must not; the compiler is the test, the run only shows that the file is one. */
-import { asCompleted, type Executor, type Future } from '@heddle/pool';
+import { asCompleted, type Executor, type Future, wait } from '@heddle/pool';
 import { expectTypeOf, it } from 'vitest';
 import type * as tasks from './tasks.ts';
 
@@ -17,6 +17,11 @@ export function compiles(): void {
       expectTypeOf(done).toEqualTypeOf<Future<number>>();
     }
   })();
+  const any: Future<unknown>[] = [executor.submit('add', 1, 2), executor.submit('noop')];
+  expectTypeOf(wait(any)).resolves.toHaveProperty('done');
+  // @ts-expect-error its result may be anything
+  const number: Future<number> = untyped.submit('anything');
+  number.addDoneCallback((future) => expectTypeOf(future).toEqualTypeOf<Future<number>>());
   // @ts-expect-error no such task
   executor.submit('nonesuch');
   // @ts-expect-error no function

@@ -46,6 +46,19 @@ export type Outcome<T> =
 
 let settle: Settling; // set by the class below, which alone can reach a Future's state
 
+/**
+ * As a method's parameter, so that a `Future<number>` is a `Future<unknown>`: it is never called with another Future than
+ * the one it was given to.
+ */
+type DoneCallback<T> = { call(future: Future<T>): void }['call'];
+
+/** A promise with what settles it; these are methods for the same reason. */
+interface Settled<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(reason: unknown): void;
+}
+
 const CONSTRUCTION_KEY = Symbol('made by an executor');
 
 /**
@@ -55,9 +68,9 @@ const CONSTRUCTION_KEY = Symbol('made by an executor');
 export class Future<T> implements PromiseLike<T> {
   #state: State = 'pending';
   #outcome: Outcome<T> | undefined;
-  #whenDone: (((future: Future<T>) => void) | undefined)[] | undefined;
+  #whenDone: (DoneCallback<T> | undefined)[] | undefined;
   /** What those who await it wait for; made for the first of them. */
-  #awaited: PromiseWithResolvers<T> | undefined;
+  #awaited: Settled<T> | undefined;
   #progress: Set<(value: unknown) => void> | undefined;
   readonly #source: FutureSource;
 
@@ -299,9 +312,9 @@ export class Future<T> implements PromiseLike<T> {
   }
 }
 
-function settleWith<T>({ resolve, reject }: PromiseWithResolvers<T>, outcome: Outcome<T>): void {
-  if (outcome.ok) resolve(outcome.value);
-  else reject(outcome.error);
+function settleWith<T>(awaited: Settled<T>, outcome: Outcome<T>): void {
+  if (outcome.ok) awaited.resolve(outcome.value);
+  else awaited.reject(outcome.error);
 }
 
 /**
