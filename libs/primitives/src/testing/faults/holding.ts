@@ -10,8 +10,11 @@ import { impatiently, timeoutBy, type Wait } from './impatience.ts';
 import type { Chance } from './random.ts';
 import { limitOf, SEMAPHORE_PERMITS, type Setting, type Task } from './setting.ts';
 
-/** Ms within which whoever waits for several locks gets them, or hears of a circle: nobody holds for nearly as long. */
-const STUCK = 15_000;
+/**
+ * Ms within which whoever waits for several locks gets them, or hears of a circle: nobody holds for nearly as long; and
+ * the same where some hold for long, or nothing is granted while a replica takes over.
+ */
+const STUCK = { usually: 15_000, slowly: 60_000 };
 /** Ms after which a hold of one lock is ended, some of them before their holder would. */
 const MAX_HOLD = 12;
 
@@ -113,7 +116,7 @@ export class Holding {
         const patient = c.next() < 0.3;
         const begun = clock();
         const lease = patient
-          ? await session.acquireAll(locks, { timeout: STUCK })
+          ? await session.acquireAll(locks, { timeout: this.#stuckAfter })
           : await this.#acquire(c, client, names.join(), (wait) => session.acquireAll(locks, wait));
         if (patient) this.#stuck(client, mixed, lease, begun);
         if (!(lease instanceof JoinedLease)) return;
@@ -133,7 +136,7 @@ export class Holding {
     return (c, client) =>
       runAs(client, async () => {
         const [one, other] = c.next() < 0.5 ? names : (names.toReversed() as [string, string]);
-        const wait = { timeout: STUCK };
+        const wait = { timeout: this.#stuckAfter };
         await using first = await session.lock(one).acquire(wait);
         if (first === null) return;
         await sleep(c.between(0, 3));
@@ -153,9 +156,13 @@ export class Holding {
       });
   }
 
+  get #stuckAfter(): number {
+    return this.#setting.terms.longHold === undefined ? STUCK.usually : STUCK.slowly;
+  }
+
   #stuck(client: string, names: readonly string[], lease: Lease | null, begun: number): void {
-    if (lease === null && clock() - begun >= STUCK)
-      this.#surprise(client, `waited ${STUCK} ms for ${names.join(' and ')}`);
+    if (lease === null && clock() - begun >= this.#stuckAfter)
+      this.#surprise(client, `waited ${this.#stuckAfter} ms for ${names.join(' and ')}`);
   }
 
   async #hold(
