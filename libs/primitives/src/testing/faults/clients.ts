@@ -22,7 +22,7 @@ export class ClientProcess {
       (name) => new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
     ) as [URL, URL];
     const child = fork(entry, {
-      execArgv: ['--conditions=@heddle/source', `--import=${clock.href}`],
+      execArgv: [...process.execArgv, `--import=${clock.href}`],
       serialization: 'advanced',
     });
     const client = new ClientProcess(child);
