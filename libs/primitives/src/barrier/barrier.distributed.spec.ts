@@ -58,4 +58,17 @@ describe('Barrier, distributed', () => {
     await (await bench.turn()).barrier(name, 1000).abort();
     expect(new Set(await Promise.all(waits))).toEqual(new Set(['ERR_HEDDLE_BROKEN_BARRIER']));
   });
+
+  it('keeps nothing for a party that has died, also where its sweep has been there before', async () => {
+    const name = bench.name();
+    const key = (part: string) => `{heddle:0}:barrier:${name}:${part}`;
+    const dead = `${'0'.repeat(24)}-1#1`;
+    await bench.admin.zadd(key('arrivals'), 1, `${dead}#0`);
+    const session = await bench.turn();
+    await expect(session.barrier(name, 2).wait()).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_BROKEN_BARRIER',
+    });
+    expect(await bench.admin.zcard(key('arrivals'))).toBe(0);
+    expect(await bench.admin.hexists(key('outcomes'), dead)).toBe(0);
+  });
 });

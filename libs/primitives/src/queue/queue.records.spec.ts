@@ -314,4 +314,16 @@ describe('queues, distributed: what stands in Redis', () => {
     expect(await getting).toBe('real');
     await session.close();
   });
+
+  it('are not kept for one who joins and has died, also where its sweep has been there before', async () => {
+    const name = bench.name();
+    const queue = (await bench.turn()).queue(name);
+    await queue.put('the last');
+    const dead = `${'0'.repeat(24)}-1#1`;
+    await bench.admin.zadd(key(name, 'joiners'), 1, dead);
+    await queue.get();
+    await queue.taskDone();
+    expect(await bench.admin.zcard(key(name, 'joiners'))).toBe(0);
+    expect(await bench.admin.hexists(key(name, 'outcomes'), dead)).toBe(0);
+  });
 });

@@ -208,8 +208,11 @@ local function barrier_advance(keys, name)
     for i = 1, #popped, 2 do
       local session, wait = string.match(popped[i], '^([^#]+)#(%d+)')
       local outcome = as == 'tripped' and text(parties - left) or 'broken'
-      redis.call('HSET', outcomes, session .. '#' .. wait, outcome)
-      tell(session, 'barrier', session, name, wait, outcome)
+      -- Nobody would read what became of the dead, nor clear it away where the sweep has been here.
+      if alive(session) then
+        redis.call('HSET', outcomes, session .. '#' .. wait, outcome)
+        tell(session, 'barrier', session, name, wait, outcome)
+      end
       left = left - 1
     end
     budget = budget - #popped / 2
@@ -363,8 +366,10 @@ local function queue_advance(keys, name, asker)
       zero = nil
       return false
     end
-    announce(joiner, 'joined')
-    redis.call('HSET', outcomes, joiner, 'joined')
+    if alive(string.match(joiner, '^[^#]+')) then
+      announce(joiner, 'joined')
+      redis.call('HSET', outcomes, joiner, 'joined')
+    end
     return settle(joiners, joiner)
   end
 
