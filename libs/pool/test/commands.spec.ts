@@ -29,7 +29,9 @@ async function commandsRun(): Promise<Map<string, number>> {
 }
 
 /** Commands for each of `JOBS` jobs, of so many sessions in equal parts, from `submit` to the result: all, and messages. */
-async function commandsPerJob(submitters: number): Promise<{ all: number; published: number }> {
+async function commandsPerJob(
+  submitters: number,
+): Promise<{ all: number; published: number; large: number }> {
   const options = { namespace: `commands-${submitters}` };
   await using hosts = await connect(server.url, options);
   const sessions = await Promise.all(Array.from({ length: submitters }, () => connect(server.url, options)));
@@ -52,7 +54,8 @@ async function commandsPerJob(submitters: number): Promise<{ all: number; publis
   await Promise.all(sessions.map((session) => session.close()));
   const ran = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
   const all = [...after.keys()].reduce((sum, name) => sum + ran(name), 0);
-  return { all: all / JOBS, published: ran('publish') / JOBS };
+  const large = ran('persist') + ran('unlink'); // what large values take
+  return { all: all / JOBS, published: ran('publish') / JOBS, large };
 }
 
 describe('what a job costs Redis', () => {
@@ -61,6 +64,7 @@ describe('what a job costs Redis', () => {
     const fifty = await commandsPerJob(50);
     expect(one.published).toBeLessThanOrEqual(1);
     expect(fifty.published).toBeLessThanOrEqual(1);
+    expect([one.large, fifty.large]).toEqual([0, 0]);
     // BullMQ's own 37, the sessions' pulses, and a look in vain now and then; the messages, one of which may carry many
     // results, apart.
     const [alone, together] = [one.all - one.published, fifty.all - fifty.published];

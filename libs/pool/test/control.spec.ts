@@ -187,13 +187,13 @@ describe('a task that behaves badly fails alone', () => {
     ['throws an error that is its own cause', 'throwCircle', [], { message: 'circle' }],
     ['gives a function', 'giveFunction', [], { code: 'ERR_HEDDLE_NOT_CLONEABLE', message: /items\[0\]\.fn/ }],
     [
-      'gives 50 MB',
+      'gives 70 MB',
       'repeat',
-      [50_000_000],
+      [70_000_000],
       {
         name: 'RangeError',
         code: 'ERR_HEDDLE_TOO_LARGE',
-        message: /50000002 characters.*16777216.*reference/,
+        message: /70000002 characters.*67108864.*reference/,
       },
     ],
     ['exits', 'exit', [3], { name: 'ThreadCrashedError', message: /code 3/ }],

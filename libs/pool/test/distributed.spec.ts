@@ -357,8 +357,8 @@ describe('a DistributedExecutor', () => {
     await host();
     const large = 'x'.repeat(3_000_000);
     expect(await executor().submit('echo', large)).toBe(large);
-    expect(() => executor().submit('echo', 'x'.repeat(17_000_000))).toThrow(/reference/);
-    await expect(executor().submit('repeat', 20_000_000)).rejects.toMatchObject({
+    expect(() => executor().submit('echo', 'x'.repeat(68_000_000))).toThrow(/reference/);
+    await expect(executor().submit('repeat', 68_000_000)).rejects.toMatchObject({
       code: 'ERR_HEDDLE_TOO_LARGE',
     });
   });

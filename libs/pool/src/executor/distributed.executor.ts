@@ -3,7 +3,7 @@ import { CancelledError, TimeoutError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, Deadline, show, typeError } from '@heddle/primitives/internal';
 import { type Future, settling } from '../future/future.ts';
-import { queueAddress } from '../jobs/job-form.ts';
+import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
@@ -133,6 +133,7 @@ class DistributedCore implements ExecutorCore {
       return { id: submission.id, cancel: () => submission.future.cancel() };
     }
     const { name, data, opts } = this.job(call);
+    checkSize(data.args, 'the arguments', LARGEST_INSIDE);
     const { ttl } = call.options;
     const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
     return this.submitter.repeat(

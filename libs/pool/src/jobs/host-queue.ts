@@ -5,6 +5,7 @@ import {
   CancelledError,
   HeddleError,
   LeaseLostError,
+  OutcomeUnknownError,
   TimeoutError,
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
@@ -24,6 +25,15 @@ import {
   readPayload,
   unpackError,
 } from './job-form.ts';
+import {
+  argumentsKey,
+  getText,
+  isMark,
+  LARGEST_IN_JOB,
+  LAST_RESORT,
+  putText,
+  resultKey,
+} from './large-texts.ts';
 import { leaveToOthers } from './leave-to-others.ts';
 import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
@@ -57,6 +67,8 @@ export class HostQueue implements HostDesk {
   readonly #worker: HostWorker;
   readonly #parking: Parking;
   readonly #tasks = new Map<string, HostTask>();
+  /** Whose arguments are on their way. */
+  readonly #bringing = new Set<HostTask>();
   readonly #turnstile: Turnstile;
 
   constructor(name: string, address: QueueAddress, share: HostShare, turnstile: Turnstile, weight: number) {
@@ -125,7 +137,7 @@ export class HostQueue implements HostDesk {
   cancel(id: string): CancelAnswer {
     const task = this.#tasks.get(id);
     if (task === undefined) return 'unknown';
-    if (!this.#parking.has(task)) {
+    if (!this.#parking.has(task) && !this.#bringing.has(task)) {
       if (!this.#share.pool.cancel(task)) return task.place === 'gone' ? 'unknown' : 'begun';
     }
     const error = new CancelledError('the task was cancelled before it began');
@@ -219,11 +231,13 @@ export class HostQueue implements HostDesk {
     const stopClock = life.onExpiry(() => this.#tooLate(task), { unref: true });
     try {
       const key = this.#worker.toKey(id);
-      if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
+      if (isMark(payload.args)) await this.#bring(task, key);
+      if (task.over) await task.ending;
+      else if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
       else this.#share.pool.submit(task);
       const ending = await task.ending;
       if (ending.how !== 'returned') this.#lookAhead();
-      if (ending.how === 'ok') return ending.text;
+      if (ending.how === 'ok') return await this.#stow(job, key, ending.text);
       if (ending.how === 'error') throw ending.error;
     } finally {
       stopClock();
@@ -232,6 +246,31 @@ export class HostQueue implements HostDesk {
       this.#tasks.delete(id);
     }
     return this.#handBack(job);
+  }
+
+  /** Fetches arguments that do not lie in the job; until they are here it can be cancelled, or aborted. */
+  async #bring(task: HostTask, key: string): Promise<void> {
+    task.place = 'gone'; // not the pool's yet
+    this.#bringing.add(task);
+    try {
+      task.args = await getText(this.#share.parts, argumentsKey(key), task.payload.args);
+      task.place = 'waiting';
+    } catch (error) {
+      if (error instanceof OutcomeUnknownError) task.failed(error);
+      else task.giveBack();
+    }
+    this.#bringing.delete(task);
+    if (task.over) task.place = 'gone';
+  }
+
+  /** What stands in the job for its result: a large one lies beside it, for as long as it is to be kept. */
+  async #stow(job: Job, key: string, text: string): Promise<string> {
+    if (text.length <= LARGEST_IN_JOB) return text;
+    try {
+      return await putText(this.#share.parts, resultKey(key), text, keptFor(job.opts.removeOnComplete));
+    } catch (error) {
+      throw bullFailure(error as Error);
+    }
   }
 
   /** What was fetched ahead and could not begin is for others: the last first, so that their order stays. */
@@ -297,7 +336,14 @@ export class HostQueue implements HostDesk {
   #tell(job: Job, what: 'ok' | 'error', text: string): void {
     if (what === 'ok') this.completed += 1;
     const payload = readPayload(job.data);
-    if (payload !== undefined) this.#share.outbox.post(payload.from, job.id ?? '', what, text);
+    if (payload === undefined) return;
+    this.#share.outbox.post(payload.from, job.id ?? '', isMark(text) ? 'fetch' : what, text);
+    if (!isMark(payload.args)) return;
+    // One that has failed may be replayed.
+    const key = argumentsKey(this.#worker.toKey(job.id ?? ''));
+    const { redis } = this.#share.parts;
+    const done = what === 'ok' ? redis.unlink(key) : redis.pexpire(key, keptFor(job.opts.removeOnFail));
+    done.catch((error: Error) => this.#share.report(error));
   }
 
   /** A failed attempt is news only where it was the last. */
@@ -310,6 +356,12 @@ export class HostQueue implements HostDesk {
     );
     this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
   }
+}
+
+/** Milliseconds for which BullMQ is to keep a job that has ended. */
+function keptFor(keep: Job['opts']['removeOnComplete']): number {
+  const age = typeof keep === 'object' && 'age' in keep ? keep.age : undefined;
+  return age === undefined ? LAST_RESORT : 1000 * age;
 }
 
 function workerOptions({ options, parts }: HostShare, prefix: string, places: number): WorkerOptions {

@@ -13,7 +13,7 @@ import { PooledTask } from '../threads/pooled-task.ts';
 import type { TaskExtra } from '../threads/protocol.ts';
 import { type ChildCall, type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
 import { corkForTurn } from './cork.ts';
-import { checkSize, type JobPayload, packError, packErrorText } from './job-form.ts';
+import { checkSize, type JobPayload, LARGEST_INSIDE, packError, packErrorText } from './job-form.ts';
 import { Lending } from './lending.ts';
 import type { SessionParts } from './session-parts.ts';
 
@@ -42,6 +42,8 @@ export class HostTask extends PooledTask {
   readonly since = performance.now();
   /** The submitter has been told that it runs. */
   told = false;
+  /** How it leaves the host is decided. */
+  over = false;
   readonly ending: Promise<Ending>;
   private readonly desk: HostDesk;
   private readonly end: (ending: Ending) => void;
@@ -76,7 +78,10 @@ export class HostTask extends PooledTask {
     this.parts = parts;
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.ending = promise;
-    this.end = resolve;
+    this.end = (ending) => {
+      this.over = true;
+      resolve(ending);
+    };
   }
 
   /** From now on, once no thread runs it any more, it goes back to the queue, whatever it may have ended with. */
@@ -89,7 +94,8 @@ export class HostTask extends PooledTask {
     corkForTurn(this.parts.redis); // others may have ended in the same turn
     const text = value as string;
     try {
-      checkSize(text, ok ? 'the result' : 'the error');
+      if (ok) checkSize(text, 'the result');
+      else checkSize(text, 'the error', LARGEST_INSIDE);
       if (ok) this.end({ how: 'ok', text });
       else this.end({ how: 'error', error: bullFailure(decodeText(text) as Error, text) });
     } catch (error) {

@@ -5,12 +5,14 @@ import { decodeText, encodeText, rangeError } from '@heddle/primitives/internal'
 import { checkName } from '../primitive-name.ts';
 import type { HandleForm } from '../threads/session-protocol.ts';
 
-/** The most characters that arguments or a result may have as text. */
-export const LARGEST_VALUE = 16 * 2 ** 20;
+/** The most characters that arguments or a result may have as text, … */
+export const LARGEST_VALUE = 64 * 2 ** 20;
+/** … and errors, and the arguments of what is repeated, which lie in the job itself whatever their size. */
+export const LARGEST_INSIDE = 16 * 2 ** 20;
 
 /** A job's data. Values are text, as `encodeText` writes it, so that no host's main thread takes them apart. */
 export interface JobPayload {
-  /** Arguments; of a chunk, inputs. */
+  /** Arguments; of a chunk, inputs. Or the mark of where they are: see `large-texts.ts`. */
   readonly args: string;
   readonly context?: string;
   /** The session that wants to hear of it. */
@@ -44,10 +46,10 @@ export function queueAddress(namespace: string, queue: unknown, where: string): 
 }
 
 /** @throws RangeError for what is too large to go through Redis. */
-export function checkSize(text: string, what: string): string {
-  if (text.length <= LARGEST_VALUE) return text;
+export function checkSize(text: string, what: string, most = LARGEST_VALUE): string {
+  if (text.length <= most) return text;
   throw rangeError(
-    `${what} would be ${text.length} characters in Redis; ${LARGEST_VALUE} is the most: pass a reference to it instead`,
+    `${what} would be ${text.length} characters in Redis; ${most} is the most: pass a reference to it instead`,
     'ERR_HEDDLE_TOO_LARGE',
   );
 }

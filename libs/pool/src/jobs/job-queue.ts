@@ -5,6 +5,7 @@ import { encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
 import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-form.ts';
 import { JobInbox } from './job-inbox.ts';
+import { argumentsKey, getText, LARGEST_IN_JOB, LAST_RESORT, putText, resultKey } from './large-texts.ts';
 import type { SessionParts } from './session-parts.ts';
 
 const CANCEL = readFileSync(new URL('./job.cancel.lua', import.meta.url), 'utf8');
@@ -54,6 +55,29 @@ export class JobQueue {
     return ids;
   }
 
+  /** The job as it can be put in: its arguments beside it, where they are large. Until `keepArguments` they may expire. */
+  async lighten(job: NewJob): Promise<NewJob> {
+    const { args } = job.data;
+    if (args.length <= LARGEST_IN_JOB) return job;
+    const key = argumentsKey(this.queue.toKey(job.opts.jobId));
+    const life = LAST_RESORT + (job.opts.delay ?? 0);
+    return { ...job, data: { ...job.data, args: await putText(this.parts, key, args, life) } };
+  }
+
+  /** They end with the job from now on. */
+  async keepArguments(id: string): Promise<void> {
+    await this.parts.redis.persist(argumentsKey(this.queue.toKey(id)));
+  }
+
+  async dropArguments(id: string): Promise<void> {
+    await this.parts.redis.unlink(argumentsKey(this.queue.toKey(id)));
+  }
+
+  /** A result that does not lie in the job. @throws OutcomeUnknownError */
+  result(id: string, mark: string): Promise<string> {
+    return getText(this.parts, resultKey(this.queue.toKey(id)), mark);
+  }
+
   /**
    * Room for up to `wanted` jobs where no more than `most` may wait to be begun, the delayed ones among them. It is nobody
    * else's until `put` is called, once the jobs are in.
@@ -88,6 +112,7 @@ export class JobQueue {
   async #takeOut(id: string): Promise<boolean | { readonly host: string }> {
     const key = (part: string) => this.queue.toKey(part);
     const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`].map(key);
+    keys.push(argumentsKey(key(id)), resultKey(key(id)));
     const reply = await this.parts.redis.eval(CANCEL, keys.length, ...keys, id, key('de:'));
     const [taken, host = ''] = reply as [number, string?];
     // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.

@@ -1,6 +1,6 @@
 -- Takes a job back that no thread has begun: out of the queue, or, where it waits in its host for what it is to hold, out
 -- of the host's hands, which will find it cancelled.
--- KEYS: the job, wait, paused, prioritized, delayed, the job's logs
+-- KEYS: the job, wait, paused, prioritized, delayed, the job's logs, its arguments, its result
 -- ARGV: the job's id, the beginning of deduplication keys
 -- RETURNS: 1 taken back; 2 and its host, which is to be told; 3 and the host that has it and knows whether it has begun;
 -- 0 it is done, or not there
@@ -20,5 +20,5 @@ if found == 0 then
 end
 local dedupe = redis.call('HGET', KEYS[1], 'deid')
 if dedupe and redis.call('GET', ARGV[2] .. dedupe) == id then redis.call('DEL', ARGV[2] .. dedupe) end
-redis.call('DEL', KEYS[1], KEYS[6])
+redis.call('DEL', KEYS[1], KEYS[6], KEYS[7], KEYS[8])
 return {1}

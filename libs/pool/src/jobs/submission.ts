@@ -12,7 +12,7 @@ export interface SubmissionDesk {
 export class Submission implements FutureSource {
   readonly future: Future<unknown>;
   /** What is to be put in the queue; `undefined`: it is there, put by somebody else. */
-  readonly job: NewJob | undefined;
+  job: NewJob | undefined;
   /** The id it goes by: another's, where that has the same deduplication key. */
   id: string;
   /** `held`: not sent yet; `sent`: on its way; `accepted`: in Redis; `refused`: it will never be there. */

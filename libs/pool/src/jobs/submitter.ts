@@ -2,7 +2,13 @@
  * The submitter's desk: puts jobs in the queue, those of one tick together, and ends their Futures when news of them
  * come. News are hints: what is missed is asked for, after each reconnect and by a slow tick.
  */
-import { CancelledError, InvalidStateError, QueueFullError, SessionClosedError } from '@heddle/primitives';
+import {
+  CancelledError,
+  InvalidStateError,
+  OutcomeUnknownError,
+  QueueFullError,
+  SessionClosedError,
+} from '@heddle/primitives';
 import { Deadline, decodeText, encodeText } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
 import { type Future, settling } from '../future/future.ts';
@@ -12,6 +18,7 @@ import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
 import { type Fetched, JobQueue, type NewJob } from './job-queue.ts';
+import { isMark, LARGEST_IN_JOB } from './large-texts.ts';
 import type { SessionParts } from './session-parts.ts';
 import { Submission, type SubmissionDesk } from './submission.ts';
 
@@ -45,6 +52,9 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private readonly whenIdle: (() => void)[] = [];
   private readonly undo: (() => void)[] = [];
   private looks = 0;
+  /** Whose results are being fetched piece by piece, and when that is done. */
+  private readonly bringing = new Set<Submission>();
+  private brought: Promise<void> = Promise.resolve();
 
   private readonly admission: Admission | undefined;
   private readonly pause = new Pause();
@@ -234,16 +244,30 @@ export class Submitter implements NewsReader, SubmissionDesk {
     for (const submission of batch) submission.state = 'sent';
     // Of those that go in front of all others the last comes first.
     const line = batch.some(({ job }) => job?.opts.lifo === true) ? batch.toReversed() : batch;
+    let loaded = line.filter(({ job }) => job !== undefined && job.data.args.length > LARGEST_IN_JOB);
+    const large = loaded;
     const mortal = batch.some(({ life }) => life !== Deadline.never);
     for (let pause = RETRY_FIRST; ; pause = Math.min(pause * 2, RETRY_LAST)) {
       try {
+        for (const submission of loaded) submission.job = await this.queue.lighten(submission.job as NewJob);
+        loaded = [];
         if (mortal) await this.parts.clock.keep();
         const ids = await this.queue.add(line.map((submission) => this.dated(submission)));
-        for (const [n, submission] of line.entries()) this.arrived(submission, ids[n] ?? submission.id);
+        const places = line.map(
+          (submission, n) => [submission, submission.id, ids[n] ?? submission.id] as const,
+        );
+        for (const [submission, , id] of places) this.arrived(submission, id);
+        for (const [submission, own, id] of places) {
+          if (!large.includes(submission)) continue;
+          await (own === id ? this.queue.keepArguments(own) : this.queue.dropArguments(own));
+        }
         return;
       } catch (error) {
         if (this.parts.closed()) return this.sessionClosed();
-        if (isRefusal(error)) return this.refused(batch, error as Error);
+        if (isRefusal(error)) {
+          for (const { id } of large) this.queue.dropArguments(id).catch(() => {}); // they expire
+          return this.refused(batch, error as Error);
+        }
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
@@ -297,10 +321,32 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private async fetch(submissions: readonly Submission[]): Promise<void> {
     try {
       const fetched = await this.queue.fetch(submissions.map((submission) => submission.id));
-      for (const [n, submission] of submissions.entries()) this.settle(submission, fetched[n]);
+      for (const [n, submission] of submissions.entries()) {
+        const one = fetched[n];
+        if (one?.state === 'ok' && isMark(one.text)) void this.fetchLarge(submission, one.text);
+        else this.settle(submission, one);
+      }
     } catch {
       // Redis is away: the next look asks again.
     }
+  }
+
+  /** One after the other: each may be large. */
+  private async fetchLarge(submission: Submission, mark: string): Promise<void> {
+    if (this.bringing.has(submission)) return;
+    this.bringing.add(submission);
+    const before = this.brought;
+    const bring = async () => {
+      await before;
+      if (submission.future.done()) return;
+      try {
+        this.tell(submission, 'ok', await this.queue.result(submission.id, mark));
+      } catch (error) {
+        if (error instanceof OutcomeUnknownError) settleError(submission.future, error);
+      }
+    };
+    this.brought = bring().finally(() => this.bringing.delete(submission));
+    await this.brought;
   }
 
   private tell({ future, heard }: Submission, what: JobNews[1], text: string): void {
