@@ -2,12 +2,15 @@
  * One simulated thread: a program of the scenario over the shipped code, taken one step at a time.
  *
  * A run can't be halted in the middle, but it can be repeated: what a thread does follows from what its operations
- * gave and which events its loop was handed. So all that it can do is a tree, whose edges are those; a node knows what
- * the thread does next. To get to know a node the program is run from its start, its operations answered along the
- * path; then it goes on alone, over a copy of memory, until it would sleep. Most nodes come to be known that way before
- * anybody asks for them, and no path is ever run twice.
+ * gave and which events its loop was handed. So all that it can do is a graph, whose edges are those; a node knows what
+ * the thread does next. To get to know a node the program is run from its start, its operations answered along one way
+ * there; then it goes on alone, over a copy of memory, until it would sleep. Most nodes come to be known that way before
+ * anybody asks for them. Histories part at every operation, and come together again where the thread knows the same after
+ * each, as `local-state.ts` writes it down.
  */
+
 import { BREAK, type Desk, type LoopEvent, platformOf } from './desk.ts';
+import { digest, textOf } from './local-state.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Witness } from './scenario.ts';
 import { type Cells, HELD, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
@@ -54,6 +57,10 @@ export class Node {
   readonly edge: Edge;
   readonly children = new Map<string, Node>();
   gap: Gap | undefined;
+  /** What the thread knows there, where that was written down. */
+  known: string | undefined;
+  /** One that was known before, from which the same follows. */
+  same: Node | undefined;
 
   constructor(id: number, parent: Node | undefined, edge: Edge) {
     this.id = id;
@@ -81,6 +88,11 @@ export class PlainCells {
   /** `handedOver`: whether a cell is also read by who holds another lock than who wrote it. */
   constructor(handedOver: (cell: number) => boolean) {
     this.#handedOver = handedOver;
+  }
+
+  /** What a thread sees of them. */
+  seen(shadow: Int32Array): string {
+    return [...this.#guards.keys()].map((cell) => `${cell}:${shadow[cell]}`).join();
   }
 
   note(cell: number, held: number): void {
@@ -125,6 +137,12 @@ interface Run {
   result: unknown;
   /** A bit for each lock held. */
   held: number;
+  /** What calls of the program gave, in order; and the objects among it. */
+  given: string;
+  readonly kept: Set<unknown>;
+  shared: unknown;
+  /** What the thread knew at the last mark since the last operation. */
+  known: string | undefined;
   /** For messages: where in the sources each step of the path is made. */
   readonly places: string[] | undefined;
 }
@@ -144,8 +162,13 @@ export class Actor implements Desk {
   readonly #plain: PlainCells | undefined;
   /** The words of locks whose bit 0 says that they are held. */
   readonly #locks: readonly number[];
+  /** Whether histories that leave the same are told apart all the same. */
+  readonly #forgetsNothing: boolean;
   #shadow: Int32Array;
   #nodes = 1;
+  #unlike: string | undefined;
+  /** Nodes by what the thread knows there. */
+  readonly #known = new Map<string, Node>();
   #run: Run | undefined;
   /** How often a program was run. */
   runs = 0;
@@ -158,7 +181,9 @@ export class Actor implements Desk {
     layout: Layout,
     locks: readonly number[],
     plain: PlainCells | undefined,
+    forgetsNothing: boolean,
   ) {
+    this.#forgetsNothing = forgetsNothing;
     this.index = index;
     this.layout = layout;
     this.#scenario = where;
@@ -179,12 +204,13 @@ export class Actor implements Desk {
         ? this.#child(node, { key: `${step.event.type}${step.event.id}`, event: step.event })
         : this.#child(node, this.#edge(node, step.outcome, memory));
     this.know(child, memory);
-    return child;
+    return child.same ?? child;
   }
 
   /** Sees to it that what `node` does next is known. */
   know(node: Node, memory: Cells): void {
     if (node.gap === undefined) this.#play(node, memory.copy());
+    if (this.#unlike !== undefined) throw new Error(this.#unlike);
     if (node.gap === undefined) throw new Error('a run that was repeated did something else than before');
   }
 
@@ -200,6 +226,9 @@ export class Actor implements Desk {
     if (child === undefined) {
       child = new Node(this.#nodes, node, edge);
       this.#nodes += 1;
+      node.children.set(edge.key, child);
+    } else if (child.same !== undefined) {
+      child = child.same;
       node.children.set(edge.key, child);
     }
     return child;
@@ -246,6 +275,10 @@ export class Actor implements Desk {
       failure: undefined,
       result: undefined,
       held: 0,
+      given: '',
+      kept: new Set(),
+      shared: undefined,
+      known: undefined,
       places,
     };
     this.runs += 1;
@@ -257,6 +290,7 @@ export class Actor implements Desk {
     const scenario = scenarios[name] as Scenario<unknown>;
     this.#run = undefined;
     const shared = this.#platform.setUp(this.#realm, scenario.make);
+    run.shared = shared;
     this.#run = run;
     const program = scenario.threads[this.index] as (shared: unknown, witness: Witness) => unknown;
     this.#platform.blocking = program.constructor.name !== 'AsyncFunction';
@@ -272,6 +306,7 @@ export class Actor implements Desk {
         const { timers, looks } = this.#platform.loop();
         const { finished, failure, result } = run;
         run.places?.push('');
+        if (!this.#platform.blocking) this.#mark(run, 'idle', result);
         this.#close(run, { idle: { finished, failure, result, timers, looks } });
         break;
       }
@@ -310,12 +345,46 @@ export class Actor implements Desk {
       throw BREAK;
     }
     const given = operation.kind === 'clock' ? 'in time' : operation.kind === 'alive' ? true : outcome;
-    const child = this.#child(run.node, this.#edge(run.node, given, run.memory));
-    this.#arrive(run, child);
-    return this.#mirror(run, operation, child.edge);
+    const edge = this.#edge(run.node, given, run.memory);
+    this.#arrive(run, this.#child(run.node, edge));
+    return this.#mirror(run, operation, edge);
+  }
+
+  /** The program follows from what its calls gave: with everything they left, that is all. */
+  given(site: number, value: unknown, awaited: boolean): void {
+    const run = this.#run;
+    if (run === undefined || run.broken) return;
+    const isObject = typeof value === 'object' && value !== null;
+    if (isObject) run.kept.add(value);
+    run.given += `${site}${isObject ? 'o' : textOf([value], () => undefined)};`;
+    // Where it is asynchronous much more may be under way when a call returns.
+    if (this.#platform.blocking || awaited) this.#mark(run, awaited ? 'awaited' : 'called');
+  }
+
+  here(): string {
+    const { known, node } = this.#run ?? {};
+    return known ?? node?.known ?? `n${node?.id}`;
+  }
+
+  again(here: string, known: unknown): void {
+    if (this.#run !== undefined) this.#mark(this.#run, here, known);
+  }
+
+  #mark(run: Run, where: string, also?: unknown): void {
+    // While a run is repeated it is known what follows.
+    if (run.broken || run.path[run.at] !== undefined || this.#forgetsNothing) return;
+    run.known = where === 'called' && calledBack() ? undefined : this.#knowledge(run, where, also);
+  }
+
+  #knowledge(run: Run, where: string, also: unknown): string {
+    const roots = [also, run.shared, [...run.kept], this.#realm.state(), this.#platform.knows()];
+    const text = textOf(roots, (buffer) => this.#platform.bufferOf(buffer));
+    const plain = this.#plain?.seen(this.#shadow) ?? '';
+    return digest(`${where} ${run.given} ${run.held} ${text} ${plain}`);
   }
 
   #arrive(run: Run, node: Node): void {
+    run.known = undefined;
     run.node = node;
     run.enters = [];
     run.leaves = [];
@@ -326,7 +395,30 @@ export class Actor implements Desk {
     const writes = this.#note(run);
     const ended = 'idle' in next && next.idle.finished && !next.idle.looks && !this.#platform.awaits();
     const ending = ended ? `"${JSON.stringify(run.result)}` : undefined;
-    run.node.gap ??= { next, enters: run.enters, leaves: run.leaves, writes, held: run.held, ending };
+    const gap: Gap = { next, enters: run.enters, leaves: run.leaves, writes, held: run.held, ending };
+    if (run.node.gap !== undefined) this.#checkSame(run.node.gap, gap);
+    else if (run.known === undefined) run.node.gap = gap;
+    else {
+      const key = `${run.known} ${run.enters} ${run.leaves} ${writes}`;
+      const same = this.#known.get(key);
+      run.node.gap = gap;
+      run.node.known = run.known;
+      if (same === undefined) this.#known.set(key, run.node);
+      else {
+        this.#checkSame(same.gap as Gap, gap);
+        run.node.same = same;
+        run.node = same;
+      }
+    }
+  }
+
+  /** What was taken for the same must go on in the same way: each run past it looks. */
+  #checkSame(known: Gap, found: Gap): void {
+    const [one, other] = [known, found].map(({ next, ...rest }) => {
+      const what = 'operation' in next ? next.operation : { ...next.idle, failure: undefined };
+      return textOf([what, rest], () => undefined);
+    });
+    if (one !== other) this.#unlike ??= `threads that know the same go on differently:\n${one}\n${other}`;
   }
 
   /** What was written without atomic operations since the last step. */
@@ -373,6 +465,14 @@ export class Actor implements Desk {
       },
     };
   }
+}
+
+/** Whether what runs was called by the sources, of whose frames nothing is known. */
+function calledBack(): boolean {
+  const { stack = '' } = new Error();
+  return [...stack.matchAll(/ \(?([\w/.-]+\.ts):\d+:\d+\)?$/gm)].some(
+    ([, file = '']) => !/^\/|^testing\/model\//.test(file),
+  );
 }
 
 /** The line of the sources that asked for the operation, less the files that only carry it there. */

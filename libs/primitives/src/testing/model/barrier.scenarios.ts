@@ -95,22 +95,13 @@ export const scenarios: Scenarios = {
     after: rounds,
   }),
   'one that blocks, two that await': scenario({
-    long: true,
     changes: [...fewNotes, ...anonymous],
     make: make(3),
     threads: [waiting, awaiting, awaiting],
     after: unbroken,
   }),
-  'one that blocks, two that await; at most 2 preemptions': scenario({
+  'an action': scenario({
     changes: [...fewNotes, ...anonymous],
-    preemptions: 2,
-    make: make(3),
-    threads: [waiting, awaiting, awaiting],
-    after: unbroken,
-  }),
-  'an action; at most 3 preemptions': scenario({
-    changes: [...fewNotes, ...anonymous],
-    preemptions: 3,
     make: makeActing(2, (acted) => void add(acted, 0, 1)),
     threads: [twice, twice],
     after: ({ acted }, results) => {
@@ -139,17 +130,16 @@ export const scenarios: Scenarios = {
     threads: [hurried, hurriedAwaiting],
     after: one,
   }),
-  'a time-out of one of three; at most 2 preemptions': scenario({
+  'a time-out of one of three': scenario({
+    long: true,
     changes: [...fewNotes, ...anonymous],
-    preemptions: 2,
     make: make(3),
     threads: [hurried, waiting, awaiting],
     after: one,
   }),
   'an abort': scenario({ changes: fewNotes, make: make(2), threads: [aborting, waiting], after: one }),
-  'abort() under waiters; at most 2 preemptions': scenario({
+  'abort() under waiters': scenario({
     changes: [...fewNotes, ...anonymous],
-    preemptions: 2,
     make: make(2),
     threads: [waiting, awaiting, ({ barrier }) => barrier.abort()],
     after: ({ barrier }, [first, second]) => {
@@ -157,9 +147,9 @@ export const scenarios: Scenarios = {
       must(barrier.broken(), 'it stays broken');
     },
   }),
-  'reset() under waiters; at most 2 preemptions': scenario({
+  'reset() under waiters': scenario({
+    long: true,
     changes: [...fewNotes, ...anonymous],
-    preemptions: 2,
     make: make(2),
     // Whom the reset has thrown out leaves another with nobody to wait for.
     threads: [hurried, hurriedAwaiting, ({ barrier }) => barrier.reset()],
@@ -170,9 +160,9 @@ export const scenarios: Scenarios = {
       must(barrier.waiting() === 0, 'nobody is left inside');
     },
   }),
-  'a waiter is terminated, woken or not; at most 2 preemptions': scenario({
+  'a waiter is terminated, woken or not': scenario({
+    long: true,
     changes: [...fewNotes, ...anonymous],
-    preemptions: 2,
     make: make(2),
     threads: [hurriedAwaiting, hurried, hurried],
     mayEnd: [0],

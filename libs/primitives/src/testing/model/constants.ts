@@ -51,12 +51,12 @@ export const lockGiven: readonly Change[] = [
   {
     file: 'lock/lock.local.ts',
     from: 'let taken = this.#take(0);',
-    to: 'let taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD) && (GENERATION | HELD);',
+    to: 'let taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD);',
   },
   {
     file: 'lock/lock.local.ts',
     from: 'const taken = this.#take(0) || this.#block(Deadline.never);',
-    to: 'const taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD) && (GENERATION | HELD);',
+    to: 'const taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD);',
   },
 ];
 

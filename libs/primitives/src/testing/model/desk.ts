@@ -14,9 +14,37 @@ export const BREAK: unique symbol = Symbol('the run is broken off');
 /** Where operations are asked for. */
 export interface Desk {
   perform(operation: Operation): Outcome;
+  /** The program has what a call gave, or what it awaited. */
+  given(site: number, value: unknown, awaited: boolean): void;
+  /** Where in its history the thread is. */
+  here(): string;
+  /** It is about to look anew whether it still has to block, as it began to at `here`. */
+  again(here: string, known: unknown): void;
 }
 
+/** Where nothing is asked for, and nobody wants to know. */
+export const NOBODY: Desk = { perform: () => undefined, given() {}, here: () => '', again() {} };
+
+/** What marks in the sources call: they stand beside the atomic operations. */
+export const marksOf = (desk: Desk) => ({
+  called: (site: number, value: unknown) => {
+    desk.given(site, value, false);
+    return value;
+  },
+  awaited: (site: number, value: unknown) => {
+    desk.given(site, value, true);
+    return value;
+  },
+  here: () => desk.here(),
+  again: (here: string, known: unknown) => desk.again(here, known),
+});
+
 type Words = Int32Array | BigInt64Array;
+
+/** Of a timer. */
+interface Handle {
+  readonly id: number;
+}
 
 /** What native thread ids begin at; any number will do. */
 export const NATIVE = 100;
@@ -32,9 +60,12 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
   let settingUp = false;
   let clock = 0;
   let clockReads = 0;
-  let numbers = 0;
-  const timers = new Map<number, { fn: () => void; due: number }>();
-  const intervals = new Map<number, { fn: () => void; every: number }>();
+  /** The lowest that nothing there is has: so that it does not say how much there has been. */
+  const unused = () => {
+    for (let id = 1; ; id += 1) if (!timers.has(id) && !intervals.has(id) && !entries.has(id)) return id;
+  };
+  const timers = new Map<number, { fn: () => void; due: number; handle?: Handle }>();
+  const intervals = new Map<number, { fn: () => void; every: number; handle?: Handle }>();
   const entries = new Map<number, (outcome: string) => void>();
 
   const perform = (
@@ -76,8 +107,7 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
       return outcome;
     },
     waitAsync: (array: Words, at: number, expected: number | bigint) => {
-      numbers += 1;
-      const id = numbers;
+      const id = unused();
       if (perform('waitAsync', array, at, { expected, more: id }) !== 'entered') {
         return { async: false, value: 'not-equal' };
       }
@@ -86,6 +116,7 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
       return { async: true, value: { then: (fn: (outcome: string) => void) => void entries.set(id, fn) } };
     },
     pause: () => {},
+    ...marksOf(desk),
   };
 
   /** A fresh deadline reads the clock first; from then on each reading may find that the time has passed. */
@@ -97,7 +128,16 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
     return clock;
   };
 
-  const handle = (id: number) => ({ id, ref() {}, unref() {} });
+  /** A number comes again: who clears what has come already must not clear what has it now. */
+  const begin = <T extends { handle?: Handle }>(all: Map<number, T>, what: T) => {
+    const id = unused();
+    all.set(id, what);
+    what.handle = { id, ref() {}, unref() {} } as Handle;
+    return what.handle;
+  };
+  const clear = (all: Map<number, { handle?: Handle }>, given: Handle | undefined) => {
+    if (given !== undefined && all.get(given.id)?.handle === given) all.delete(given.id);
+  };
   const globals: Platform = {
     AbortController: SmallController,
     AbortSignal: SmallSignal,
@@ -110,8 +150,8 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
     TextDecoder,
     TextEncoder,
     URL,
-    clearInterval: (given?: { id: number }) => void (given && intervals.delete(given.id)),
-    clearTimeout: (given?: { id: number }) => void (given && timers.delete(given.id)),
+    clearInterval: (given?: Handle) => clear(intervals, given),
+    clearTimeout: (given?: Handle) => clear(timers, given),
     console,
     process: {
       env: {},
@@ -123,16 +163,8 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
       },
     },
     queueMicrotask: (fn: () => void) => desks.microtask(fn),
-    setInterval: (fn: () => void, every: number) => {
-      numbers += 1;
-      intervals.set(numbers, { fn, every });
-      return handle(numbers);
-    },
-    setTimeout: (fn: () => void, ms = 1) => {
-      numbers += 1;
-      timers.set(numbers, { fn, due: clock + ms });
-      return handle(numbers);
-    },
+    setInterval: (fn: () => void, every: number) => begin(intervals, { fn, every }),
+    setTimeout: (fn: () => void, ms = 1) => begin(timers, { fn, due: clock + ms }),
     structuredClone,
   };
 
@@ -159,7 +191,6 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
       allotted = 0;
       clock = 0;
       clockReads = 0;
-      numbers = 0;
       timers.clear();
       intervals.clear();
       entries.clear();
@@ -191,6 +222,18 @@ export function platformOf(desk: Desk, index: number, layout: Layout) {
 
     /** What the event loop could turn for. */
     loop: () => ({ timers: [...timers.keys()], looks: intervals.size > 0 }),
+
+    /** The clock, timers and entries there are: a part of what the thread knows. */
+    knows: () => [
+      clock,
+      Math.min(clockReads, 2),
+      [...timers].map(([id, { due }]) => [id, due]),
+      [...intervals].map(([id, { every }]) => [id, every]),
+      [...entries.keys()],
+    ],
+
+    /** Which of the shared buffers it is. */
+    bufferOf: (buffer: ArrayBufferLike) => bases.get(buffer),
 
     /** Whether any event could still come. */
     awaits: () => timers.size > 0 || entries.size > 0,

@@ -43,7 +43,6 @@ export const scenarios: Scenarios = {
     after: allTrue,
   }),
   'one that blocks, two that await': scenario({
-    long: true,
     make,
     threads: [waiting, awaitingInLoop, awaitingInLoop, setting],
     after: allTrue,

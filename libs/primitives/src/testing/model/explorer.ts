@@ -10,22 +10,25 @@
  * | the end of a slice | only after a thread was terminated, when nothing else can be done; as often as `slices` says at any time |
  * | a thread is terminated, with whatever wake-up has reached it | once, while it waits, of those in `mayEnd` |
  *
- * Two things are left out because they change nothing. An operation on a cell that no other thread minds (one that none
- * writes, that none but this thread touches, or that all touch under one lock which this thread holds) is made at once, whoever else could go first; which cells these are is
- * found out by trying, and the search begins again where it proves wrong. And where two threads run one program, it is
- * one state whichever of them has come how far; unless what they write tells them apart.
+ * Three things are left out because they change nothing. An operation on a cell that no other thread minds (one that none
+ * writes, that none but this thread touches, or that all touch under one lock which this thread holds) is made at once,
+ * whoever else could go first; which cells these are is found out by trying, and the search begins again where it proves
+ * wrong. Where two threads run one program, it is one state whichever of them has come how far; unless what they write
+ * tells them apart. And histories that leave a thread knowing the same (`local-state.ts`) are one from there on; each run
+ * past such a place looks whether it goes on as the first one did.
  *
  * A scenario may take a lock as given: taking it is one step, which comes when it is free, and its word is its holder's
- * alone until it gives it back. Waiting for a lock is what multiplies histories; that the lock is one is shown apart.
+ * alone until it gives it back. Waiting for a lock is what multiplies states; that the lock is one is shown apart.
  *
  * So where all that is left to do is to sleep until a slice ends, and no thread was terminated, a wake-up was lost.
  */
 import { AREA, PUT_MUTEX, TAKE_MUTEX, TAKEN_WORDS } from '../../queue/queue-words.ts';
 import { FIRST, KINDS } from '../../shared-memory/memory.ts';
 import { Actor, type Node, PlainCells } from './actor.ts';
-import { type LoopEvent, NATIVE, platformOf } from './desk.ts';
+import { type LoopEvent, marksOf, NATIVE, NOBODY, platformOf } from './desk.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Scenarios } from './scenario.ts';
+import { Seen } from './seen.ts';
 import { type Cells, HELD, Layout, type Operation, type Outcome } from './simulated-memory.ts';
 import { type Change, Sources } from './sources.ts';
 import { type Step, traceOf } from './trace.ts';
@@ -59,6 +62,8 @@ export interface Explored {
   readonly steps: number;
   /** Different states in which all threads had ended. */
   readonly ends: number;
+  /** What those come to: what is in memory, and what the threads gave. */
+  readonly results: ReadonlySet<string>;
   /** How often a program was run. */
   readonly runs: number;
   readonly ms: number;
@@ -70,7 +75,7 @@ const SHORTEST_SLICE = 50;
 const HOLDER = 2;
 /** Ends of slices a thread may need once another was terminated: the heir of a reservation is passed over after two. */
 const MOST_LOOKS = 5;
-const MOST_STATES = 3_000_000;
+const MOST_STATES = 30_000_000;
 
 interface Sleeper {
   readonly cell: number;
@@ -97,10 +102,8 @@ interface State {
   oneEnded: boolean;
   /** Who holds the locks, by their number. */
   holders: readonly (number | undefined)[];
-  /** Who made the last step. */
+  /** Who made the last step: not a part of what the state is. */
   last: number;
-  /** How often a thread was made to stand still that could have gone on. */
-  preemptions: number;
 }
 
 type Move = {
@@ -111,12 +114,17 @@ type Move = {
   | { readonly kind: 'event'; readonly event: LoopEvent }
 );
 
-/** Explores one scenario of a file, with some changes of the sources. Throws a `Violation` where there is one. */
+/**
+ * Explores one scenario of a file, with some changes of the sources. Throws a `Violation` where there is one.
+ *
+ * @param forgetsNothing whether threads of different histories are always told apart, also where they know the same
+ */
 export function explore(
   file: string,
   scenarios: Scenarios,
   name: string,
   changes: readonly Change[] = [],
+  { forgetsNothing = false } = {},
 ): Explored {
   const scenario = scenarios[name];
   if (scenario === undefined) throw new Error(`${file} has no scenario "${name}"`);
@@ -126,6 +134,7 @@ export function explore(
     `testing/model/${file}`,
     name,
     sources,
+    forgetsNothing,
   );
   const explored = explorer.explore();
   sources.checkUsed();
@@ -152,6 +161,7 @@ class Explorer {
   readonly #scenario: Scenario<unknown>;
   readonly #layout: Layout;
   readonly #sources: Sources;
+  readonly #forgetsNothing: boolean;
   readonly #where: { readonly file: string; readonly name: string };
   #plain: PlainCells | undefined;
   /** The words of locks of which bit 0 says that they are held. */
@@ -165,14 +175,21 @@ class Explorer {
   readonly #acquired = new Set<number>();
   /** Words of locks that are also looked at, or changed, by who does not hold them. */
   readonly #lookedAt = new Set<number>();
-  #seen = new Set<string>();
+  #seen = new Seen();
   readonly #inspected = new Set<string>();
   #trail: Step[] = [];
   #steps = 0;
   #ends = 0;
 
-  constructor(scenario: Scenario<unknown>, file: string, name: string, sources: Sources) {
+  constructor(
+    scenario: Scenario<unknown>,
+    file: string,
+    name: string,
+    sources: Sources,
+    forgetsNothing: boolean,
+  ) {
     this.#scenario = scenario;
+    this.#forgetsNothing = forgetsNothing;
     this.#layout = layOut(sources, file, name);
     this.#initial = this.#layout.initial().words;
     const ofKinds = (kinds: readonly number[]) =>
@@ -215,6 +232,7 @@ class Explorer {
       states: this.#seen.size,
       steps: this.#steps,
       ends: this.#ends,
+      results: this.#inspected,
       runs,
       ms: performance.now() - begun,
     };
@@ -231,7 +249,17 @@ class Explorer {
       const number = several ? ANYBODY : index;
       const known = alike ? cast[same] : undefined;
       cast.push(
-        known ?? new Actor(index, number, this.#sources, this.#where, this.#layout, this.#locks, this.#plain),
+        known ??
+          new Actor(
+            index,
+            number,
+            this.#sources,
+            this.#where,
+            this.#layout,
+            this.#locks,
+            this.#plain,
+            this.#forgetsNothing,
+          ),
       );
     }
     this.#actors = cast;
@@ -239,7 +267,7 @@ class Explorer {
   }
 
   #search(): void {
-    this.#seen = new Set();
+    this.#seen = new Seen();
     this.#trail = [];
     this.#steps = 0;
     this.#ends = 0;
@@ -256,7 +284,6 @@ class Explorer {
       oneEnded: false,
       holders: this.#locks.map(() => undefined),
       last: -1,
-      preemptions: 0,
     };
     for (const [thread, actor] of this.#actors.entries()) {
       actor.know(actor.root, memory);
@@ -268,8 +295,7 @@ class Explorer {
 
   #visit(state: State): void {
     const key = this.#keyOf(state);
-    if (this.#seen.has(key)) return;
-    this.#seen.add(key);
+    if (!this.#seen.add(key)) return;
     if (this.#seen.size > MOST_STATES)
       throw new Error(`more than ${MOST_STATES} states; make the scenario smaller`);
     const { last } = state;
@@ -283,7 +309,7 @@ class Explorer {
     const depth = this.#trail.length;
     for (const move of moves) {
       const next = copyOf(state);
-      if (!this.#pass(next, move)) continue;
+      next.last = move.thread;
       this.#steps += 1;
       this.#trail.push({
         thread: move.thread,
@@ -297,26 +323,15 @@ class Explorer {
     }
   }
 
-  /** Notes who goes on; false where that is one preemption too many. */
-  #pass(state: State, { thread }: Move): boolean {
-    const { preemptions: most } = this.#scenario;
-    if (most === undefined) return true;
-    const last = state.threads[state.last];
-    const stands = thread !== state.last && last?.status === 'ready' && couldGoOn(state, last.node);
-    if (stands) state.preemptions += 1;
-    state.last = thread;
-    return state.preemptions <= most;
-  }
-
   /** Memory where it is not as at first; the rest in full. */
-  #keyOf({ memory, threads, sleepers, slices, oneEnded, last, preemptions }: State): string {
-    let key = `${slices}${oneEnded}${preemptions}`;
+  #keyOf({ memory, threads, sleepers, slices, oneEnded }: State): string {
+    let key = `${slices}${oneEnded}`;
     const { words } = memory;
     for (const cell of this.#traffic.written) {
       if (words[cell] !== this.#initial[cell]) key += `,${cell}:${words[cell]}`;
     }
     const ofThreads = threads.map(({ node, status, notified, looks }, thread) => {
-      let part = `;${gapOf(node).ending ?? node.id}${status[0]}${notified}l${looks}${thread === last ? '*' : ''}`;
+      let part = `;${gapOf(node).ending ?? node.id}${status[0]}${notified}l${looks}`;
       const places = new Map<number, number>();
       for (const { cell, thread: sleeper, entry } of sleepers) {
         const place = places.get(cell) ?? 0;
@@ -686,10 +701,10 @@ function messageOf(error: unknown): string {
 /** Runs `make` once, to see what memory it takes and what stands in there at first. */
 function layOut(sources: Sources, file: string, name: string): Layout {
   const made: SharedArrayBuffer[] = [];
-  const { globals, builtins } = platformOf({ perform: () => undefined }, 0, new Layout());
+  const { globals, builtins } = platformOf(NOBODY, 0, new Layout());
   const platform = {
     ...globals,
-    Atomics,
+    Atomics: Object.assign(Object.create(Atomics), marksOf(NOBODY)),
     SharedArrayBuffer: function make(bytes: number) {
       made.push(new SharedArrayBuffer(bytes));
       return made.at(-1);
@@ -715,7 +730,7 @@ function bufferOf(part: unknown): unknown {
 
 /** What looks at the end of a run: the scenario's `after`, over what memory is then. */
 function inspector(sources: Sources, file: string, name: string, layout: Layout) {
-  const platform = platformOf({ perform: () => undefined }, 0, layout);
+  const platform = platformOf(NOBODY, 0, layout);
   const realm = new Realm(sources, platform.globals, platform.builtins);
   return (memory: Cells, results: readonly unknown[]) => {
     realm.renew();

@@ -82,7 +82,7 @@ export const faults: readonly Seeded[] = [
     what: 'who blocks and runs out of time keeps what was reserved for it',
     changes: [{ file: LOCK, from: '    this.relinquish();\n    return 0;', to: '    return 0;' }],
     file: 'lock',
-    scenario: 'an heir whose time is over; at most 2 preemptions',
+    scenario: 'an heir whose time is over',
     found: LOST,
   },
   {
@@ -96,7 +96,7 @@ export const faults: readonly Seeded[] = [
       { file: WORD, from: '      this.#owner.relinquish();\n      return;', to: '      return;' },
     ],
     file: 'lock',
-    scenario: 'an heir that aborts; at most 2 preemptions',
+    scenario: 'reserved for one that aborts',
     found: [...LOST, 'deadlock'],
   },
   {
@@ -128,7 +128,7 @@ export const faults: readonly Seeded[] = [
       { file: SEMAPHORE, from: 'if (mark !== 0 || (seen & RESERVED) !== 0) this.#wakeNext();', to: '' },
     ],
     file: 'semaphore',
-    scenario: 'two given one by one, to two that block; at most 3 preemptions',
+    scenario: 'two given one by one, to two that block',
     found: LOST,
   },
   {
@@ -137,7 +137,7 @@ export const faults: readonly Seeded[] = [
       { file: SEMAPHORE, from: '    this.relinquish();\n    return false;', to: '    return false;' },
     ],
     file: 'semaphore',
-    scenario: 'one for whom a permit is kept gives up; at most 2 preemptions',
+    scenario: 'one for whom a permit is kept gives up',
     found: LOST,
   },
   {
@@ -307,7 +307,7 @@ export const faults: readonly Seeded[] = [
       },
     ],
     file: 'queue',
-    scenario: 'one puts three, one takes three, with bytes for two; mutexes given, at most 3 preemptions',
+    scenario: 'one puts three, one takes three, with bytes for two; mutexes given',
     found: ['wrong at the end', 'exception'],
   },
   {
@@ -354,7 +354,7 @@ export const faults: readonly Seeded[] = [
       },
     ],
     file: 'queue',
-    scenario: 'kept for one that aborts; mutexes given, at most 1 preemption',
+    scenario: 'kept for one that aborts; mutexes given',
     found: ['lost wake-up', 'deadlock', 'wrong at the end'],
   },
 ];

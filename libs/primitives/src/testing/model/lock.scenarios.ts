@@ -91,20 +91,38 @@ const afterAbandoned = ({ lock }: Shared, { pass }: Witness) => {
   return abandoned;
 };
 
+/** Is terminated, or comes to its end. */
+const holding = ({ lock, never }: Shared & { never: Event }, { pass }: Witness) => {
+  lock.acquireSync();
+  pass('lock');
+  never.waitSync({ timeout: 5 });
+  lock.release();
+  return 'not terminated';
+};
+
+const robust = {
+  make: () => ({ lock: new Lock({ robust: true }), never: new Event() }),
+  mayEnd: [0],
+  needsTime: true,
+  after: (shared: Shared, [holder, ...others]: readonly unknown[]) => {
+    // Who ended last of all, holding, was waited for by nobody.
+    if (holder !== undefined || others.includes(true)) after(shared);
+    must(others.filter(Boolean).length <= (holder === undefined ? 1 : 0), 'one at most is told');
+  },
+};
+
 export const scenarios: Scenarios = {
   'two that block': scenario({ make, threads: [twice, twice], after }),
   'three that block': scenario({ make, threads: [blocking, blocking, blocking], after }),
-  'four that block': scenario({ make, threads: [blocking, blocking, blocking, blocking], after, long: true }),
+  'four that block': scenario({ long: true, make, threads: [blocking, blocking, blocking, blocking], after }),
   'two that await': scenario({ make, threads: [awaiting, awaiting], after }),
-  'three that await': scenario({ make, threads: [awaiting, awaiting, awaiting], after, long: true }),
+  'three that await': scenario({ make, threads: [awaiting, awaiting, awaiting], after }),
   'two that block, one that awaits': scenario({
-    long: true,
     make,
     threads: [blocking, blocking, awaiting],
     after,
   }),
   'one that blocks, two that await': scenario({
-    long: true,
     make,
     threads: [blocking, awaiting, awaiting],
     after,
@@ -116,58 +134,47 @@ export const scenarios: Scenarios = {
     changes: looking,
   }),
   'time-outs of one that blocks': scenario({ make, threads: [hurried, blocking, blocking], after }),
-  'time-outs of two that block': scenario({ long: true, make, threads: [hurried, hurried, blocking], after }),
+  'time-outs of two that block': scenario({ make, threads: [hurried, hurried, blocking], after }),
   'time-outs of one that awaits': scenario({
-    long: true,
     make,
     threads: [hurriedAwaiting, blocking, blocking],
     after,
   }),
-  'an abort': scenario({ long: true, make, threads: [aborting, blocking, blocking], after }),
-  'an abort; at most 3 preemptions': scenario({
-    make,
-    threads: [aborting, blocking, blocking],
-    after,
-    preemptions: 3,
-  }),
+  'an abort': scenario({ make, threads: [aborting, blocking, blocking], after }),
   'two that wait in one thread': scenario({ make, threads: [twoInOneThread, blocking], after }),
   'reserved for one that blocks': scenario({
+    long: true,
     make,
-    threads: [blocking, twice, twice],
+    threads: [blocking, blocking, twice],
     after,
     changes: impatient,
-    long: true,
   }),
   'reserved for one of two': scenario({ make, threads: [twice, twice], after, changes: impatient }),
-  'reserved for one of three; at most 3 preemptions': scenario({
-    wholeIfLong: true,
-    preemptions: 3,
+  'reserved for one of three': scenario({
     make,
     threads: [blocking, blocking, hurried],
     after,
     changes: impatient,
   }),
   'reserved for one that awaits': scenario({ make, threads: [awaiting, twice], after, changes: impatient }),
-  'reserved for one that aborts; at most 2 preemptions': scenario({
-    wholeIfLong: true,
-    preemptions: 2,
+  'reserved for one that aborts': scenario({
     make,
     threads: [aborting, blocking, blocking],
     after,
     changes: impatient,
   }),
-  'an heir whose time is over; at most 2 preemptions': scenario({
+  'an heir whose time is over': scenario({
+    long: true,
     make,
     threads: [hurried, twice, blocking],
     after,
-    preemptions: 2,
     changes: impatient,
   }),
-  'an heir that aborts; at most 2 preemptions': scenario({
+  'an heir that aborts': scenario({
+    long: true,
     make,
     threads: [aborting, twice, blocking],
     after,
-    preemptions: 2,
     changes: impatient,
   }),
   'a waiter is terminated': scenario({
@@ -176,9 +183,7 @@ export const scenarios: Scenarios = {
     after,
     mayEnd: [0],
   }),
-  'a waiter that awaits is terminated; at most 3 preemptions': scenario({
-    wholeIfLong: true,
-    preemptions: 3,
+  'a waiter that awaits is terminated': scenario({
     make,
     threads: [awaiting, blocking, blocking],
     after,
@@ -214,27 +219,11 @@ export const scenarios: Scenarios = {
       must(first < second, 'tokens rise');
     },
   }),
-  'a robust one, whose holder is terminated; at most 1 preemption': scenario({
-    preemptions: 1,
-    make: () => ({ lock: new Lock({ robust: true }), never: new Event() }),
-    threads: [
-      ({ lock, never }, { pass }) => {
-        lock.acquireSync();
-        pass('lock');
-        never.waitSync({ timeout: 5 });
-        lock.release();
-        return 'not terminated';
-      },
-      afterAbandoned,
-      afterAbandoned,
-    ],
-    mayEnd: [0],
-    needsTime: true,
-    after: ({ lock }, [holder, ...others]) => {
-      // Who ended last of all, holding, was waited for by nobody.
-      if (holder !== undefined || others.includes(true)) after({ lock });
-      must(others.filter(Boolean).length <= (holder === undefined ? 1 : 0), 'one at most is told');
-    },
+  'a robust one, whose holder is terminated': scenario({ ...robust, threads: [holding, afterAbandoned] }),
+  'a robust one, whose holder is terminated, and two others': scenario({
+    ...robust,
+    long: true,
+    threads: [holding, afterAbandoned, afterAbandoned],
   }),
   're-entrant, two that block': scenario({
     make: () => ({ lock: new RLock() }),

@@ -80,21 +80,19 @@ export const scenarios: Scenarios = {
   }),
   'one puts two, one takes two, with room for one; mutexes given': scenario({
     ...given,
+    make: make(1),
+    threads: [putting(1, 2), takingTwo],
+    after: takesInOrder,
+  }),
+  'one puts two, one takes two, with room for one': scenario({
     long: true,
     make: make(1),
     threads: [putting(1, 2), takingTwo],
     after: takesInOrder,
   }),
-  'one puts two, one takes two, with room for one; at most 2 preemptions': scenario({
-    preemptions: 2,
-    make: make(1),
-    threads: [putting(1, 2), takingTwo],
-    after: takesInOrder,
-  }),
-  'one puts three, one takes three, with bytes for two; mutexes given, at most 3 preemptions': scenario({
+  'one puts three, one takes three, with bytes for two; mutexes given': scenario({
+    long: true,
     ...given,
-    long: true,
-    preemptions: 3,
     make: () => ({ queue: new Queue<string>({ maxBytes: 64 }) }),
     threads: [
       ({ queue }) => {
@@ -120,80 +118,81 @@ export const scenarios: Scenarios = {
     after: nothingLost(1),
   }),
   'one puts two, two take; mutexes given': scenario({
-    ...given,
     long: true,
+    ...given,
     make: make(0),
     threads: [putting(1, 2), taking, taking],
     after: nothingLost(1, 2),
-  }),
-  'one puts two, two take; at most 2 preemptions': scenario({
-    make: make(0),
-    threads: [putting(1, 2), taking, taking],
-    after: nothingLost(1, 2),
-    preemptions: 2,
   }),
   'two put, one takes two; mutexes given': scenario({
     ...given,
-    long: true,
     make: make(0),
     threads: [putting(1), putting(2), takingTwo],
     after: nothingLost(1, 2),
   }),
-  'two put, one takes two, with room for one; mutexes given, at most 2 preemptions': scenario({
+  'two put, one takes two, with room for one; mutexes given': scenario({
+    long: true,
     ...given,
     make: make(1),
     threads: [putting(1), putting(2), takingTwo],
     after: nothingLost(1, 2),
-    preemptions: 2,
   }),
   'one puts two, one takes and one awaits; mutexes given': scenario({
-    ...given,
     long: true,
+    ...given,
     make: make(0),
     threads: [putting(1, 2), taking, takingAsync],
     after: nothingLost(1, 2),
   }),
-  'one puts two, one takes and one awaits; at most 1 preemption': scenario({
+  'a time-out of the only one': scenario({
     make: make(0),
-    threads: [putting(1, 2), taking, takingAsync],
-    after: nothingLost(1, 2),
-    preemptions: 1,
+    threads: [putting(1), hurried],
+    after: nothingLost(1),
   }),
-  'a time-out; mutexes given, at most 2 preemptions': scenario({
+  'an abort of the only one': scenario({
+    make: make(0),
+    threads: [putting(1), aborting],
+    after: nothingLost(1),
+  }),
+  'the only taker is terminated': scenario({
+    make: make(0),
+    threads: [taking, putting(1, 2)],
+    mayEnd: [0],
+  }),
+  'a time-out; mutexes given': scenario({
+    long: true,
     ...given,
     make: make(0),
     threads: [putting(1, 2), hurried, taking],
     after: nothingLost(1, 2),
-    preemptions: 2,
   }),
-  'an abort; mutexes given, at most 1 preemption': scenario({
+  'an abort; mutexes given': scenario({
+    long: true,
     ...given,
     make: make(0),
     threads: [putting(1, 2), aborting, taking],
     after: nothingLost(1, 2),
-    preemptions: 1,
   }),
-  'a taker is terminated; mutexes given, at most 2 preemptions': scenario({
+  'a taker is terminated; mutexes given': scenario({
+    long: true,
     ...given,
     make: make(0),
     threads: [taking, taking, putting(1, 2)],
     mayEnd: [0],
-    preemptions: 2,
   }),
-  'kept for one that awaits; mutexes given, at most 2 preemptions': scenario({
+  'kept for one that awaits; mutexes given': scenario({
+    long: true,
     make: make(0),
     changes: [...mutexGiven, ...impatientAtQueues],
     threads: [putting(1, 2), takingAsync, taking],
     after: nothingLost(1, 2),
-    preemptions: 2,
   }),
-  'kept for one that aborts; mutexes given, at most 1 preemption': scenario({
+  'kept for one that aborts; mutexes given': scenario({
     long: true,
     make: make(0),
     changes: [...mutexGiven, ...impatientAtQueues],
-    threads: [putting(1, 2, 3), aborting, takingTwo],
-    after: nothingLost(1, 2, 3),
-    preemptions: 1,
+    threads: [putting(1, 2), aborting, taking],
+    after: nothingLost(1, 2),
   }),
   'join ends with the last item': scenario({
     make: make(0),
@@ -209,8 +208,8 @@ export const scenarios: Scenarios = {
     ],
     after: ({ queue }, [joined]) => must(joined === true && queue.empty(), 'joined'),
   }),
-  'a shutdown wakes who takes and who puts; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'a shutdown wakes who takes and who puts; mutexes given': scenario({
+    ...given,
     make: make(1),
     threads: [
       ({ queue }) => orShut(() => queue.getSync()),
@@ -237,8 +236,9 @@ export const scenarios: Scenarios = {
     threads: [putting(1, 2), takingTwo],
     after: nothingLost(1, 2),
   }),
-  'a simple queue, one puts two, two take; at most 2 preemptions': scenario({
+  'a simple queue, one puts two, two take; mutexes given': scenario({
     long: true,
+    ...given,
     make: () => ({ queue: new SimpleQueue<number>({ maxBytes: 64 }) }),
     threads: [
       ({ queue }) => {
@@ -250,6 +250,5 @@ export const scenarios: Scenarios = {
     ],
     after: ({ queue }, [, first, second]) =>
       must(queue.empty() && [first, second].sort().join() === '1,2', `${first}, ${second}`),
-    preemptions: 2,
   }),
 };

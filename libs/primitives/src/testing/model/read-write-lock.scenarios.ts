@@ -69,8 +69,8 @@ export const scenarios: Scenarios = {
   'one reads, one writes': scenario({ ...common, threads: [reading, writing] }),
   'two write': scenario({ ...common, threads: [writing, writing] }),
   'two read, one writes; gate given': scenario({
-    ...common,
     long: true,
+    ...common,
     changes: gateGiven,
     threads: [reading, reading, writing],
   }),
@@ -79,39 +79,26 @@ export const scenarios: Scenarios = {
     changes: gateGiven,
     threads: [reading, writing, writing],
   }),
-  'two read, one writes; at most 3 preemptions': scenario({
-    ...common,
-    threads: [reading, reading, writing],
-    preemptions: 3,
-  }),
-  'one reads, two write; at most 3 preemptions': scenario({
-    ...common,
-    threads: [reading, writing, writing],
-    preemptions: 3,
-  }),
-  'two read, two write; at most 2 preemptions': scenario({
-    ...common,
-    threads: [reading, reading, writing, writing],
-    preemptions: 2,
-  }),
   'one awaits reading, one writes': scenario({ ...common, threads: [readingAsync, writing] }),
   'one reads, one awaits writing': scenario({ ...common, threads: [reading, writingAsync] }),
-  'two read, one awaits writing; at most 2 preemptions': scenario({
+  'two read, one awaits writing; gate given': scenario({
+    long: true,
     ...common,
+    changes: gateGiven,
     threads: [reading, reading, writingAsync],
-    preemptions: 2,
   }),
   'time-outs of who writes': scenario({ ...common, threads: [hurriedWriting, reading] }),
   'time-outs of who reads': scenario({ ...common, threads: [hurriedReading, writing] }),
-  'time-outs of three; at most 1 preemption': scenario({
+  'time-outs of three; gate given': scenario({
     ...common,
+    changes: gateGiven,
     threads: [hurriedWriting, hurriedReading, writing],
-    preemptions: 1,
   }),
   'an abort': scenario({ ...common, threads: [aborting, reading] }),
-  'an abort among three; at most 1 preemption': scenario({
+  'an abort among three; gate given': scenario({
+    long: true,
     ...common,
+    changes: gateGiven,
     threads: [aborting, reading, writing],
-    preemptions: 1,
   }),
 };

@@ -59,6 +59,11 @@ export class Realm {
     this.#fresh = new Map();
   }
 
+  /** What the modules of this run keep, each in the order in which they were loaded. */
+  state(): unknown[] {
+    return [...this.#fresh].map(([file, { $state }]) => [file, ($state as () => unknown[])()]);
+  }
+
   /** The exports of the module at a path below `src`. */
   load(file: string): Exports {
     const known = this.#lasting.get(file) ?? this.#fresh.get(file);

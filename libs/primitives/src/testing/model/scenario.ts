@@ -31,13 +31,6 @@ export interface Scenario<P = never> {
   readonly needsTime?: boolean;
   /** Constants of the sources, made small. */
   readonly changes?: readonly Change[];
-  /**
-   * How often a thread may be made to stand still that could go on, in one run; as often as there are ways unless
-   * given. Of what is too large to be explored whole, which its name must say.
-   */
-  readonly preemptions?: number;
-  /** Explored without that bound too, with HEDDLE_MODEL=long. */
-  readonly wholeIfLong?: boolean;
   /** Only explored with HEDDLE_MODEL=long. */
   readonly long?: boolean;
 }

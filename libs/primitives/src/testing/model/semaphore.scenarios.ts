@@ -73,7 +73,6 @@ const counted = (given: number) => (shared: Shared, results: readonly unknown[])
 
 export const scenarios: Scenarios = {
   'one permit, two that block': scenario({
-    long: true,
     make: make(1),
     threads: [twice, twice],
     after: full(1),
@@ -90,26 +89,24 @@ export const scenarios: Scenarios = {
     after: full(2),
   }),
   'two permits, four that block': scenario({
+    long: true,
     make: make(2),
     threads: [blocking, blocking, blocking, blocking],
     most: { permit: 2 },
     after: full(2),
-    long: true,
   }),
   'two given at once, to two that block': scenario({
     make: inUse,
     threads: [taking, taking, givingTwo],
     after: counted(2),
   }),
-  'two given one by one, to two that block; at most 3 preemptions': scenario({
-    wholeIfLong: true,
-    preemptions: 3,
+  'two given one by one, to two that block': scenario({
     make: inUse,
     threads: [taking, taking, giving, giving],
     after: counted(2),
   }),
-  'two given one by one, to one that blocks and one that awaits; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'two given one by one, to one that blocks and one that awaits': scenario({
+    long: true,
     make: inUse,
     threads: [taking, takingAsync, giving, giving],
     after: counted(2),
@@ -128,17 +125,14 @@ export const scenarios: Scenarios = {
     make: make(1),
     threads: [blocking, blocking, awaiting],
     after: full(1),
-    long: true,
   }),
-  'two permits at once; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'two permits at once': scenario({
     make: make(2),
     threads: [two, blocking, blocking],
     most: { permit: 2 },
     after: full(2),
   }),
-  'time-outs; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'time-outs': scenario({
     make: make(1),
     threads: [hurried, blocking, blocking],
     after: full(1),
@@ -148,21 +142,24 @@ export const scenarios: Scenarios = {
     threads: [hurriedTaking, taking, givingTwo],
     after: counted(2),
   }),
-  'an abort passes its wake-up on; at most 1 preemption': scenario({
-    preemptions: 1,
+  'an abort, two given at once': scenario({
+    make: inUse,
+    threads: [aborting, taking, givingTwo],
+    after: counted(2),
+  }),
+  'an abort passes its wake-up on': scenario({
+    long: true,
     make: inUse,
     threads: [aborting, taking, giving, giving],
     after: counted(2),
   }),
   'kept for one of two that block': scenario({
-    long: true,
     make: make(1),
     threads: [twice, twice],
     after: full(1),
     changes: impatientForPermits,
   }),
-  'kept for one whose time runs out; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'kept for one whose time runs out': scenario({
     make: make(1),
     threads: [hurried, blocking, blocking],
     after: full(1),
@@ -174,22 +171,21 @@ export const scenarios: Scenarios = {
     after: full(1),
     changes: impatientForPermits,
   }),
-  'kept for one that aborts; at most 1 preemption': scenario({
-    preemptions: 1,
+  'kept for one that aborts': scenario({
+    long: true,
     make: inUse,
     threads: [aborting, taking, giving, giving],
     after: counted(2),
     changes: impatientForPermits,
   }),
-  'one for whom a permit is kept gives up; at most 2 preemptions': scenario({
+  'one for whom a permit is kept gives up': scenario({
+    long: true,
     make: make(1),
     threads: [hurried, twice, blocking],
     after: full(1),
-    preemptions: 2,
     changes: impatientForPermits,
   }),
-  'a waiter is terminated; at most 2 preemptions': scenario({
-    preemptions: 2,
+  'a waiter is terminated': scenario({
     make: make(1),
     threads: [blocking, blocking, blocking],
     after: full(1),

@@ -57,8 +57,8 @@ export class Cells {
   }
 
   /**
-   * Does what an operation does to memory. Of an `acquire`, which waits until bit 0 is clear, it says `held` where that
-   * is not so yet. Of a `wait` it says `asleep` where the value is right, of a `waitAsync`
+   * Does what an operation does to memory. Of an `acquire`, which waits until bit 0 is clear and then adds, it says
+   * `held` where that is not so yet. Of a `wait` it says `asleep` where the value is right, of a `waitAsync`
    * `entered`; who sleeps, and who is woken by a `notify`, is known elsewhere.
    */
   perform(operation: Operation): Outcome {
@@ -81,9 +81,10 @@ export class Cells {
         return seen;
       }
       case 'acquire': {
-        if ((Number(this.read(operation)) & HELD) !== 0) return 'held';
-        this.write(operation, operand);
-        return 'taken';
+        const seen = this.read(operation);
+        if ((Number(seen) & HELD) !== 0) return 'held';
+        this.write(operation, sum(seen, operand));
+        return sum(seen, operand);
       }
       case 'wait':
         return this.read(operation) === expected ? 'asleep' : 'not-equal';

@@ -8,6 +8,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { posix } from 'node:path';
 import { Script } from 'node:vm';
 import { parseSync } from 'oxc-parser';
+import { callMarks, type Edit, stateOf, unveilings, waitMarks } from './marks.ts';
 
 /** A change of one source file, given by its path below `src`. */
 export interface Change {
@@ -91,7 +92,7 @@ function compile(file: string, text: string): Compiled {
   const code = stripTypeScriptTypes(text);
   const { program, module, errors } = parseSync(file.replace(/\.ts$/, '.js'), code);
   if (errors.length > 0) throw new SyntaxError(`${file}: ${errors[0]?.message}`);
-  const edits: { start: number; end: number; text: string }[] = [];
+  const edits: Edit[] = [];
   const imports: string[] = [];
   const exported: string[] = [];
   for (const { start, end, moduleRequest, entries } of module.staticImports) {
@@ -109,16 +110,22 @@ function compile(file: string, text: string): Compiled {
     }
   }
   for (const { start, end } of module.importMetas) edits.push({ start, end, text: '$meta' });
-  let linked = code;
-  for (const { start, end, text: by } of edits.sort((a, b) => b.start - a.start)) {
-    linked = linked.slice(0, start) + by + linked.slice(end);
+  edits.push(...unveilings(program));
+  edits.push(...(file.endsWith('.scenarios.ts') ? callMarks(program) : waitMarks(program, file)));
+  let linked = '';
+  let done = 0;
+  for (const { start, end, text: by } of edits.sort((a, b) => a.start - b.start || a.end - b.end)) {
+    linked += code.slice(done, start) + by;
+    done = end;
   }
+  linked += code.slice(done);
   const header = `(function (${PLATFORM.join(', ')}) { return function ($exports, $load, $meta) { 'use strict';`;
-  const footer = exported.map((name) => `$exports.${name} = ${name};`).join(' ');
+  const kept = program.body.flatMap(stateOf).join(', ');
+  const footer = `${exported.map((name) => `$exports.${name} = ${name};`).join(' ')} $exports.$state = () => [${kept}];`;
   return {
     script: new Script(`${header}${linked}\n${footer}\n}; })`, { filename: file }),
     imports,
-    stateful: program.body.some(keepsState),
+    stateful: kept !== '',
   };
 }
 
@@ -138,14 +145,4 @@ function namesOf(declaration: Declaration): string[] {
       throw new SyntaxError('this export can not be linked');
     return name;
   });
-}
-
-/** A variable, or a constant made with `new`, on the top level. */
-function keepsState(statement: { type: string; declaration?: unknown }): boolean {
-  const declared = (statement.declaration ?? statement) as Declaration;
-  if (declared.type !== 'VariableDeclaration') return false;
-  if (declared.kind !== 'const') return true;
-  return (declared.declarations as { init?: { type: string } }[]).some(
-    ({ init }) => init?.type === 'NewExpression',
-  );
 }
