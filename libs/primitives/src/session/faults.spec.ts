@@ -183,7 +183,10 @@ async function play(fault: Fault): Promise<History> {
   await players.rest();
   const standing = await leftByLiving(stage);
   const history = merge([await players.stop(), { ...emptyHistory(), lines: seen }]);
-  history.surprises.push(...standing, ...leftBehind(await entriesOf(stage.admin, await stage.keys())));
+  history.surprises.push(
+    ...standing,
+    ...leftBehind(await entriesOf(stage.admin, await stage.keys()), fault.kept !== false),
+  );
   // Who is lost between its change and its notification notifies nobody.
   if (fault.lost !== true && history.lost.length === 0) history.surprises.push(...unwoken);
   return history;

@@ -149,13 +149,15 @@ describe('the checker of histories', () => {
 
   it('catches what is left of a session that has ended', () => {
     const key = (rest: string) => `{heddle:0}:${rest}`;
-    expect(leftBehind([[key('lock:a:queue'), ['x-1']]])).toHaveLength(1);
-    expect(leftBehind([[key('lock:a:state'), ['end', 'holder']]])).toHaveLength(1);
-    expect(leftBehind([[key('lock:a:state'), ['end']]])).toEqual([]);
-    expect(leftBehind([[key('semaphore:s:holders'), ['x-1#4']]])).toHaveLength(1);
-    expect(leftBehind([[key('queue:q:items'), ['an item']]])).toEqual([]);
-    expect(leftBehind([[key('session:x-1:holds'), ['lock']]])).toHaveLength(1);
-    expect(leftBehind([[key('queue:q:outcomes'), ['x-1#4']]])).toHaveLength(1);
+    expect(leftBehind([[key('lock:a:queue'), ['x-1']]], true)).toHaveLength(1);
+    expect(leftBehind([[key('lock:a:state'), ['end', 'holder']]], true)).toHaveLength(1);
+    expect(leftBehind([[key('lock:a:state'), ['end']]], true)).toEqual([]);
+    expect(leftBehind([[key('semaphore:s:holders'), ['x-1#4']]], true)).toHaveLength(1);
+    expect(leftBehind([[key('queue:q:items'), ['an item']]], true)).toEqual([]);
+    expect(leftBehind([[key('session:x-1:holds'), ['lock']]], true)).toHaveLength(1);
+    expect(leftBehind([[key('queue:q:outcomes'), ['x-1#4']]], true)).toHaveLength(1);
+    expect(leftBehind([[key('queue:q:outcomes'), ['x-1#4']]], false)).toEqual([]);
+    expect(leftBehind([[key('queue:q:takers'), ['x-1#4']]], false)).toHaveLength(1);
   });
 
   it('catches what is left of a wait or a hold in a session that lives', () => {

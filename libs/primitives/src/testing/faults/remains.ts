@@ -20,10 +20,15 @@ export function leftStanding(all: readonly Entries[]): string[] {
   });
 }
 
-/** What belongs to sessions, while there are none, in words. */
-export function leftBehind(all: readonly Entries[]): string[] {
+/**
+ * What belongs to sessions, while there are none, in words. Where Redis lost data (not `kept`) a wait that was over may
+ * have come back, after its session had said that it read what became of it: that is kept for its TTL.
+ */
+export function leftBehind(all: readonly Entries[], kept: boolean): string[] {
   const sessions = all.flatMap(([key, entries]) =>
-    SESSIONS.test(key) || (OUTCOMES.test(key) && entries.length > 0) ? [`left: ${key}`] : [],
+    SESSIONS.test(key) || (kept && OUTCOMES.test(key) && entries.length > 0)
+      ? [`left: ${key}: ${entries.join(', ')}`]
+      : [],
   );
   return [...sessions, ...leftStanding(all)];
 }
