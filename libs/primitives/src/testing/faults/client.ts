@@ -160,9 +160,11 @@ export class FaultClient implements Setting {
         // One time in two as a thread of its own: what it holds then tells of deadlocks.
         await (c.next() < 0.5 ? task(c, client) : runAs(client, () => task(c, client)));
       } catch (error) {
-        const { code = '', message = '' } = error as { code?: string; message?: string };
-        if (!(error instanceof HeddleError) || !EXPECTED.test(code))
-          this.history.surprises.push(`${client}: ${String(error)} ${code} ${message}`);
+        for (const one of partsOf(error)) {
+          const { code = '', message = '' } = one as { code?: string; message?: string };
+          if (!(one instanceof HeddleError) || !EXPECTED.test(code))
+            this.history.surprises.push(`${client}: ${String(one)} ${code} ${message}`);
+        }
       }
       await sleep(c.between(0, 6));
     }
@@ -289,4 +291,9 @@ export class FaultClient implements Setting {
       this.onTime(client, `${op} ${name}`, start, timeout);
     }
   }
+}
+
+/** Where several leases were lost, what `await using` throws is of all their errors. */
+function partsOf(error: unknown): unknown[] {
+  return error instanceof SuppressedError ? [...partsOf(error.error), ...partsOf(error.suppressed)] : [error];
 }
