@@ -44,7 +44,12 @@ async function kill(host: ChildProcess): Promise<void> {
 
 async function hostProcess(): Promise<ChildProcess> {
   const script = new URL('./host-process.ts', import.meta.url);
-  const host = fork(script, [server.url, namespace, 'work', JSON.stringify({ module: MODULE, quiet: true })]);
+  const host = fork(script, [
+    server.url,
+    namespace,
+    'work',
+    JSON.stringify({ module: MODULE, quiet: true, stallTimeout: 4000 }),
+  ]);
   hosts.push(host);
   await once(host, 'message');
   return host;
