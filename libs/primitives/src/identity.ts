@@ -66,9 +66,18 @@ export function adoptThread(name: string): LogicalThread {
 export function runAs<T>(name: string, fn: () => T): T {
   if (typeof name !== 'string') throw typeError(`runAs: name must be a string, not ${show(name)}`);
   checkFunction(fn, 'runAs: fn');
+  return run({ name, job: currentLogicalThread().job }, fn);
+}
+
+/** `runAs` for the body of a `with`: it sees the `ThreadLocal` values of its caller, as in Python's `with`. */
+export function runWith<T>(name: string, fn: () => T): T {
+  const caller = currentLogicalThread();
+  return run({ name, job: caller.job, localsOf: caller.localsOf ?? caller }, fn);
+}
+
+function run<T>(who: Pick<LogicalThread, 'name' | 'job' | 'localsOf'>, fn: () => T): T {
   made += 1;
-  const { job } = currentLogicalThread();
-  return current.run({ ident: identOf(threadId) + made, name, explicit: true, job }, fn);
+  return current.run({ ident: identOf(threadId) + made, explicit: true, ...who }, fn);
 }
 
 /**

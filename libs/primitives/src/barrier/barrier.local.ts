@@ -44,13 +44,15 @@ import type { AnyBarrier, BarrierOptions } from './barrier.ts';
 
 const STATE = FIRST_WIDE;
 const PARTIES = FIRST_WIDE + 1;
+/** How long a wait may last that does not say so itself: the bits of a number of ms, `NaN` where there is no such limit. */
+const TIMEOUT = FIRST_WIDE + 2;
 /** How many broken rounds were noted, and from the next word on the last of them. */
-const NOTED = FIRST_WIDE + 2;
-const NOTES = FIRST_WIDE + 3;
+const NOTED = FIRST_WIDE + 3;
+const NOTES = FIRST_WIDE + 4;
 const REMEMBERED = 32n;
 /** From this word on, by its index, who arrived last there: the round, and in the lower 22 bits the thread's number and 1. */
 const ARRIVALS = NOTES + Number(REMEMBERED);
-const WORDS = 2 * (3 + Number(REMEMBERED));
+const WORDS = 2 * (4 + Number(REMEMBERED));
 
 const BROKEN = 1n;
 const WAITED = 2n;
@@ -84,13 +86,14 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
     checkKnown(given, ['action', 'timeout'], 'new Barrier');
     const { action, timeout } = given;
     if (action !== undefined && action !== null) checkFunction(action, 'Barrier: action');
-    this.#timeout = checkTimeout(timeout, 'new Barrier');
+    const limit = checkTimeout(timeout, 'new Barrier');
     this.#action = action ?? undefined;
     const memory =
-      parties instanceof Memory ? checkAttached(parties, action) : makeMemory(parties, this.#action);
+      parties instanceof Memory ? checkAttached(parties, action) : makeMemory(parties, this.#action, limit);
     this[MEMORY] = memory;
     this.#words = memory.wide();
     this.parties = Number(loadWide(this.#words, PARTIES));
+    this.#timeout = timeout === undefined ? numberOf(loadWide(this.#words, TIMEOUT)) : limit;
   }
 
   wait(options?: WaitOptions): Promise<number> {
@@ -265,11 +268,21 @@ function arrivedIn(state: bigint): number {
   return Number((state & ARRIVED) / ONE_ARRIVED);
 }
 
-function makeMemory(parties: number, action: Action | undefined): Memory {
+function makeMemory(parties: number, action: Action | undefined, timeout: number | undefined): Memory {
   checkCount(parties, 'new Barrier(parties): parties', { max: MOST_PARTIES });
   const memory = Memory.make('Barrier', WORDS + 2 * parties, action === undefined ? 0 : WITH_ACTION);
   storeWide(memory.wide(), PARTIES, BigInt(parties));
+  storeWide(memory.wide(), TIMEOUT, bitsOf(timeout));
   return memory;
+}
+
+function bitsOf(number = Number.NaN): bigint {
+  return new BigInt64Array(new Float64Array([number]).buffer)[0] as bigint;
+}
+
+function numberOf(bits: bigint): number | undefined {
+  const [number] = new Float64Array(new BigInt64Array([bits]).buffer);
+  return Number.isNaN(number) ? undefined : number;
 }
 
 /** Whether attaching this needs to say which action its side has. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BrokenBarrierError } from '../errors.ts';
 import { attach, share } from '../sharing/share.ts';
+import { later } from '../testing/waiting.ts';
 import { barrierConformance } from './barrier.conformance.ts';
 import { Barrier } from './barrier.local.ts';
 
@@ -18,6 +19,18 @@ describe('Barrier, local', () => {
     const barrier = new Barrier(1, { action: () => calls.push(calls.length) });
     expect([barrier.waitSync(), barrier.waitSync()]).toEqual([0, 0]);
     expect(calls).toEqual([0, 1]);
+  });
+
+  it('has its time-out on every side, but where one says its own', async () => {
+    const barrier = new Barrier(2, { timeout: 10 });
+    const attached = another(barrier);
+    await expect(attached.wait()).rejects.toThrow(BrokenBarrierError);
+    attached.reset();
+    expect(() => attached.waitSync()).toThrow(BrokenBarrierError);
+    attached.reset();
+    const waiting = attached.wait({ timeout: Number.POSITIVE_INFINITY });
+    expect(await Promise.race([waiting, later(40, 'waits')])).toBe('waits');
+    expect(await Promise.all([barrier.wait(), waiting])).toEqual([1, 0]);
   });
 
   it('breaks when the time of a blocked party is up', () => {

@@ -1,6 +1,6 @@
 /** The body of every `with`: acquire, run, release, in both scopes. */
 import { LeaseLostError, TimeoutError, typeError } from '../errors.ts';
-import { currentLogicalThread, runAs } from '../identity.ts';
+import { currentLogicalThread, runWith } from '../identity.ts';
 import { checkFunction } from '../options.ts';
 import type { Lease } from './lock.ts';
 
@@ -33,7 +33,7 @@ export async function useLease<T>(
       });
     }
   };
-  return currentLogicalThread().explicit ? body() : runAs(`with ${what}`, body);
+  return currentLogicalThread().explicit ? body() : runWith(`with ${what}`, body);
 }
 
 /** What `with` and `withSync` throw where the time-out passed first. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runAs } from '../identity.ts';
+import { Lock } from '../lock/lock.local.ts';
 import { ThreadLocal } from './thread-local.ts';
 
 describe('ThreadLocal', () => {
@@ -21,6 +22,21 @@ describe('ThreadLocal', () => {
     expect([here.made, there.made]).toEqual([1, 2]);
     expect(runAs('there', () => local.get().made)).toBe(3);
     expect(local.get()).toBe(here);
+  });
+
+  it('is in a with what it is around it, and what is set there stays', async () => {
+    const local = new ThreadLocal(() => 'init');
+    const lock = new Lock();
+    local.set('outer');
+    expect(await lock.with(() => local.get())).toBe('outer');
+    expect(lock.withSync(() => local.get())).toBe('outer');
+    await lock.with(async () => {
+      await null;
+      local.set('inner');
+    });
+    expect(local.get()).toBe('inner');
+    await runAs('other', () => lock.with(() => expect(local.get()).toBe('init')));
+    await lock.with(() => runAs('other', () => expect(local.get()).toBe('init')));
   });
 
   it('is undefined without init, also to the compiler', () => {
