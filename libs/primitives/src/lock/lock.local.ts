@@ -147,12 +147,14 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /**
    * `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. Where `acquireSync` would
-   * throw `AbandonedError`, this does, without running `fn` and with the lock held.
+   * throw `AbandonedError`, this does, without running `fn` and with the lock held. Ends its own hold and no other: where
+   * `fn` released the lock itself, nothing is left to end.
    */
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     checkFunction(fn, 'Lock.withSync(fn): fn');
     if (!this.acquireSync(options)) throw notInTime(this[MEMORY].label);
-    return callSync(this[MEMORY].label, fn, () => this.release());
+    const lease = this.heldLease();
+    return callSync(this[MEMORY].label, fn, () => void lease.release());
   }
 
   /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */

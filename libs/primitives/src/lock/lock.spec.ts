@@ -59,6 +59,32 @@ describe('Lock, local: blocking', () => {
     );
   });
 
+  it.each([{}, { debug: true }, { robust: true }])(
+    'ends its own hold alone after withSync, as with does: %o',
+    (options) => {
+      const lock = new Lock(options);
+      expect(
+        lock.withSync(() => {
+          lock.release();
+          return 3;
+        }),
+      ).toBe(3);
+      expect(() =>
+        lock.withSync(() => {
+          lock.release();
+          throw new Error('mine');
+        }),
+      ).toThrow('mine');
+      expect(lock.locked()).toBe(false);
+      lock.withSync(() => {
+        lock.release();
+        lock.acquireSync();
+      });
+      expect(lock.locked()).toBe(true);
+      lock.release();
+    },
+  );
+
   it('may take the lock before an asynchronous waiter of the same thread, which gets it later', async () => {
     const lock = new Lock();
     lock.acquireSync();
