@@ -77,6 +77,27 @@ describe('session.acquireAll', () => {
     await Promise.all([holder.close(), session.close()]);
   });
 
+  it('gives all of them or none, where a part was lost while it waited for another', async () => {
+    const [holder, session] = [await bench.session(), await bench.session({ ttl: 400 })];
+    const [a, b] = [bench.name(), bench.name()];
+    const held = await holder.lock(b).acquire();
+    const acquiring = session.acquireAll([session.lock(a), session.lock(b)]);
+    const line = `{heddle:0}:lock:${b}:queue`;
+    const inLine = async () => (await bench.admin.zrange(line, '0', '-1'))[0];
+    await until(inLine, 'it holds the one and waits for the other');
+    const life = (await inLine()) ?? '';
+    const lost = new Promise((resolve) => session.once('lost', resolve));
+    await bench.admin.zrem('{heddle:0}:sessions', life);
+    await lost;
+    await until(async () => ![undefined, life].includes(await inLine()), 'its next life waits for the other');
+    await held.release();
+    const lease = await acquiring;
+    expect(lease?.valid).toBe(true);
+    for (const name of [a, b]) expect(await holder.lock(name).acquire({ timeout: 0 })).toBe(null);
+    await lease?.release();
+    await Promise.all([holder.close(), session.close()]);
+  });
+
   it('never waits in a circle between sessions that name them differently', async () => {
     const names = [bench.name(), bench.name(), bench.name()];
     const orders = [

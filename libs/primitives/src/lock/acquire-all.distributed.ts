@@ -30,11 +30,26 @@ export async function acquireAllOf(
   const { timeout, signal } = checkWait(options, 'session.acquireAll');
   core.assertOpen('session.acquireAll');
   const deadline = Deadline.after(timeout);
-  const atOnce = await (timeout === 0 ? tryAll(ordered, signal) : tryInTime(ordered, deadline, signal));
+  for (;;) {
+    const lease = await take(ordered, timeout, deadline, signal);
+    if (lease === null || lease.valid) return lease;
+    // A part was lost while another was waited for: nobody has all of it.
+    await lease.release().catch(() => {});
+    if (deadline.expired) return null;
+  }
+}
+
+async function take(
+  locks: readonly DistributedAcquirable[],
+  timeout: number | undefined,
+  deadline: Deadline,
+  signal: AbortSignal | undefined,
+): Promise<Lease | null> {
+  const atOnce = await (timeout === 0 ? tryAll(locks, signal) : tryInTime(locks, deadline, signal));
   if (atOnce !== undefined) return new JoinedLease(atOnce);
   if (deadline.expired) return null;
   // Not 0, which asks once and has its own patience: the time that is left is over, but not what is free.
-  return takeInOrder(ordered, (lock) => lock.acquire({ timeout: Math.max(1, deadline.remaining()), signal }));
+  return takeInOrder(locks, (lock) => lock.acquire({ timeout: Math.max(1, deadline.remaining()), signal }));
 }
 
 /**
