@@ -13,13 +13,17 @@
  *
  * | word | holds | changed by |
  * |---|---|---|
- * | `READERS` | bit 0: the writer at the gate may sleep on this word; above it how many read | a reader coming or going; the writer before it sleeps |
+ * | `READERS` | bit 0: the writer at the gate may sleep on this word; bits 1–21: how many read; above them the round, which ends where the last of them goes | a reader coming or going; the writer before it sleeps |
  * | `WRITER` | the lower half of the gate's token, where its holder may write; 0 while it only passes, or waits | who has taken the gate |
  * | `GRANTS` | leases given, 64 bits wide: their tokens | who is granted one |
+ *
+ * Who reads is counted, not known; each thread knows what it has itself, and in which round it got that. Any thread may
+ * end a hold by `release()`, and the count alone tells the others. Where it falls to 0 all holds have ended, and the
+ * round with them: what a thread believes to have of an earlier round is gone, whoever reads now.
  */
 import { Deadline } from '../deadline.ts';
 import { watch } from '../debug/watch.ts';
-import { NotHeldError } from '../errors.ts';
+import { NotHeldError, rangeError } from '../errors.ts';
 import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
 import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
@@ -55,6 +59,10 @@ const WORDS = LOCK_WORDS + 4;
 
 const WAITED = 1;
 const ONE = 2;
+const COUNT = 2 ** 22 - 2;
+const ROUND = 22;
+/** Room is left above it: every thread may add one before it sees that there are too many. */
+const MOST = 2 ** 20;
 
 /** What a read-write lock can be made with. It can't be robust: who reads is counted, not known. */
 export type ReadWriteLockOptions = Pick<LockOptions, 'debug'>;
@@ -65,7 +73,13 @@ function checkReadWriteLockOptions(options: ReadWriteLockOptions | undefined): L
   return { debug };
 }
 
-/** Java's `ReadWriteLock` between the threads of one process. */
+/**
+ * Java's `ReadWriteLock` between the threads of one process.
+ *
+ * `read.release()` ends a hold of the calling thread while it has one, first of those without a lease. A thread that has
+ * none ends one of the others' holds, which are counted and not known: the lease of that hold is told where nobody reads
+ * any more, and not while others read on without a break. So let each thread release what it acquired, best by `with`.
+ */
 export class ReadWriteLock implements AnyReadWriteLock {
   /** @internal */
   readonly [MEMORY]: Memory;
@@ -107,38 +121,47 @@ class Gate {
   }
 
   get readers(): number {
-    return load(this.words, READERS) >>> 1;
+    return (load(this.words, READERS) & COUNT) / ONE;
+  }
+
+  get round(): number {
+    return load(this.words, READERS) >>> ROUND;
   }
 
   nextToken(): number {
     return increment(this.memory.shared, this.words, this.#wide, GRANTS);
   }
 
-  /** One try to be a reader without passing the gate. */
-  enter(): boolean {
-    if (this.lock.locked()) return false;
-    add(this.words, READERS, ONE);
-    if (!this.lock.locked()) return true;
-    this.leave();
-    return false;
+  /** One try to be a reader without passing the gate. Gives the round in which it reads. */
+  enter(): number | undefined {
+    if (this.lock.locked()) return undefined;
+    const before = add(this.words, READERS, ONE);
+    if (!this.lock.locked() && (before & COUNT) < MOST * ONE) return before >>> ROUND;
+    this.leave(before >>> ROUND);
+    if ((before & COUNT) < MOST * ONE) return undefined;
+    throw rangeError(
+      `${this.memory.label} is read ${MOST} times at once; release some before more acquire it`,
+    );
   }
 
-  /** For who has just taken the gate in order to read. */
-  pass(): void {
+  /** For who has just taken the gate in order to read. Gives the round in which it reads. */
+  pass(): number {
     store(this.words, WRITER, 0);
-    add(this.words, READERS, ONE);
+    const round = add(this.words, READERS, ONE) >>> ROUND;
     this.lock.release();
+    return round;
   }
 
-  /** One reader less; false where there was none. */
-  leave(): boolean {
+  /** One reader less, if that round goes on where one is given; false where there was none. */
+  leave(round?: number): boolean {
     for (;;) {
       const seen = load(this.words, READERS);
-      if (seen < ONE) return false;
-      const next = seen - ONE < ONE ? 0 : seen - ONE;
+      if ((seen & COUNT) === 0 || (round !== undefined && seen >>> ROUND !== round)) return false;
+      const last = (seen & COUNT) === ONE;
+      const next = last ? ((seen >>> ROUND) + 1) << ROUND : seen - ONE;
       if (compareExchange(this.words, READERS, seen, next) !== seen) continue;
-      if (next === 0 && (seen & WAITED) !== 0) wakeAll(this.words, READERS);
-      if (next === 0) this.#list?.kick();
+      if (last && (seen & WAITED) !== 0) wakeAll(this.words, READERS);
+      if (last) this.#list?.kick();
       return true;
     }
   }
@@ -225,11 +248,17 @@ export abstract class LockSide implements AnyLock {
     return useLease(this.label, () => this.acquire(options as AcquireOptions), fn);
   }
 
-  /** `with` for blocking code: `fn` is synchronous. */
+  /** `with` for blocking code: `fn` is synchronous. Ends its own hold and no other. */
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     checkFunction(fn, `ReadWriteLock.${this.name}.withSync(fn): fn`);
     if (!this.acquireSync(options)) throw notInTime(this.label);
-    return callSync(this.label, fn, () => this.release());
+    const lease = this.heldLease();
+    return callSync(this.label, fn, () => void lease.release());
+  }
+
+  /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */
+  heldLease(): Lease {
+    return this.lease();
   }
 
   protected get label(): string {
@@ -240,14 +269,23 @@ export abstract class LockSide implements AnyLock {
   protected abstract tryAcquire(): boolean;
   protected abstract wait(deadline: Deadline, signal: AbortSignal | undefined): Promise<Lease | null>;
   protected abstract waitSync(deadline: Deadline): boolean;
-  /** The lease of a hold that has just begun. */
+  /** The lease of the hold that has just begun in this thread. */
   protected abstract lease(): Lease;
   /** Ends a hold of whoever has one; false where there is none. */
   protected abstract end(): boolean;
 }
 
-/** The leases for reading that live in this thread, by the lock's label: several handles to one lock share them. */
-const leases = new Map<string, Set<number>>();
+/** What a thread has of one lock's holds for reading. */
+interface Reading {
+  readonly round: number;
+  /** How many have no lease. */
+  bare: number;
+  /** The tokens of those that have one, the oldest first. */
+  readonly leased: Set<number>;
+}
+
+/** This thread's, by the lock's label: several handles to one lock share them. */
+const readings = new Map<string, Reading>();
 
 class ReadSide extends LockSide implements LeaseSource {
   protected readonly name = 'read';
@@ -261,51 +299,79 @@ class ReadSide extends LockSide implements LeaseSource {
   }
 
   isHeld(token: number): boolean {
-    return leases.get(this.label)?.has(token) === true && this.locked();
+    return this.#mine()?.leased.has(token) === true;
   }
 
   endHold(token: number): void {
-    if (this.#forget(token)) this.gate.leave();
+    const mine = this.#mine();
+    if (mine?.leased.delete(token) === true) this.#leave(mine);
   }
 
   protected tryAcquire(): boolean {
-    return this.gate.enter();
+    const round = this.gate.enter();
+    if (round === undefined) return false;
+    this.#begin(round);
+    return true;
   }
 
   protected wait(deadline: Deadline, signal: AbortSignal | undefined): Promise<Lease | null> {
     const granted = () => {
-      this.gate.pass();
+      this.#begin(this.gate.pass());
       return this.lease();
     };
     return this.gate.lock.enqueue(granted, deadline, signal);
   }
 
   protected waitSync(deadline: Deadline): boolean {
-    if (spin(() => this.gate.enter())) return true;
+    if (spin(() => this.tryAcquire())) return true;
     if (!this.gate.lock.blockUntil(deadline)) return false;
-    this.gate.pass();
+    this.#begin(this.gate.pass());
     return true;
   }
 
   protected lease(): Lease {
     const token = this.gate.nextToken();
-    const mine = leases.get(this.label) ?? new Set();
-    leases.set(this.label, mine.add(token));
+    const mine = readings.get(this.#key) as Reading; // Begun just now.
+    mine.bare -= 1;
+    mine.leased.add(token);
     return new LocalLease(this, token, 1);
   }
 
-  /** Ends the oldest hold that has a lease in this thread; where none has, one of those without, of any thread. */
+  /**
+   * Ends a hold of this thread without a lease; where it has none, its oldest with one; where it has none of either,
+   * one of another thread.
+   */
   protected end(): boolean {
-    const oldest = leases.get(this.label)?.values().next().value;
-    if (oldest !== undefined) this.#forget(oldest);
-    return this.gate.leave();
+    const mine = this.#mine();
+    if (mine === undefined) return this.gate.leave();
+    const [oldest] = mine.bare > 0 ? [] : mine.leased;
+    if (oldest === undefined) mine.bare -= 1;
+    else mine.leased.delete(oldest);
+    return this.#leave(mine) || this.gate.leave();
   }
 
-  #forget(token: number): boolean {
-    const mine = leases.get(this.label);
-    if (mine?.delete(token) !== true) return false;
-    if (mine.size === 0) leases.delete(this.label);
-    return true;
+  get #key(): string {
+    return this.gate.memory.label;
+  }
+
+  /** What this thread has in the round that goes on: of an earlier one nothing is left. */
+  #mine(): Reading | undefined {
+    const mine = readings.get(this.#key);
+    if (mine === undefined || mine.round === this.gate.round) return mine;
+    readings.delete(this.#key);
+    return undefined;
+  }
+
+  #begin(round: number): void {
+    const mine = readings.get(this.#key);
+    if (mine?.round === round) mine.bare += 1;
+    else readings.set(this.#key, { round, bare: 1, leased: new Set() });
+  }
+
+  /** For who has struck a hold in `mine`: ends it, unless its round has ended meanwhile. */
+  #leave(mine: Reading): boolean {
+    if (mine.bare === 0 && mine.leased.size === 0) readings.delete(this.#key);
+    return this.gate.leave(mine.round);
   }
 }
 
@@ -407,7 +473,7 @@ class ClearedWish extends Wish<boolean> {
   attempt(): number | undefined {
     for (;;) {
       const seen = load(this.#words, READERS);
-      if (seen < ONE) return undefined;
+      if ((seen & COUNT) === 0) return undefined;
       const next = seen | WAITED;
       if (next === seen || compareExchange(this.#words, READERS, seen, next) === seen) return next;
     }

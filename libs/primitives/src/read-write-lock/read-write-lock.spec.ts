@@ -3,6 +3,7 @@ import { NotHeldError, TimeoutError } from '../errors.ts';
 import { lockConformance } from '../lock/lock.conformance.ts';
 import type { AnyLock } from '../lock/lock.ts';
 import { attach, share } from '../sharing/share.ts';
+import { until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { readWriteLockConformance } from './read-write-lock.conformance.ts';
 import { ReadWriteLock } from './read-write-lock.local.ts';
@@ -105,5 +106,104 @@ describe('ReadWriteLock, local', () => {
       expect(() => side.release()).toThrow(NotHeldError);
     }
     expect([lock.read.locked(), lock.write.locked()]).toEqual([false, false]);
+  });
+
+  it.each([{}, { debug: true }])('ends no lease where a hold without one ends: %o', async (options) => {
+    const lock = new ReadWriteLock(options);
+    const same = await another(lock);
+    const lease = await lock.read.acquire();
+    for (const { read } of [lock, same]) {
+      read.withSync(() => read.withSync(() => {}));
+      expect(lease.valid).toBe(true);
+      read.acquireSync();
+      read.release();
+      expect(lease.valid).toBe(true);
+    }
+    lock.read.acquireSync();
+    same.read.release();
+    expect([lease.valid, lock.read.locked()]).toEqual([true, true]);
+    await lease.release();
+    expect(lock.read.locked()).toBe(false);
+    expect(() => lock.read.release()).toThrow(NotHeldError);
+  });
+
+  it.each([{}, { debug: true }])('ends by withSync its own hold alone, as with does: %o', async (options) => {
+    const lock = new ReadWriteLock(options);
+    for (const side of [lock.read, lock.write]) {
+      expect([side.withSync(() => side.release())]).toEqual([undefined]);
+      const fails = () => {
+        side.release();
+        throw new Error('mine');
+      };
+      expect(() => side.withSync(fails)).toThrow('mine');
+      expect(side.locked()).toBe(false);
+      const next = side.withSync(() => {
+        side.release();
+        return [side.acquire()];
+      });
+      const lease = await next[0];
+      expect([lease?.valid, side.locked()]).toEqual([true, true]);
+      await lease?.release();
+      side.withSync(() => {
+        side.release();
+        side.acquireSync();
+      });
+      expect(side.locked()).toBe(true);
+      side.release();
+      expect(side.locked()).toBe(false);
+    }
+  });
+
+  it('ends no hold of another thread by the lease of one that this thread ended', async () => {
+    const lock = new ReadWriteLock();
+    const cells: Cells = new Int32Array(new SharedArrayBuffer(8));
+    const lease = await lock.read.acquire();
+    const target = (theirs: ReadWriteLock, flags: Cells) => {
+      theirs.read.release();
+      theirs.read.acquireSync();
+      Atomics.store(flags, 0, 1);
+      Atomics.wait(flags, 1, 0);
+      const held = theirs.read.locked();
+      theirs.read.release();
+      return held;
+    };
+    const thread = new Thread({ target, args: [lock, cells] });
+    thread.start();
+    await until(() => Atomics.load(cells, 0) === 1, 'the thread reads');
+    expect(lease.valid).toBe(false);
+    await lease.release();
+    expect(lock.write.acquireSync({ timeout: 0 })).toBe(false);
+    Atomics.store(cells, 1, 1);
+    Atomics.notify(cells, 1);
+    expect(await thread.result).toBe(true);
+    expect(lock.read.locked()).toBe(false);
+    expect(() => lock.read.release()).toThrow(NotHeldError);
+  });
+
+  it('lets another thread end a hold without a lease, and forgets it here', async () => {
+    const lock = new ReadWriteLock();
+    lock.read.acquireSync();
+    const thread = new Thread({ target: (theirs: ReadWriteLock) => theirs.read.release(), args: [lock] });
+    thread.start();
+    await thread.result;
+    expect(lock.read.locked()).toBe(false);
+    const [first, second] = [await lock.read.acquire(), await lock.read.acquire()];
+    lock.read.release();
+    expect([first.valid, second.valid]).toEqual([false, true]);
+    await second.release();
+    expect(lock.write.withSync(() => lock.write.locked())).toBe(true);
+  });
+
+  it('knows its holds through many rounds', async () => {
+    const lock = new ReadWriteLock();
+    for (let n = 0; n < 3000; n += 1) {
+      const lease = n % 2 === 0 ? await lock.read.acquire() : undefined;
+      lock.read.withSync(() => expect(lock.read.locked()).toBe(true));
+      expect(lease?.valid).not.toBe(false);
+      await lease?.release();
+      if (lock.read.locked() || lease?.valid) expect.unreachable();
+    }
+    expect(lock.write.acquireSync({ timeout: 0 })).toBe(true);
+    lock.write.release();
   });
 });

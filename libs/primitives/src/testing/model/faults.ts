@@ -211,7 +211,7 @@ export const faults: readonly Seeded[] = [
     changes: [
       {
         file: READ_WRITE,
-        from: 'if (next === 0 && (seen & WAITED) !== 0) wakeAll(this.words, READERS);',
+        from: 'if (last && (seen & WAITED) !== 0) wakeAll(this.words, READERS);',
         to: '',
       },
     ],
@@ -221,7 +221,7 @@ export const faults: readonly Seeded[] = [
   },
   {
     what: 'a reader does not look at the gate a second time',
-    changes: [{ file: READ_WRITE, from: 'if (!this.lock.locked()) return true;', to: 'return true;' }],
+    changes: [{ file: READ_WRITE, from: 'if (!this.lock.locked() && (before', to: 'if ((before' }],
     file: 'read-write-lock',
     scenario: 'one reads, one writes',
     found: ['two inside'],
