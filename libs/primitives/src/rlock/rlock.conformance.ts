@@ -94,6 +94,65 @@ export function rlockConformance(scope: string, { make, another }: RLockScope): 
       expect(await lock.locked()).toBe(false);
     });
 
+    it('lets in all acquisitions of its owner that are under way, with the first of them', async () => {
+      const lock = await make();
+      const lease = await runAs('other', () => lock.acquire());
+      await runAs('owner', async () => {
+        const controller = new AbortController();
+        const pending = [
+          lock.acquire(),
+          lock.acquire({ timeout: 60_000 }),
+          lock.acquire({ signal: controller.signal }),
+          lock.acquire(),
+        ];
+        const hasty = lock.acquire({ timeout: 5 });
+        const second = runAs('second', () => lock.acquire());
+        expect(await stillPending(Promise.race(pending))).toBe(true);
+        expect(await hasty).toBeNull();
+        await lease.release();
+        const leases = await Promise.all(pending);
+        controller.abort('too late');
+        expect(new Set(leases.map((each) => each?.token)).size).toBe(1);
+        expect(leases.map((each) => each?.valid)).toEqual([true, true, true, true]);
+        expect(await stillPending(second)).toBe(true);
+        for (const each of leases) {
+          expect(await lock.locked()).toBe(true);
+          await each?.release();
+        }
+        await (await second).release();
+      });
+      expect(await lock.locked()).toBe(false);
+    });
+
+    it('lets its owner in as often as it asks at once', async () => {
+      const lock = await make();
+      await runAs('owner', async () => {
+        const [a, b, c] = await Promise.all([
+          lock.acquire(),
+          lock.acquire(),
+          lock.acquire({ timeout: 1000 }),
+        ]);
+        expect([a.token, b.token]).toEqual([c?.token, c?.token]);
+        await a.release();
+        await b.release();
+        expect([c?.valid, await lock.locked()]).toEqual([true, true]);
+        await c?.release();
+      });
+      expect(await lock.locked()).toBe(false);
+    });
+
+    it('lets its owner in one after the other where each releases at once', async () => {
+      const lock = await make();
+      const lease = await runAs('other', () => lock.acquire());
+      await runAs('owner', async () => {
+        const all = Array.from({ length: 6 }, () => lock.acquire().then((each) => each.release()));
+        await stillPending(Promise.race(all), 5);
+        await lease.release();
+        await Promise.all(all);
+      });
+      expect(await lock.locked()).toBe(false);
+    });
+
     it('takes time-outs and signals as a lock does, also of the owner', async () => {
       const lock = await make();
       const lease = await runAs('owner', () => lock.acquire());

@@ -12,10 +12,20 @@ import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.
 import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
+import { OwnWaits } from './own-waits.ts';
 import type { AnyRLock } from './rlock.ts';
 
 /** Whose a hold is, and how often, whichever handle it was taken by. */
 const holds = new WeakMap<HeldLease, Hold>();
+
+/** What a session waits for, by the lock. */
+const waits = new WeakMap<LockSeat, OwnWaits<HeldLease>>();
+
+function begin(lease: HeldLease): Hold {
+  const hold = new Hold(lease);
+  holds.set(lease, hold);
+  return hold;
+}
 
 /** A re-entrant lock by name, in Redis. Made by `session.rlock(name)`; any number of handles are one lock. */
 export class DistributedRLock implements AnyRLock {
@@ -42,11 +52,17 @@ export class DistributedRLock implements AnyRLock {
     this.#core.assertOpen(`${this.#kind} ${this.name}`);
     const mine = this.#hold();
     if (mine !== undefined) return mine.enter();
-    const lease = await this.#seat().acquire(timeout, signal, undefined);
-    if (lease === null) return null;
-    const hold = new Hold(lease);
-    holds.set(lease, hold);
-    return hold.enter();
+    const seat = this.#seat();
+    const owner = currentLogicalThread().ident;
+    const here = waits.get(seat) ?? new OwnWaits<HeldLease>();
+    waits.set(seat, here);
+    const take = async (stop: AbortSignal): Promise<HeldLease | null> => {
+      // Granted to this owner, and not confirmed yet: to stand in line behind that would be to wait for oneself.
+      if (seat.lease?.owner.ident === owner) await here.settled(owner);
+      stop.throwIfAborted();
+      return this.#seat().acquire(timeout, stop, undefined);
+    };
+    return here.wait({ owner, signal, take, begin });
   }
 
   async release(): Promise<void> {

@@ -25,6 +25,7 @@ import {
 import { loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
 import { DEBUG, FIRST_WIDE, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
 import { type HearsThreadEnds, THREAD_ENDED } from '../thread/thread-end.ts';
+import { OwnWaits } from './own-waits.ts';
 import type { AnyRLock } from './rlock.ts';
 
 const OWNER = FIRST_WIDE + LOCK_WORDS / 2;
@@ -32,6 +33,11 @@ const WORDS = LOCK_WORDS + 2;
 
 /** The holds of this thread's owners, by the lock's label: several handles to one lock share them. */
 const holds = new Map<string, Hold>();
+
+/** What this thread waits for, by the lock's label. */
+const waits = new Map<string, OwnWaits>();
+
+const AT_ONCE = { timeout: 0 };
 
 /** `threading.RLock` between the threads of one process. */
 export class RLock implements AnyRLock, HearsThreadEnds {
@@ -56,34 +62,25 @@ export class RLock implements AnyRLock, HearsThreadEnds {
   acquire(options?: ForeverOptions): Promise<Lease>;
   acquire(options: AcquireOptions): Promise<Lease | null>;
   acquire(options?: AcquireOptions): Promise<Lease | null> {
-    const me = currentLogicalThread().ident;
     try {
-      checkWait(options, 'RLock.acquire');
+      const { timeout, signal } = checkWait(options, 'RLock.acquire');
+      const me = currentLogicalThread().ident;
       const hold = this.#holdOf(me);
       if (hold !== undefined) return Promise.resolve(hold.enter());
+      // Debug mode tells apart who would wait and who takes at once.
+      const plain = (this[MEMORY].traits & DEBUG) === 0;
+      const lease = plain && (timeout === 0 || !waits.has(this.#label)) ? this.#takeAtOnce(me) : null;
+      if (lease !== null || (plain && timeout === 0)) return Promise.resolve(lease);
+      return this.#wait(me, timeout, signal);
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#lock.acquire(options ?? {}).then((lease) => lease && this.#begin(me, lease).enter());
   }
 
   /** `acquire`, blocking the thread; `false` where `timeout` ms passed first. */
   acquireSync(options?: BlockingOptions): boolean {
     checkBlocking(options, 'RLock.acquireSync');
-    const me = currentLogicalThread().ident;
-    const hold = this.#holdOf(me);
-    if (hold !== undefined) {
-      hold.enter();
-      return true;
-    }
-    try {
-      if (!this.#lock.acquireSync(options)) return false;
-    } catch (error) {
-      if (error instanceof AbandonedError) this.#begin(me, this.#lock.heldLease()).enter();
-      throw error;
-    }
-    this.#begin(me, this.#lock.heldLease()).enter();
-    return true;
+    return this.#enterSync(options) !== null;
   }
 
   release(): void {
@@ -105,11 +102,16 @@ export class RLock implements AnyRLock, HearsThreadEnds {
     return useLease(this.#label, () => this.acquire(options as AcquireOptions), fn);
   }
 
-  /** `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. */
+  /**
+   * `with` for blocking code: `fn` is synchronous, and runs in the logical thread of the caller. Ends its own acquisition
+   * and no other.
+   */
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     checkFunction(fn, 'RLock.withSync(fn): fn');
-    if (!this.acquireSync(options)) throw notInTime(this.#label);
-    return callSync(this.#label, fn, () => this.release());
+    checkBlocking(options, 'RLock.acquireSync');
+    const lease = this.#enterSync(options);
+    if (lease === null) throw notInTime(this.#label);
+    return callSync(this.#label, fn, () => void lease.release());
   }
 
   /** @internal Tells where its owner has ended: the word says whose it is. Robust or watched, it is told elsewhere. */
@@ -135,12 +137,62 @@ export class RLock implements AnyRLock, HearsThreadEnds {
       resume: async () => {
         await inner.resume();
         this.#own(me, hold);
+        waits.get(this.#label)?.letIn(me, hold);
       },
       resumeSync: () => {
         inner.resumeSync();
         this.#own(me, hold);
+        waits.get(this.#label)?.letIn(me, hold);
       },
     };
+  }
+
+  /** Takes it if it is free. Whose it is then is written down in the same step. */
+  #takeAtOnce(me: number): Lease | null {
+    try {
+      return this.#lock.acquireSync(AT_ONCE) ? this.#enterFirst(me, this.#lock.heldLease()) : null;
+    } catch (error) {
+      if (!(error instanceof AbandonedError)) throw error;
+      const { token } = this.#lock.heldLease();
+      return this.#enterFirst(me, LocalLease.afterAbandoned(this.#lock, token));
+    }
+  }
+
+  #enterSync(options: BlockingOptions | undefined): Lease | null {
+    const me = currentLogicalThread().ident;
+    const hold = this.#holdOf(me);
+    if (hold !== undefined) return hold.enter();
+    try {
+      if (!this.#lock.acquireSync(options)) return null;
+    } catch (error) {
+      if (error instanceof AbandonedError) this.#enterFirst(me, this.#lock.heldLease());
+      throw error;
+    }
+    return this.#enterFirst(me, this.#lock.heldLease());
+  }
+
+  async #wait(
+    owner: number,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Lease | null> {
+    const here = waits.get(this.#label) ?? new OwnWaits();
+    waits.set(this.#label, here);
+    const take = (stop: AbortSignal) => this.#lock.acquire({ timeout, signal: stop });
+    const begin = (lease: Lease) => this.#begin(owner, lease);
+    try {
+      return await here.wait({ owner, signal, take, begin });
+    } finally {
+      if (here.size === 0 && waits.get(this.#label) === here) waits.delete(this.#label);
+    }
+  }
+
+  /** The lock was taken: its owner enters, and whatever else of it waits here. */
+  #enterFirst(me: number, taken: Lease): Lease {
+    const hold = this.#begin(me, taken);
+    const lease = hold.enter();
+    waits.get(this.#label)?.letIn(me, hold);
+    return lease;
   }
 
   #own(me: number, hold: Hold): void {

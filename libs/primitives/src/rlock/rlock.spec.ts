@@ -1,16 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { NotHeldError } from '../errors.ts';
 import { runAs } from '../identity.ts';
+import type { Lease } from '../lock/lock.ts';
 import { attach, share } from '../sharing/share.ts';
 import { until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { rlockConformance } from './rlock.conformance.ts';
 import { RLock } from './rlock.local.ts';
 
-rlockConformance('local', {
-  make: async () => new RLock(),
-  another: async (lock) => attach(structuredClone(share(lock as RLock))),
-});
+for (const [name, options] of [
+  ['local', {}],
+  ['local, in debug mode', { debug: true }],
+  ['local, robust', { robust: true }],
+] as const) {
+  rlockConformance(name, {
+    make: async () => new RLock(options),
+    another: async (lock) => attach(structuredClone(share(lock as RLock))),
+  });
+}
 
 describe('RLock, local', () => {
   it('owns by worker thread outside any logical thread, through each of its handles', async () => {
@@ -35,6 +42,45 @@ describe('RLock, local', () => {
     expect(lock.locked()).toBe(false);
     expect(() => lock.acquireSync({ timeout: -1 })).toThrow(RangeError);
     expect(() => lock.withSync(5 as never)).toThrow(TypeError);
+  });
+
+  it.each([{}, { debug: true }])('ends by withSync its own acquisition alone: %o', async (options) => {
+    const lock = new RLock(options);
+    let inner: Promise<Lease> | undefined;
+    lock.withSync(() => {
+      inner = lock.acquire();
+    });
+    const lease = await inner;
+    expect([lease?.valid, lock.locked()]).toEqual([true, true]);
+    lock.withSync(() => lock.acquireSync());
+    expect(lease?.valid).toBe(true);
+    lock.release();
+    await lease?.release();
+    expect(lock.locked()).toBe(false);
+    expect(lock.withSync(() => [lock.release()])).toEqual([undefined]);
+    const fails = () => {
+      lock.release();
+      throw new Error('mine');
+    };
+    expect(() => lock.withSync(fails)).toThrow('mine');
+    expect(lock.locked()).toBe(false);
+  });
+
+  it('lets its owner block for it while it awaits it, and the other way round', async () => {
+    const lock = new RLock();
+    const first = lock.acquire();
+    expect(lock.acquireSync({ timeout: 1000 })).toBe(true);
+    lock.release();
+    await (await first).release();
+    const lease = await runAs('other', () => lock.acquire());
+    const waiting = [lock.acquire(), attach(structuredClone(share(lock))).acquire()];
+    void lease.release();
+    expect(lock.acquireSync({ timeout: 1000 })).toBe(true);
+    const leases = await Promise.all(waiting);
+    for (const each of leases) await each.release();
+    expect(lock.locked()).toBe(true);
+    lock.release();
+    expect(lock.locked()).toBe(false);
   });
 
   it('keeps other threads out', async () => {
