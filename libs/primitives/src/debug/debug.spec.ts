@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Barrier } from '../barrier/barrier.local.ts';
 import { Condition } from '../condition/condition.local.ts';
@@ -363,6 +365,28 @@ describe('a lock in debug mode', () => {
     await until(() => warnings.length > 0, 'it is told');
     expect(codes()).toEqual(['HEDDLE_LOCK_ORDER']);
     expect(warnings[0]?.detail).toContain('first took');
+  });
+
+  it('tells of two orders in threads that are over at once', async () => {
+    const index = new URL('../index.ts', import.meta.url).href;
+    const program = `import { Lock, Thread } from ${JSON.stringify(index)};
+      const [a, b] = [new Lock({ debug: true }), new Lock({ debug: true })];
+      const target = (first, second) => {
+        first.acquireSync();
+        second.acquireSync();
+        second.release();
+        first.release();
+      };
+      for (const args of [[a, b], [b, a]]) {
+        const thread = new Thread({ target, args });
+        thread.start();
+        await thread.join();
+      }`;
+    const options = [...process.execArgv, '--input-type=module'];
+    const { stderr } = await promisify(execFile)(process.execPath, [...options, '-e', program]);
+    expect(stderr).toMatch(
+      /\[HEDDLE_LOCK_ORDER\] HeddleWarning: Lock#\d+ and Lock#\d+ are taken in both orders/,
+    );
   });
 
   it('is told of where a thread ended while it held it', async () => {

@@ -55,9 +55,18 @@ function tellStuck(): void {
   process.exit(1);
 }
 
+/**
+ * Lets what the function has set off come out: a warning is emitted on the next tick, a rejection that nobody handles is
+ * seen after all microtasks, and who joins finds either told.
+ */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 async function live(): Promise<void> {
   process.once('beforeExit', tellStuck);
   const told = await outcome();
+  await turn();
   process.off('beforeExit', tellStuck);
   tell(told);
   // The worker goes on until those it has started have ended, which it would take along.

@@ -65,7 +65,8 @@ export class Observed {
  * that has the instance's own cloneable fields (the constructor is not run again).
  *
  * Threads share no objects but local primitives and `SharedArrayBuffer`s; the rest is copied. A thread has ended when
- * its function has, whatever timers it left; a daemon ends with the thread that started it.
+ * its function has and its event loop has turned once more, whatever timers it left; a daemon ends with the thread that
+ * started it.
  */
 export class Thread<Result = unknown> implements AnyThread<Result> {
   /** In a subclass: the module that exports it. */

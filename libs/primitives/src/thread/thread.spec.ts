@@ -250,6 +250,23 @@ describe('Thread: options of Node', () => {
   });
 });
 
+describe('Thread: warnings', () => {
+  it('prints those of a thread whose function is over at once, also where its starter blocks for it', async () => {
+    const index = new URL('../index.ts', import.meta.url).href;
+    const program = `import { Thread } from ${JSON.stringify(index)};
+      const target = (text) => process.emitWarning(text);
+      const threads = ['joined', 'blocked for'].map((text) => new Thread({ target, args: [text] }));
+      threads[0].start();
+      await threads[0].join();
+      threads[1].start();
+      threads[1].joinSync();`;
+    const options = [...process.execArgv, '--input-type=module'];
+    const { stderr } = await promisify(execFile)(process.execPath, [...options, '-e', program]);
+    expect(stderr).toContain('Warning: joined');
+    expect(stderr).toContain('Warning: blocked for');
+  });
+});
+
 describe('Thread: robust locks', () => {
   it('frees what a thread held when it ended, and says so to the next', async () => {
     const lock = new Lock({ robust: true });
@@ -318,6 +335,18 @@ describe('Thread: errors', () => {
     thread.start();
     expect(await thread.join()).toBe(true);
     await expect(thread.result).rejects.toThrow('too late');
+  });
+
+  it('tells of a rejection that nobody handles, also where its function is over at once', async () => {
+    const target = () => {
+      void Promise.reject(new RangeError('stray'));
+      return 'done';
+    };
+    const thread = new Thread({ target });
+    thread.start();
+    expect(await thread.join()).toBe(true);
+    await expect(thread.result).rejects.toThrow('stray');
+    expect(uncaught).toEqual([{ error: expect.objectContaining({ message: 'stray' }), thread }]);
   });
 
   it('takes process.exit for the end of the thread', async () => {
