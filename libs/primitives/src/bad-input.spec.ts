@@ -404,6 +404,20 @@ describe('a handle', () => {
     expect(() => attach(share(barrier))).toThrow(expect.objectContaining(TYPE));
     expect(() => attach(share(barrier), { action: 1 as never })).toThrow(expect.objectContaining(TYPE));
   });
+
+  it('is attached with the options of its kind alone', () => {
+    const refused = (message: string) => expect.objectContaining({ ...TYPE, message });
+    const none = 'attach: a Lock takes no options, so no "action"; only a Barrier takes one, its action';
+    expect(() => attach(share(lock), { action: () => {} })).toThrow(refused(none));
+    const barrier = share(new Barrier(2));
+    expect(() => attach(barrier, { acton: null } as never)).toThrow(
+      refused('attach: unknown option "acton"; known are action'),
+    );
+    expect(() => attach(barrier, null as never)).toThrow(
+      'attach: options must be an object such as { action }',
+    );
+    expect(attach(share(lock), {})).toBeInstanceOf(Lock);
+  });
 });
 
 function detached(): ArrayBuffer {

@@ -26,10 +26,14 @@ export interface ForeverOptions {
 }
 
 /** Options, or `undefined`, as an object; anything else is refused. */
-export function checkOptions<T extends object>(options: T | undefined, where: string): Partial<T> {
+export function checkOptions<T extends object>(
+  options: T | undefined,
+  where: string,
+  example = '{ timeout: 1000 }',
+): Partial<T> {
   if (options === undefined) return {};
   if (options === null || typeof options !== 'object') {
-    throw typeError(`${where}: options must be an object such as { timeout: 1000 }, not ${show(options)}`);
+    throw typeError(`${where}: options must be an object such as ${example}, not ${show(options)}`);
   }
   return options;
 }

@@ -37,9 +37,10 @@ const FIRST_NAME = 8;
 
 /**
  * An item's bytes: good until the next call in this thread; `keep` makes them last.
+ * `primitive` is the queue, for errors.
  * @throws NotCloneableError with the path to the part that can't travel.
  */
-export function toBytes(item: unknown): ItemBytes {
+export function toBytes(item: unknown, primitive?: { readonly label: string }): ItemBytes {
   const length = writePlain(item);
   if (length > 0) {
     plain.length = length;
@@ -53,7 +54,7 @@ export function toBytes(item: unknown): ItemBytes {
   };
   const serializer = new Serializer();
   serializer.writeHeader();
-  serializer.writeValue(toPortable(item, 'item', { share: travel?.share, numberOf }));
+  serializer.writeValue(toPortable(item, 'item', { share: travel?.share, numberOf, primitive }));
   const written = serializer.releaseBuffer();
   if (pieces.size === 0) return { bytes: written, words: undefined, length: written.length };
   const memories = [...pieces.keys()].map(nameOf);

@@ -272,7 +272,7 @@ export class QueueCore implements WaitListOwner {
    * @throws RangeError for an item that could never fit.
    */
   bytesOf(item: unknown, key: Uint8Array): ItemBytes {
-    const bytes = toBytes(item);
+    const bytes = toBytes(item, this.memory);
     const size = this.#store.sizeOf(bytes, key);
     const room = this.#store.capacity;
     if (size <= room) return bytes;

@@ -109,7 +109,7 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
 
   #pack(item: unknown): Parcel {
     const key = this.shape.kind === 'PriorityQueue' ? Buffer.from(priorityKey(item)).toString('hex') : '';
-    const body = encodeText(item, 'item');
+    const body = encodeText(item, 'item', { primitive: { label: this.name } });
     const bytes = key.length + Buffer.byteLength(body);
     if (bytes > LARGEST_ITEM) throw tooLarge(this.name, bytes, LARGEST_ITEM);
     return [key, body];

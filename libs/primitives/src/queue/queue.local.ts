@@ -67,7 +67,7 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
 
   shutdown(options?: ShutdownOptions): void {
     const where = `${this.core.kind}.shutdown`;
-    const { immediate = false } = checkOptions(options, where);
+    const { immediate = false } = checkOptions(options, where, '{ immediate: true }');
     if (typeof immediate !== 'boolean') {
       throw typeError(`${where}: immediate must be true or false, not ${show(immediate)}`);
     }

@@ -164,6 +164,19 @@ describe('queues, local', () => {
     expect(queue.empty()).toBe(true);
   });
 
+  it('is named where an item can not travel', async () => {
+    const queue = new Queue();
+    const named = expect.objectContaining({
+      primitive: expect.stringMatching(/^Queue#\d+$/),
+      message: expect.stringMatching(/^Queue#\d+: item\.fn is a function/),
+      path: 'item.fn',
+    });
+    expect(() => queue.putSync({ fn: () => 1 })).toThrow(named);
+    await expect(queue.put({ fn: () => 1 })).rejects.toEqual(named);
+    expect(queue.size()).toBe(0);
+    expect(() => queue.shutdown(null as never)).toThrow('such as { immediate: true }, not null');
+  });
+
   it.each([0, 63, 2 ** 31, 1.5, '64', null])('refuses %s as maxBytes', (maxBytes) => {
     expect(() => new SimpleQueue({ maxBytes: maxBytes as number })).toThrow(
       typeof maxBytes === 'number' ? RangeError : TypeError,

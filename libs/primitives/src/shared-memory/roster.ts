@@ -154,6 +154,31 @@ export class Seat {
   }
 }
 
+/** Waits for what nobody sees, the end of the process: false once the deadline has passed. */
+export function neverEnds(deadline: Deadline, signal: AbortSignal | undefined): Promise<boolean> {
+  const never: Words = new Int32Array(new SharedArrayBuffer(4));
+  return new WaitList(never, 0, { relinquish: () => {} }).enqueue(new NeverWish(), deadline, signal);
+}
+
+/** Blocks for it. */
+export function neverEndsSync(deadline: Deadline): boolean {
+  return waitSync(new Int32Array(new SharedArrayBuffer(4)), 0, new NeverWish(), deadline);
+}
+
+class NeverWish extends Wish<boolean> {
+  attempt(): number {
+    return 0;
+  }
+
+  granted(): boolean {
+    return true;
+  }
+
+  expired(): boolean {
+    return false;
+  }
+}
+
 class EndWish extends Wish<boolean> {
   readonly #seat: Seat;
 

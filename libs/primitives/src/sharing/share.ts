@@ -5,7 +5,7 @@
 import { needsAction } from '../barrier/barrier.local.ts';
 import { adoptLedger, ledgerOf } from '../debug/ledger.ts';
 import { show, typeError } from '../errors.ts';
-import { checkOptions } from '../options.ts';
+import { checkKnown, checkOptions } from '../options.ts';
 import { travelBy } from '../queue/item-bytes.ts';
 import { DEBUG, INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { hearThreadEnds } from '../thread/thread-end.ts';
@@ -88,13 +88,25 @@ export function attach(handle: unknown, options?: AttachOptions): unknown {
   if (make === undefined || !isHandle(handle)) {
     throw typeError(`attach: needs a handle that share() gave, not ${show(handle)}`);
   }
+  const given = checkAttach(options, handle.heddle);
   const memory = Memory.adopt(handle.heddle, handle.memory);
   if ((memory.traits & DEBUG) !== 0) adoptLedger(memory.buffer, handle.ledger);
   if (handle.heddle.endsWith('Queue')) expectCarried(handle.carried ?? []);
   const inner = handle.inner === undefined ? undefined : attach(handle.inner as unknown);
-  const primitive = make(memory, checkOptions(options, 'attach'), inner);
+  const primitive = make(memory, given, inner);
   hearThreadEnds(primitive);
   return primitive;
+}
+
+/** What `attach` was given, where that kind takes it. */
+function checkAttach(options: AttachOptions | undefined, kind: Kind): AttachOptions {
+  const given = checkOptions(options, 'attach', '{ action }');
+  if (kind === 'Barrier') checkKnown(given, ['action'], 'attach');
+  const [name] = Object.keys(given);
+  if (kind === 'Barrier' || name === undefined) return given;
+  throw typeError(
+    `attach: a ${kind} takes no options, so no ${show(name)}; only a Barrier takes one, its action`,
+  );
 }
 
 /**

@@ -72,6 +72,19 @@ export async function joinSelf(): Promise<string> {
     );
 }
 
+/** What can be seen of the main thread from here. */
+export async function joinMain(): Promise<unknown> {
+  const main = mainThread();
+  const listed = enumerate().find(({ name }) => name === main.name);
+  const joined = [
+    await main.join({ timeout: 5 }),
+    main.joinSync({ timeout: 5 }),
+    await main.join({ signal: AbortSignal.abort('enough') }).catch((reason) => reason),
+  ];
+  const error = await main.join().catch((reason) => reason);
+  return { nativeIds: [main.nativeId, listed?.nativeId], alive: main.isAlive(), joined, error };
+}
+
 /** Starts a thread that outlives this one's function. */
 export function startAnother(go: Event, done: Event): string {
   const thread = new Thread({ target: new URL(import.meta.url), export: 'relay', args: [go, done] });

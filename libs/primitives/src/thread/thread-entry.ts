@@ -32,10 +32,11 @@ async function runnable(target: ThreadTarget): Promise<AnyFunction> {
 }
 
 async function outcome(): Promise<ThreadOutcome> {
+  const primitive = { label: boot.name };
   try {
     const run = await runnable(boot.target);
     const args = fromPortable(boot.args, { attach: attachTravelling }) as never[];
-    return { value: toPortable(await run(...args), 'result', { share: shareTravelling }) };
+    return { value: toPortable(await run(...args), 'result', { share: shareTravelling, primitive }) };
   } catch (error) {
     return { error: toPortable(error, 'error', { share: shareTravelling, lenient: true }) };
   }
@@ -50,6 +51,7 @@ function tell(told: ThreadOutcome): void {
 function tellStuck(): void {
   const error = new InvalidStateError(
     `${boot.name} waits for a promise that nothing is left to settle; something it needs does not keep it alive`,
+    { primitive: boot.name },
   );
   tell({ error: toPortable(error, 'error') });
   process.exit(1);

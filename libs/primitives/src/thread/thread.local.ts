@@ -17,7 +17,14 @@ import {
   checkWait,
   type WaitOptions,
 } from '../options.ts';
-import { nextThreadNumber, rosterBuffer, type Seat, takeSeat } from '../shared-memory/roster.ts';
+import {
+  neverEnds,
+  neverEndsSync,
+  nextThreadNumber,
+  rosterBuffer,
+  type Seat,
+  takeSeat,
+} from '../shared-memory/roster.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
 import { attachTravelling, shareTravelling } from '../sharing/share.ts';
 import { fromPortable, toPortable } from '../values/portable.ts';
@@ -37,6 +44,9 @@ export interface ThreadBoot {
   readonly args: unknown;
   readonly port: MessagePort;
 }
+
+/** Node's number of the thread that the process began with. */
+const MAIN = 0;
 
 /** What comes back. */
 export type ThreadOutcome = ({ readonly value: unknown } | { readonly error: unknown }) & {
@@ -93,6 +103,8 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
       this.#seat = options.seat;
       this.#number = options.number;
       if (options.number === threadId) this.#nativeId = nativeThreadId();
+      // The main thread's number is the process's, where threads have one that can be known.
+      else if (options.number === MAIN && nativeThreadId() !== undefined) this.#nativeId = process.pid;
       return;
     }
     const { target, args = [], name, daemon, export: exported } = checkThreadOptions(options);
@@ -102,8 +114,9 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
         'new Thread: needs a target (a function or the URL of a module), or a subclass with run()',
       );
     }
-    this.#args = toPortable([...args], 'args', { share: shareTravelling });
     this.#name = name ?? `Thread-${nextThreadNumber()}`;
+    const primitive = { label: this.#name };
+    this.#args = toPortable([...args], 'args', { share: shareTravelling, primitive });
     this.#daemon = daemon ?? here.daemon;
   }
 
@@ -141,9 +154,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
   /** Starts it. `InvalidStateError` where it was started before. */
   start(): void {
     if (this.#number !== undefined) {
-      throw new InvalidStateError(
-        `${this.#name} was started before; a thread can be started once, make another`,
-      );
+      throw this.#notNow('was started before; a thread can be started once, make another');
     }
     const target = this.#target ?? this.#objectTarget();
     const { port1, port2 } = new MessageChannel();
@@ -182,28 +193,36 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
 
   async join(options?: WaitOptions): Promise<boolean> {
     const { timeout, signal } = checkWait(options, 'Thread.join');
-    const seat = this.#seatToJoin();
-    if (this.isAlive() && !(await seat.ended(Deadline.after(timeout), signal))) return false;
+    const seat = this.#seatToJoin(timeout ?? signal);
+    const deadline = Deadline.after(timeout);
+    if (seat === undefined) return await neverEnds(deadline, signal);
+    if (this.isAlive() && !(await seat.ended(deadline, signal))) return false;
     this.#receive();
     return true;
   }
 
   joinSync(options?: BlockingOptions): boolean {
     const timeout = checkBlocking(options, 'Thread.joinSync');
-    const seat = this.#seatToJoin();
-    if (this.isAlive() && !seat.endedSync(Deadline.after(timeout))) return false;
+    const seat = this.#seatToJoin(timeout);
+    const deadline = Deadline.after(timeout);
+    if (seat === undefined) return neverEndsSync(deadline);
+    if (this.isAlive() && !seat.endedSync(deadline)) return false;
     this.#receive();
     return true;
   }
 
-  #seatToJoin(): Seat {
-    if (this.#number === undefined) {
-      throw new InvalidStateError(`${this.#name} was not started; start() it before joining it`);
-    }
-    if (this.#number === threadId || this.#seat === undefined) {
-      throw new InvalidStateError(`${this.#name} can't be joined from here: it would wait for itself`);
+  /** Where to wait for its end; `undefined` for the main thread, whose end nobody sees. `limit` ends the wait before. */
+  #seatToJoin(limit: unknown): Seat | undefined {
+    if (this.#number === undefined) throw this.#notNow('was not started; start() it before joining it');
+    if (this.#number === threadId) throw this.#notNow("can't be joined from here: it would wait for itself");
+    if (this.#seat === undefined && limit === undefined) {
+      throw this.#notNow('ends with the process and all its threads, this one too: join it with a timeout');
     }
     return this.#seat;
+  }
+
+  #notNow(why: string): InvalidStateError {
+    return new InvalidStateError(`${this.#name} ${why}`, { primitive: this.#name });
   }
 
   /** A subclass's instance: its class by name, and what of its own fields can travel. */
@@ -218,7 +237,10 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
       kind: 'object',
       url: moduleUrl(url, `Thread: ${name}.url`),
       export: name,
-      fields: toPortable(cloneableFields(this), 'fields', { share: shareTravelling }),
+      fields: toPortable(cloneableFields(this), 'fields', {
+        share: shareTravelling,
+        primitive: { label: this.#name },
+      }),
     };
   }
 
@@ -244,7 +266,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
   }
 
   #endedEarly(code: number): InvalidStateError {
-    return new InvalidStateError(`${this.#name} ended with exit code ${code} before its function had`);
+    return this.#notNow(`ended with exit code ${code} before its function had`);
   }
 
   /** An outcome that was sent, but whose event this thread has not come to. */
@@ -302,7 +324,7 @@ function cloneableFields(instance: object): Record<string, unknown> {
 }
 
 function checkThreadOptions<Result>(options: ThreadOptions<Result>): ThreadOptions<Result> {
-  const checked = checkOptions(options, 'new Thread');
+  const checked = checkOptions(options, 'new Thread', '{ target }');
   checkKnown(checked, ['target', 'export', 'args', 'name', 'daemon'], 'new Thread');
   const { args, name, daemon, export: exported } = checked;
   if (args !== undefined && !Array.isArray(args)) {

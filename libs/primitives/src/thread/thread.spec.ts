@@ -194,6 +194,29 @@ describe('Thread: life', () => {
     expect(() => mainThread().joinSync()).toThrow(InvalidStateError);
   });
 
+  it('names the thread in its errors', async () => {
+    const thread = new Thread({ target: fixture, name: 'named' });
+    const named = expect.objectContaining({ primitive: 'named', code: 'ERR_HEDDLE_INVALID_STATE' });
+    expect(() => thread.joinSync()).toThrow(named);
+    thread.start();
+    expect(() => thread.start()).toThrow(named);
+    await thread.join();
+    const make = () => new Thread({ target: fixture, name: 'named', args: [() => 1] });
+    expect(make).toThrow(expect.objectContaining({ primitive: 'named', path: 'args[0]' }));
+    expect(make).toThrow(/^named: args\[0\] is a function/);
+  });
+
+  it('shows other threads the main one, which they can join for a while', async () => {
+    const { error, ...told } = (await started('joinMain').result) as { error: unknown };
+    const nativeId = linux ? process.pid : undefined;
+    expect(told).toEqual({ nativeIds: [nativeId, nativeId], alive: true, joined: [false, false, 'enough'] });
+    expect(error).toBeInstanceOf(InvalidStateError);
+    expect(error).toMatchObject({
+      message: expect.stringContaining('ends with the process'),
+      primitive: 'MainThread',
+    });
+  });
+
   it('lets a thread that it started live on after its own function', async () => {
     const go = new Event();
     const done = new Event();

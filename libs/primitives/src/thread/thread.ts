@@ -29,7 +29,8 @@ export interface AnyThread<Result = unknown> {
   readonly nativeId: number | undefined;
   /**
    * What its function gives, or the error it ends with; `undefined` after `process.exit(0)`. Left alone it raises
-   * nothing: the hook has told. Of a thread that was started elsewhere it never settles.
+   * nothing: the hook has told. Of a thread that was started elsewhere it never settles. To await a daemon's does not
+   * keep the process alive, since nobody can see who awaits a property: `join` it first, which does.
    */
   readonly result: Promise<Result>;
   /** The error that ended it, once it has ended with one. */
@@ -38,7 +39,8 @@ export interface AnyThread<Result = unknown> {
   isAlive(): boolean;
   /**
    * Waits until it has ended, however: true; false where `timeout` ms passed first. Throws `InvalidStateError` before
-   * it is started, and in the thread itself, which would wait for ever.
+   * it is started, and in the thread itself, which would wait for ever. The main thread's end is the process's, which
+   * nobody sees: from other threads it is joined with a `timeout`, to false.
    */
   join(options?: WaitOptions): Promise<boolean>;
   /** `join`, blocking the calling thread. */

@@ -112,6 +112,7 @@ describe('Timer', () => {
     [null, TypeError],
   ])('refuses %s as its time', (ms, kind) => {
     expect(() => new Timer(ms as number, () => {})).toThrow(kind);
+    expect(() => new Timer(ms as number, () => {})).toThrow(/: ms must be .* milliseconds, not [^;]*$/);
     expect(() => new Timer(1, ms as never)).toThrow(TypeError);
   });
 });

@@ -1,8 +1,8 @@
 /** `threading.Timer`: a call that comes later, unless it is cancelled. */
 import { Deadline } from '../deadline.ts';
-import { InvalidStateError } from '../errors.ts';
+import { InvalidStateError, rangeError, show, typeError } from '../errors.ts';
 import { runAs } from '../identity.ts';
-import { checkFunction, checkTimeout } from '../options.ts';
+import { checkFunction } from '../options.ts';
 import { tellUncaught } from '../thread/except-hook.ts';
 
 let made = 0;
@@ -24,11 +24,15 @@ export class Timer<A extends readonly unknown[] = readonly unknown[]> {
 
   /** `TypeError` or `RangeError` where `ms` is no number, negative or NaN, or `fn` no function. */
   constructor(ms: number, fn: (...args: A) => unknown, ...args: A) {
-    // Left out is no delay, where elsewhere it means to wait for ever.
-    const checked = checkTimeout(ms ?? null, 'new Timer(ms, fn)');
+    if (typeof ms !== 'number') {
+      throw typeError(`new Timer(ms, fn): ms must be a number of milliseconds, not ${show(ms)}`);
+    }
+    if (Number.isNaN(ms) || ms < 0) {
+      throw rangeError(`new Timer(ms, fn): ms must be 0 or more milliseconds, not ${ms}`);
+    }
     checkFunction(fn, 'new Timer(ms, fn): fn');
     made += 1;
-    this.#ms = checked ?? Number.MAX_VALUE;
+    this.#ms = Math.min(ms, Number.MAX_VALUE);
     this.#call = () => fn(...args);
     this.#name = `Timer-${made}`;
   }

@@ -3,6 +3,7 @@
  * Redis. Whatever has no kind here is refused by name; nothing is flattened into a plain object on the way.
  */
 import { types } from 'node:util';
+import { Memory, WHOLE } from '../shared-memory/memory.ts';
 
 export type Kind =
   | 'array'
@@ -45,7 +46,8 @@ export const VIEWS: ReadonlyMap<string, new (buffer: ArrayBufferLike) => ArrayBu
 /** What kind of traveller an object is. Instances of classes, also of those derived from built-in ones, are `other`. */
 export function kindOf(value: object): Kind {
   const prototype: object | null = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) return 'object';
+  if (prototype === Object.prototype) return isOfTheLanguage(value) ? 'other' : 'object';
+  if (prototype === null) return 'object';
   if (Array.isArray(value)) return isOf(prototype, Array) ? 'array' : 'other';
   if (value instanceof Error || types.isNativeError(value)) return 'error';
   return builtInKind(value, prototype);
@@ -102,6 +104,17 @@ export function symbolKey(value: object): symbol | undefined {
     : symbols.find((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol));
 }
 
+/** The kind of the primitive that this is a part of. */
+function sideOf(value: object): string | undefined {
+  const whole: unknown = Reflect.get(value, WHOLE);
+  return whole instanceof Memory ? whole.kind : undefined;
+}
+
+/** `Math`, `JSON`, `Atomics` and their like: plain objects by their prototype, of which nothing would arrive. */
+function isOfTheLanguage(value: object): boolean {
+  return Object.hasOwn(value, Symbol.toStringTag) && !Object.keys(value).length;
+}
+
 /** What to tell about one that may not travel, and what to do instead. */
 export function refusal(value: unknown): string {
   if (typeof value === 'function')
@@ -110,6 +123,9 @@ export function refusal(value: unknown): string {
   if (value === null || typeof value !== 'object') return `is a ${typeof value}`;
   if (types.isPromise(value)) return 'is a Promise; await it first';
   if (types.isProxy(value)) return 'is a Proxy of something that cannot travel; pass plain data';
+  if (isOfTheLanguage(value)) return `is ${Reflect.get(value, Symbol.toStringTag)}; each side has its own`;
+  const whole = sideOf(value);
+  if (whole !== undefined) return `is a side of a ${whole}; pass the ${whole}, and take the side over there`;
   if (symbolKey(value) !== undefined) return `has a symbol key (${String(symbolKey(value))}); use a string`;
   const made = className(value);
   return `is an instance of ${made}; pass its data as a plain object and make the ${made} on the other side`;

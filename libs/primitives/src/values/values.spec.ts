@@ -1,6 +1,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { CancelledError, DeadlockError, HeddleError, NotCloneableError, TimeoutError } from '../errors.ts';
+import { ReadWriteLock } from '../read-write-lock/read-write-lock.local.ts';
 import { fromPortable, toPortable } from './portable.ts';
 import { decodeText, encodeText } from './text.ts';
 
@@ -169,6 +170,9 @@ describe.each([
     ['a class derived from Array', [new (class Ours extends Array {})()], 'args[0]'],
     ['a symbol key', [{ [Symbol('s')]: 1 }], 'args[0]'],
     ['a field on a Date', [Object.assign(new Date(), { extra: 1 })], 'args[0]'],
+    ['an object of the language', [Math], 'args[0]'],
+    ['another', [{ json: JSON }], 'args[0].json'],
+    ['a side of a lock', [new ReadWriteLock().read], 'args[0]'],
     ['a boxed primitive', [Object(1)], 'args[0]'],
     ['a message port', [new MessageChannel().port1], 'args[0]'],
     ['an object made from another', [Object.create({ inherited: 1 })], 'args[0]'],

@@ -16,6 +16,8 @@ export interface WalkOptions {
    * way out of a task: what can be told of them must arrive.
    */
   readonly lenient?: boolean | undefined;
+  /** What it travels by, whose label errors give. */
+  readonly primitive?: { readonly label: string } | undefined;
 }
 
 export abstract class Walk {
@@ -35,9 +37,9 @@ export abstract class Walk {
       return walk();
     } catch (error) {
       if (!(error instanceof RangeError) || !error.message.includes('call stack')) throw error;
-      throw new NotCloneableError(
-        `${this.where} is nested too deeply to travel; flatten it, a long chain into an array`,
+      throw this.cannotTravel(
         this.where,
+        'is nested too deeply to travel; flatten it, a long chain into an array',
       );
     }
   }
@@ -45,7 +47,13 @@ export abstract class Walk {
   /** Why `value` may not travel, with the path to it. */
   protected refuse(value: unknown, depth: number): NotCloneableError {
     const path = showPath(this.where, this.path.slice(0, depth));
-    return new NotCloneableError(`${path} ${refusal(value)}`, path);
+    return this.cannotTravel(path, refusal(value));
+  }
+
+  private cannotTravel(path: string, why: string): NotCloneableError {
+    const primitive = this.options.primitive?.label;
+    const by = primitive === undefined ? '' : `${primitive}: `;
+    return new NotCloneableError(`${by}${path} ${why}`, path, { primitive });
   }
 }
 
