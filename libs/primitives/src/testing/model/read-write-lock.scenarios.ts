@@ -65,6 +65,24 @@ const aborting = async ({ lock }: Shared, { pass }: Witness) => {
   await lease.release();
 };
 
+/** Its lease may find its hold ended by `ending`. */
+const holding = async ({ lock }: Shared) => {
+  const lease = await lock.read.acquire();
+  await lease.release();
+};
+
+/** Ends a hold of whoever reads, and reads itself. */
+const ending = ({ lock }: Shared, { pass }: Witness) => {
+  try {
+    lock.read.release();
+  } catch {
+    // Nobody read.
+  }
+  lock.read.acquireSync();
+  pass('read');
+  lock.read.release();
+};
+
 export const scenarios: Scenarios = {
   'one reads, one writes': scenario({ ...common, threads: [reading, writing] }),
   'two write': scenario({ ...common, threads: [writing, writing] }),
@@ -94,6 +112,7 @@ export const scenarios: Scenarios = {
     changes: gateGiven,
     threads: [hurriedWriting, hurriedReading, writing],
   }),
+  'a lease whose hold another thread ended': scenario({ ...common, threads: [holding, ending] }),
   'an abort': scenario({ ...common, threads: [aborting, reading] }),
   'an abort among three; gate given': scenario({
     long: true,
