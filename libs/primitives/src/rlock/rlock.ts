@@ -14,6 +14,7 @@ export interface AnyRLock {
   /**
    * Takes the lock, at once where the caller owns it already; else waits as `AnyLock.acquire` does. Each acquisition has
    * a lease of its own, all of one hold with the same token; the hold ends with the last of them.
+   * Of several that wait for one owner all are granted with the first.
    */
   acquire(options?: ForeverOptions): Promise<Lease>;
   acquire(options: AcquireOptions): Promise<Lease | null>;
