@@ -2,7 +2,7 @@
  * What may travel, said once for every way of travelling: by structured clone between threads, as text through
  * Redis. Whatever has no kind here is refused by name; nothing is flattened into a plain object on the way.
  */
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { Memory, WHOLE } from '../shared-memory/memory.ts';
 
 export type Kind =
@@ -66,10 +66,30 @@ function builtInKind(value: object, prototype: object): Kind {
 }
 
 function viewKind(value: ArrayBufferView, prototype: object): Kind {
+  if (hasFields(value)) return 'other';
   const shared = types.isSharedArrayBuffer(value.buffer);
   if (Buffer.isBuffer(value) && prototype === Buffer.prototype) return shared ? 'shared' : 'buffer';
   const view = VIEWS.get(viewName(value));
   return view !== undefined && isOf(prototype, view) ? (shared ? 'shared' : 'view') : 'other';
+}
+
+/** How Node shows a view: its items counted, its fields by name. */
+const FIELDS_ONLY = {
+  maxArrayLength: 0,
+  depth: 0,
+  customInspect: false,
+  compact: true,
+  breakLength: Infinity,
+};
+const NO_FIELDS = /^[^[]*(\[Uint8Array\] )?\[( \.\.\. \d+ more items? )?\]$/;
+
+/**
+ * Whether fields were hung on a view. Its keys would tell, but are all its indices too, 60 ms for a million; `inspect`
+ * goes past them.
+ */
+function hasFields(view: ArrayBufferView): boolean {
+  if (types.isDataView(view)) return Object.keys(view).length > 0;
+  return !NO_FIELDS.test(inspect(view, FIELDS_ONLY));
 }
 
 /** The class of a view, whatever its prototype has been made to say. */
@@ -89,6 +109,11 @@ function isOf(prototype: object, built: abstract new (...args: never) => unknown
 
 function isNative(maker: object): boolean {
   return Function.prototype.toString.call(maker).includes('[native code]');
+}
+
+/** What would travel, were it not for its own fields. */
+function losesFields(value: object): boolean {
+  return ArrayBuffer.isView(value) && hasFields(value);
 }
 
 /** Fields hung on a Map, a Date … would be lost on the way: such a one does not travel. */
@@ -128,6 +153,8 @@ export function refusal(value: unknown): string {
   if (whole !== undefined) return `is a side of a ${whole}; pass the ${whole}, and take the side over there`;
   if (symbolKey(value) !== undefined) return `has a symbol key (${String(symbolKey(value))}); use a string`;
   const made = className(value);
+  if (losesFields(value))
+    return `is a ${made} with fields of its own, which would be lost; pass them beside it`;
   return `is an instance of ${made}; pass its data as a plain object and make the ${made} on the other side`;
 }
 
