@@ -96,7 +96,7 @@ export const faults: readonly Seeded[] = [
       { file: WORD, from: '      this.#owner.relinquish();\n      return;', to: '      return;' },
     ],
     file: 'lock',
-    scenario: 'reserved for one that aborts',
+    scenario: 'an heir that aborts',
     found: [...LOST, 'deadlock'],
   },
   {

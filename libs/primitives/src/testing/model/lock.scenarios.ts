@@ -189,6 +189,12 @@ export const scenarios: Scenarios = {
     after,
     mayEnd: [0],
   }),
+  'one of two for whom it is reserved aborts': scenario({
+    make,
+    threads: [aborting, twice],
+    after,
+    changes: impatient,
+  }),
   'an heir is terminated': scenario({
     make,
     threads: [awaiting, twice],
