@@ -319,3 +319,9 @@ describe('decodeText', () => {
     );
   });
 });
+
+it('tells what to pass in place of a side of a lock', () => {
+  expect(() => toPortable([new ReadWriteLock().write], 'args')).toThrow(
+    'args[0] is a side of a ReadWriteLock; pass the ReadWriteLock, and take the side over there',
+  );
+});
