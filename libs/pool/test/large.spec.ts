@@ -1,68 +1,17 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
-import { DistributedExecutor, drainQueue, removeQueue, replay } from '@heddle/pool';
-import { connect, type Session } from '@heddle/primitives/distributed';
-import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { drainQueue, removeQueue, replay } from '@heddle/pool';
+import { describe, expect, it } from 'vitest';
+import { jobBench } from './bench.ts';
 import type * as tasks from './large-tasks.ts';
 import { until } from './until.ts';
 
-const MODULE = new URL('./large-tasks.ts', import.meta.url).href;
 const MIB = 2 ** 20;
-
-let server: EmbeddedRedis;
-let plain: Redis;
-let session: Session;
-let namespace: string;
-let rounds = 0;
-const hosts: ChildProcess[] = [];
-
-beforeAll(async () => {
-  server = await startRedis({ sources: ['process'] });
-  plain = new Redis(server.url);
-});
-afterAll(async () => {
-  plain?.disconnect();
-  await server?.[Symbol.asyncDispose]();
-});
-beforeEach(async () => {
-  rounds += 1;
-  namespace = `large-${rounds}`;
-  session = await connect(server.url, { namespace });
-});
-afterEach(async () => {
-  for (const host of hosts.splice(0)) await kill(host);
-  await session.close();
-});
-
-async function kill(host: ChildProcess): Promise<void> {
-  if (host.exitCode !== null || host.signalCode !== null) return;
-  host.kill('SIGKILL');
-  await once(host, 'exit');
-}
-
-async function hostProcess(): Promise<ChildProcess> {
-  const script = new URL('./host-process.ts', import.meta.url);
-  const host = fork(script, [
-    server.url,
-    namespace,
-    'work',
-    JSON.stringify({ module: MODULE, quiet: true, stallTimeout: 4000 }),
-  ]);
-  hosts.push(host);
-  await once(host, 'message');
-  return host;
-}
-
-const executor = (keep?: { age?: number; count?: number }) =>
-  new DistributedExecutor<typeof tasks>('work', { session, ...(keep === undefined ? {} : { keep }) });
+const bench = jobBench<typeof tasks>(new URL('./large-tasks.ts', import.meta.url));
+const hostProcess = () => bench.hostProcess({ quiet: true, stallTimeout: 4000 });
 
 /** Keys in which arguments, or results, lie beside their jobs. */
 async function beside(what: 'arguments' | 'result'): Promise<string[]> {
-  const found = await plain.keys(
-    `{${namespace}:queue:work}:work:*:${what === 'arguments' ? 'failed' : 'processed'}`,
-  );
+  const found = await bench.plain.keys(bench.key(`*:${what === 'arguments' ? 'failed' : 'processed'}`));
   return found.filter((key) => !/:work:(failed|processed)$/.test(key));
 }
 
@@ -72,7 +21,7 @@ const odd = (characters: number) => `x${'😀"'.repeat(Math.ceil(characters / 3)
 describe('arguments and results too large to lie in a job', () => {
   it('come as they are, 50 MB and more of them', async () => {
     await hostProcess();
-    await using work = executor();
+    await using work = bench.executor();
     const text = odd(4 * MIB);
     const [echoed, long, small] = [
       work.submit('echo', text),
@@ -87,7 +36,7 @@ describe('arguments and results too large to lie in a job', () => {
     const results = await beside('result');
     expect(results).toHaveLength(2);
     for (const key of results) {
-      const left = await plain.ttl(key);
+      const left = await bench.plain.ttl(key);
       expect(left).toBeGreaterThan(3000);
       expect(left).toBeLessThanOrEqual(3600);
     }
@@ -95,7 +44,7 @@ describe('arguments and results too large to lie in a job', () => {
 
   it('have a limit, which is told', async () => {
     await hostProcess();
-    await using work = executor();
+    await using work = bench.executor();
     expect(() => work.submit('length', 'x'.repeat(65 * MIB))).toThrow(
       expect.objectContaining({ name: 'RangeError', code: 'ERR_HEDDLE_TOO_LARGE' }),
     );
@@ -107,7 +56,7 @@ describe('arguments and results too large to lie in a job', () => {
   }, 60_000);
 
   it('leave nothing where jobs are cancelled, drained, or removed with their queue', async () => {
-    await using work = executor();
+    await using work = bench.executor();
     const text = 'x'.repeat(2 * MIB);
     const submit = async () => {
       const future = work.submit('length', text);
@@ -118,18 +67,18 @@ describe('arguments and results too large to lie in a job', () => {
     expect(await (await submit()).future.cancel()).toBe(true);
     expect(await beside('arguments')).toEqual([]);
     const drained = await submit();
-    expect(await drainQueue(session, 'work')).toBe(1);
+    expect(await drainQueue(bench.session, 'work')).toBe(1);
     await expect(drained.future.result()).rejects.toThrow();
     expect(await beside('arguments')).toEqual([]);
     const removed = await submit();
-    await removeQueue(session, 'work');
+    await removeQueue(bench.session, 'work');
     expect(await beside('arguments')).toEqual([]);
     void removed.future.abort();
   });
 
   it('go with the jobs of which BullMQ keeps no more', async () => {
     await hostProcess();
-    await using work = executor({ count: 2 });
+    await using work = bench.executor({ keep: { count: 2 } });
     for (let n = 0; n < 4; n += 1)
       expect((await work.submit('echo', 'x'.repeat(2 * MIB))).length).toBe(2 * MIB);
     await until(async () => expect((await beside('result')).length).toBeLessThanOrEqual(2));
@@ -138,29 +87,30 @@ describe('arguments and results too large to lie in a job', () => {
 
   it('are there for every attempt: after a failure, after a host was killed, and when replayed', async () => {
     const first = await hostProcess();
-    await using work = executor();
+    await using work = bench.executor();
     const text = 'x'.repeat(3 * MIB);
     expect(await work.with({ retries: 1 }).submit('failOnce', text)).toBe(3 * MIB);
     const failed = work.submit('fail', text);
     await expect(failed.result()).rejects.toThrow('characters');
     await until(async () => expect((await beside('arguments')).length).toBe(1));
     const [key = ''] = await beside('arguments');
-    await until(async () => expect(await plain.ttl(key)).toBeGreaterThan(0)); // with the failed job, for as long as that
-    expect(await replay(session, 'work', [failed.id])).toEqual([failed.id]);
+    await until(async () => expect(await bench.plain.ttl(key)).toBeGreaterThan(0)); // with the failed job, for as long as that
+    expect(await replay(bench.session, 'work', [failed.id])).toEqual([failed.id]);
     await expect(work.future(failed.id).result()).rejects.toThrow('characters');
     const held = work.submit('hold', text);
     await until(() => expect(held.running()).toBe(true));
-    await kill(first);
+    first.kill('SIGKILL');
+    await once(first, 'exit');
     await hostProcess();
     expect(await held).toBe(3 * MIB);
   }, 60_000);
 
   it('end the job clearly where they are gone', async () => {
-    await using work = executor();
+    await using work = bench.executor();
     const future = work.submit('length', 'x'.repeat(2 * MIB));
     await future.accepted;
     await until(async () => expect((await beside('arguments')).length).toBe(1));
-    await plain.del(...(await beside('arguments')));
+    await bench.plain.del(...(await beside('arguments')));
     await hostProcess();
     await expect(future.result()).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
   });

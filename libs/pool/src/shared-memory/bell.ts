@@ -16,24 +16,24 @@ const ASLEEP = 1;
 
 export class Bell {
   readonly memory: SharedArrayBuffer;
-  private readonly words: Int32Array<SharedArrayBuffer>;
+  readonly #words: Int32Array<SharedArrayBuffer>;
 
   constructor(memory = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)) {
     this.memory = memory;
-    this.words = new Int32Array(memory);
+    this.#words = new Int32Array(memory);
   }
 
   /** The pool's: a message has been sent. */
   ring(): void {
-    Atomics.add(this.words, SENT, 1);
-    if (Atomics.load(this.words, ASLEEP) === 1) wake(this.words, SENT, 1);
+    Atomics.add(this.#words, SENT, 1);
+    if (Atomics.load(this.#words, ASLEEP) === 1) wake(this.#words, SENT, 1);
   }
 
   /** The thread's, which has heard so many messages: sleeps up to `ms` until there are more; true: there are. */
   await(heard: number, ms: number): boolean {
-    Atomics.store(this.words, ASLEEP, 1);
-    sleep(this.words, SENT, heard, ms);
-    Atomics.store(this.words, ASLEEP, 0);
-    return Atomics.load(this.words, SENT) !== heard;
+    Atomics.store(this.#words, ASLEEP, 1);
+    sleep(this.#words, SENT, heard, ms);
+    Atomics.store(this.#words, ASLEEP, 0);
+    return Atomics.load(this.#words, SENT) !== heard;
   }
 }
