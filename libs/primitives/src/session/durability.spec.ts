@@ -25,7 +25,7 @@ async function pair() {
     replica,
     admin,
     follower,
-    async session(ttl = 20_000, timeout = 100) {
+    async session(ttl = 20_000, timeout = 400) {
       const options = { ttl, durability: { replicas: 1, timeout }, logger: {} };
       const made = await connect(primary.url, options);
       sessions.push(made);
@@ -62,7 +62,7 @@ describe('durable grants', () => {
     for (const refused of refusals) {
       await expect(refused).rejects.toMatchObject({
         code: 'ERR_HEDDLE_NOT_REPLICATED',
-        message: expect.stringContaining('0 of 1 replicas had it within 100 ms'),
+        message: expect.stringContaining('0 of 1 replicas had it within 400 ms'),
       });
     }
     // Nothing was kept.
