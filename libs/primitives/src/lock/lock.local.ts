@@ -59,6 +59,8 @@ const SLEEPERS = 2;
 const CROWD = 4;
 const RESERVED = 8;
 const ABANDONED = 16;
+/** Somebody may have to be woken. */
+const WAITED = SLEEPERS | CROWD | RESERVED;
 const FLAGS = 31;
 const GENERATION = 32;
 /** How many generations half a turn has. */
@@ -325,21 +327,26 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** Ends the hold in `seen`, however the flags beside it change; false where that hold has ended already. */
   #free(seen: number): boolean {
-    const words = this.#words;
     for (let state = seen; ; ) {
       const next = state & ~(HELD | SLEEPERS | CROWD);
-      const found = change(this.#memory.shared, words, STATE, state, next);
+      const found = change(this.#memory.shared, this.#words, STATE, state, next);
       if (found === state) {
         this.#last = next;
-        if ((state & (CROWD | RESERVED)) !== 0) wakeAll(words, STATE);
-        else if ((state & SLEEPERS) !== 0) wake(words, STATE, 1);
-        if (this.#list !== undefined) this.#list.kick();
-        if (this.#renewals !== undefined) this.#renewals.delete(this.#grantedAs(this.#token(seen)));
+        if ((state & WAITED) !== 0 || this.#list !== undefined || this.#renewals !== undefined)
+          this.#freed(state);
         return true;
       }
       if ((found & HELD) === 0 || (found & ~FLAGS) !== (seen & ~FLAGS)) return false;
       state = found;
     }
+  }
+
+  /** Tells whoever is concerned that the hold in `state` has ended; what nobody waits for does without. */
+  #freed(state: number): void {
+    if ((state & (CROWD | RESERVED)) !== 0) wakeAll(this.#words, STATE);
+    else if ((state & SLEEPERS) !== 0) wake(this.#words, STATE, 1);
+    this.#list?.kick();
+    this.#renewals?.delete(this.#grantedAs(this.#token(state)));
   }
 
   /** The token that the hold with this one was granted with. */

@@ -39,7 +39,9 @@ const tornWide: Change = {
 export const faults: readonly Seeded[] = [
   {
     what: 'the lock wakes nobody who blocks',
-    changes: [{ file: LOCK, from: 'else if ((state & SLEEPERS) !== 0) wake(words, STATE, 1);', to: '' }],
+    changes: [
+      { file: LOCK, from: 'else if ((state & SLEEPERS) !== 0) wake(this.#words, STATE, 1);', to: '' },
+    ],
     file: 'lock',
     scenario: 'two that block',
     found: LOST,
@@ -49,7 +51,7 @@ export const faults: readonly Seeded[] = [
     changes: [
       {
         file: LOCK,
-        from: 'if ((state & (CROWD | RESERVED)) !== 0) wakeAll(words, STATE);',
+        from: 'if ((state & (CROWD | RESERVED)) !== 0) wakeAll(this.#words, STATE);',
         to: 'if (false) {}',
       },
     ],
