@@ -24,6 +24,7 @@ const OBJECT = 9;
 
 /** The most elements of an array, and objects within one item. */
 const MANY = 32;
+const SHORT = 12;
 /** How many shapes each side remembers. */
 const SHAPES = 16;
 
@@ -255,7 +256,24 @@ function readString(wide: boolean): string {
   const length = source.getUint16(from, true);
   const start = from + 2;
   from = start + (wide ? 2 * length : length);
-  return wide ? toRead.toString('utf16le', start, from) : toRead.toString('latin1', start, from);
+  if (wide) return toRead.toString('utf16le', start, from);
+  return length > SHORT ? toRead.toString('latin1', start, from) : shortText(start, from);
+}
+
+/** Sooner done than asked for. */
+function shortText(start: number, end: number): string {
+  let text = '';
+  let at = start;
+  for (; at + 4 <= end; at += 4) {
+    text += String.fromCharCode(
+      toRead[at] as number,
+      toRead[at + 1] as number,
+      toRead[at + 2] as number,
+      toRead[at + 3] as number,
+    );
+  }
+  for (; at < end; at += 1) text += String.fromCharCode(toRead[at] as number);
+  return text;
 }
 
 function readElements(): unknown[] {
