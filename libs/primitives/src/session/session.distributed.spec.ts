@@ -248,11 +248,11 @@ describe('a session whose Redis fails', () => {
 describe('close', () => {
   it('is not said to be lost where a sign of life meets its closing', async () => {
     const proxy = await startProxy(bench.url);
-    const session = await connect(proxy.url, { ...quiet, ttl: 300 });
+    const session = await connect(proxy.url, { ...quiet, ttl: 1500 });
     const lost: string[] = [];
     session.on('lost', (reason) => lost.push(reason));
     await (await session.lock(bench.name()).acquire()).release();
-    proxy.delayReplies(300, (at) => at === 0); // Of commands; several ticks pass before it hears that it has ended.
+    proxy.delayReplies(1_200, (at) => at === 0); // Of commands; several ticks pass before it hears that it has ended.
     await session.close();
     expect(lost).toEqual([]);
   });
