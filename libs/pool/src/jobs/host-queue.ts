@@ -13,6 +13,7 @@ import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
+import { corkForTurn } from './cork.ts';
 import { BACK_AFTER, headway } from './headway.ts';
 import type { WorkerHostOptions } from './host-options.ts';
 import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
@@ -20,6 +21,7 @@ import { HostWorker } from './host-worker.ts';
 import {
   type CancelAnswer,
   type JobPayload,
+  LARGEST_NEWS,
   packError,
   type QueueAddress,
   readPayload,
@@ -44,6 +46,9 @@ const UNBEGUN = readFileSync(new URL('./job.unbegun.lua', import.meta.url), 'utf
 
 /** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
 export const TELL_RUNNING_AFTER = 20;
+
+/** So many other jobs in hand are few. */
+const FEW = 2;
 
 /** What all queues of a host share. */
 export interface HostShare {
@@ -70,13 +75,16 @@ export class HostQueue implements HostDesk {
   /** Whose arguments are on their way. */
   readonly #bringing = new Set<HostTask>();
   readonly #turnstile: Turnstile;
+  /** Of jobs that end, whether their submitters have been told. */
+  readonly #told = new WeakMap<Job, Promise<boolean>>();
 
   constructor(name: string, address: QueueAddress, share: HostShare, turnstile: Turnstile, weight: number) {
     this.#name = name;
     this.#share = share;
     this.#turnstile = turnstile;
     const options = workerOptions(share, address.prefix, turnstile.free);
-    const shared = { turnstile, weight, parts: share.parts };
+    const ending = (job: Job, result: string) => this.#tellEnding(job, result);
+    const shared = { turnstile, weight, parts: share.parts, ending };
     const worker = new HostWorker(address.name, (job) => this.#run(job), options, shared);
     this.#worker = worker;
     this.#parking = new Parking(share.parts, {
@@ -333,11 +341,28 @@ export class HostQueue implements HostDesk {
     );
   }
 
+  /**
+   * One that ended with few others in hand is told of in the same breath in which it ends; where there are many, it is
+   * cheaper to tell of several at once when Redis has answered.
+   */
+  #tellEnding(job: Job, text: string): void {
+    const payload = readPayload(job.data);
+    const { parts, outbox } = this.#share;
+    if (payload === undefined || this.#tasks.size > FEW || isMark(text) || text.length > LARGEST_NEWS) return;
+    if ('nodes' in parts.redis) return; // A session's channel lies in another shard than its jobs.
+    corkForTurn(parts.redis);
+    this.#told.set(job, outbox.tellEnded(payload.from, job.id ?? '', this.#worker.toKey(job.id ?? '')));
+  }
+
   #tell(job: Job, what: 'ok' | 'error', text: string): void {
     if (what === 'ok') this.completed += 1;
     const payload = readPayload(job.data);
     if (payload === undefined) return;
-    this.#share.outbox.post(payload.from, job.id ?? '', isMark(text) ? 'fetch' : what, text);
+    const post = () =>
+      this.#share.outbox.post(payload.from, job.id ?? '', isMark(text) ? 'fetch' : what, text);
+    const told = what === 'ok' ? this.#told.get(job) : undefined;
+    if (told === undefined) post();
+    else void told.then((done) => done || post());
     if (!isMark(payload.args)) return;
     // One that has failed may be replayed.
     const key = argumentsKey(this.#worker.toKey(job.id ?? ''));

@@ -17,10 +17,20 @@ const PAUSE = 50;
 /** Seconds that it waits for jobs where it can't know when the next delayed one is due. */
 const UNSURE = 0.05;
 
+/** What it shares with its host. */
+interface Shared {
+  readonly turnstile: Turnstile;
+  readonly weight: number;
+  readonly parts: SessionParts;
+  /** Redis is being told in this turn that the job has ended well. */
+  readonly ending: (job: Job, result: string) => void;
+}
+
 export class HostWorker extends Worker {
   readonly #turnstile: Turnstile;
   readonly #entrant: Entrant;
   readonly #parts: SessionParts;
+  readonly #ending: (job: Job, result: string) => void;
   readonly #underWay = new Set<Promise<void>>();
   #asked = 0;
   /** How often Redis has answered whether there is a job. */
@@ -35,12 +45,13 @@ export class HostWorker extends Worker {
     name: string,
     processor: Processor,
     options: WorkerOptions,
-    { turnstile, weight, parts }: { turnstile: Turnstile; weight: number; parts: SessionParts },
+    { turnstile, weight, parts, ending }: Shared,
   ) {
     super(name, processor, options);
     this.#turnstile = turnstile;
     this.#entrant = turnstile.add(weight);
     this.#parts = parts;
+    this.#ending = ending;
     this.on('completed', () => this.#count());
     this.on('failed', () => this.#count());
     this.on('closing', () => turnstile.sendAway(this.#entrant));
@@ -94,6 +105,8 @@ export class HostWorker extends Worker {
   async #waitForJobs(): Promise<void> {
     if (this.closing !== undefined || this.#turnstile.free <= 0) return;
     const found = await this.#next(true);
+    // It is handed to a thread first: to ask for another takes longer than that.
+    if (found) await new Promise((resolve) => setImmediate(resolve));
     if (!found && this.closing === undefined && this.#turnstile.free <= 0) await this.#passOn();
   }
 
@@ -137,6 +150,18 @@ export class HostWorker extends Worker {
       this.emit('error', error as Error);
     }
     this.#turnstile.leave(this.#entrant);
+  }
+
+  protected override handleCompleted(
+    result: string,
+    job: Job,
+    token: string,
+    fetchNext?: () => boolean,
+    ...span: never[]
+  ): Promise<Job> {
+    const completed = super.handleCompleted(result, job, token, fetchNext, ...span);
+    this.#ending(job, result);
+    return completed;
   }
 
   /** Where it waited without a place, one is needed before a job is taken out of the queue. */

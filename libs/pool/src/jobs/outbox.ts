@@ -1,13 +1,16 @@
 /** A host's news to submitters: those of one tick for one submitter go in one message. */
+import { readFileSync } from 'node:fs';
 import { type JobNews, LARGEST_NEWS, LONGEST_MESSAGE, NEWS } from './job-form.ts';
 import type { SessionParts } from './session-parts.ts';
+
+const TOLD = readFileSync(new URL('./job.told.lua', import.meta.url), 'utf8');
 
 export class Outbox {
   private readonly parts: SessionParts;
   private readonly onError: (error: Error) => void;
   private waiting = new Map<string, JobNews[]>();
   private planned = false;
-  private readonly sending = new Set<Promise<void>>();
+  private readonly sending = new Set<Promise<unknown>>();
 
   constructor(parts: SessionParts, onError: (error: Error) => void) {
     this.parts = parts;
@@ -25,10 +28,29 @@ export class Outbox {
     setImmediate(() => this.send());
   }
 
+  /**
+   * Has Redis tell of a job that it is about to be told has ended well: the news need not wait for its answer to that. It
+   * looks whether the job has ended, and tells what stands there; false: it has told nothing.
+   */
+  tellEnded(to: string, id: string, key: string): Promise<boolean> {
+    const { parts } = this;
+    const before = `${NEWS}\n[[${JSON.stringify(id)},"ok",`;
+    const told = new Promise<void>((resolve) => process.nextTick(resolve)) // behind what microtasks are about to send
+      .then(() => parts.redis.eval(TOLD, 1, key, parts.inbox.channelOf(to), before, ']]'))
+      .then((answer) => answer === 1)
+      .catch(() => false)
+      .finally(() => this.sending.delete(told));
+    this.sending.add(told);
+    return told;
+  }
+
   /** Resolves when all has been sent. */
   async flush(): Promise<void> {
     this.send();
-    await Promise.all(this.sending);
+    while (this.sending.size > 0) {
+      await Promise.all(this.sending);
+      this.send();
+    }
   }
 
   private send(): void {
