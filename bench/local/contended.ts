@@ -51,11 +51,11 @@ const contenders = (how: Order['how'], spins: number, heddle: string): Contender
 const unit = 'hand-written futex';
 print(
   'Two threads contending, per acquisition',
-  await sideBySide(contenders('contend', 200, 'Lock'), 9),
+  await sideBySide(contenders('contend', 200, 'Lock'), 15),
   unit,
 );
 print(
   'Two threads in turn, per turn',
-  await sideBySide(contenders('alternate', 5_000, 'Semaphore'), 9),
+  await sideBySide(contenders('alternate', 5_000, 'Semaphore'), 15),
   unit,
 );

@@ -35,5 +35,5 @@ const ways = {
   'Queue: putSync, getSync': 'sync',
 } as const;
 const senders = Object.entries(ways).map(([name, way]) => ({ name, run: sender(way) }));
-print('A small object from thread to thread', await sideBySide(senders, 9), 'MessagePort');
+print('A small object from thread to thread', await sideBySide(senders, 25), 'MessagePort');
 for (const { run } of senders) await run.end();

@@ -6,15 +6,16 @@ export interface Contender {
   run(): number | Promise<number>;
 }
 
+/** A contender's times, round by round. */
 export interface Row {
   readonly name: string;
-  readonly median: number;
+  readonly times: readonly number[];
 }
 
 const COLLECT = (globalThis as { gc?: () => void }).gc;
 
-/** The median of each contender over `rounds` rounds; a round before them warms up. */
-export async function sideBySide(contenders: readonly Contender[], rounds = 7): Promise<Row[]> {
+/** What each contender took in `rounds` rounds; a round before them warms up. */
+export async function sideBySide(contenders: readonly Contender[], rounds = 15): Promise<Row[]> {
   const times = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   for (let round = -1; round < rounds; round += 1) {
     for (const { name, run } of contenders) {
@@ -23,7 +24,7 @@ export async function sideBySide(contenders: readonly Contender[], rounds = 7): 
       if (round >= 0) times.get(name)?.push(time);
     }
   }
-  return contenders.map(({ name }) => ({ name, median: median(times.get(name) ?? []) }));
+  return contenders.map(({ name }) => ({ name, times: times.get(name) ?? [] }));
 }
 
 function median(times: readonly number[]): number {
@@ -37,12 +38,17 @@ export function timed(times: number, fn: () => void): number {
   return Number(process.hrtime.bigint() - start) / times;
 }
 
-/** A table of what was measured, the last column as a multiple of the row named `unit`. */
+/**
+ * A table of medians. The last column is the median, too, of what each took in a round as a multiple of what the row named
+ * `unit` took in the same: where the machine gets slower for a while, both do.
+ */
 export function print(title: string, rows: readonly Row[], unit: string): void {
-  const one = rows.find(({ name }) => name === unit)?.median ?? Number.NaN;
+  const one = rows.find(({ name }) => name === unit)?.times ?? [];
   console.log(`\n${title}`);
-  for (const { name, median: ns } of rows) {
+  for (const { name, times } of rows) {
+    const ns = median(times);
     const time = ns >= 1000 ? `${(ns / 1000).toFixed(2)} µs` : `${ns.toFixed(1)} ns`;
-    console.log(`  ${name.padEnd(44)} ${time.padStart(12)}   ${(ns / one).toFixed(2)} ×`);
+    const ratio = median(times.map((of, round) => of / (one[round] ?? Number.NaN)));
+    console.log(`  ${name.padEnd(44)} ${time.padStart(12)}   ${ratio.toFixed(2)} ×`);
   }
 }

@@ -12,7 +12,7 @@ import { Sema } from 'async-sema';
 import { FutexMutex } from './contenders.ts';
 import { type Contender, print, sideBySide, timed } from './rounds.ts';
 
-const TIMES = 1_000_000;
+const TIMES = 500_000;
 
 const words = new Int32Array(new SharedArrayBuffer(4));
 const lock = new Lock();

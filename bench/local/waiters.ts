@@ -38,7 +38,7 @@ for (const [what, one] of [
     name: `${what}: ${count} waiters, each`,
     run: goes(count, one),
   }));
-  print(`Waiters of one ${what}`, await sideBySide(contenders), `${what}: 1000 waiters, each`);
+  print(`Waiters of one ${what}`, await sideBySide(contenders, 75), `${what}: 1000 waiters, each`);
 }
 
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});

@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { median } from '../distributed/statistics.ts';
 import type { Answer, Order } from './orders.ts';
 
+/** Ms that a contender has to end. */
+const PATIENCE = 2000;
+
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 export class Contender {
@@ -50,13 +53,17 @@ export class Contender {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined)
       return;
     const exit = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
+    // By itself, so that it ends what it started; a Python that is killed leaves its processes behind.
+    this.#child.stdin?.end();
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE);
     await exit;
+    clearTimeout(late);
+    this.#child.stdout?.destroy();
   }
 }
 
 /** Rounds that only warm up: the compiler takes its time with a pool's code. */
-const WARM_UPS = 3;
+const WARM_UPS = 10;
 
 /** The median of each contender over the rounds, after those that warm up. */
 export async function inTurn(

@@ -10,9 +10,9 @@ const THREADS = 2;
 const ROUNDS = 5;
 const JOBS = 2_000;
 const INPUTS = 50_000;
-const LATENCIES = 30;
+const LATENCIES = 100;
 /** Jobs that compute in a round, and their steps: some 20 ms each. */
-const BURNS = 24;
+const BURNS = 200;
 const STEPS = 10_000_000;
 
 /** The commands that Redis has run, also those of scripts. */
@@ -50,9 +50,9 @@ export async function distributed(): Promise<void> {
     const bare = Contender.node(BARE);
     computers.push(bare, ...contenders);
     await bare.ask({ what: 'open', threads: THREADS });
-    const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS }, 2);
+    const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS }, 5);
     const chunked = await inTurn(contenders, ROUNDS, { what: 'chunked', count: INPUTS }, 1);
-    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES }, 1);
+    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES }, 3);
     const burns = await inTurn(computers, 3, { what: 'burn', count: BURNS, steps: STEPS }, 1);
     const limit = BURNS / (burns.get(BARE) ?? Number.NaN);
     const rows: string[][] = [];

@@ -5,13 +5,13 @@ import { Contender, inTurn } from './contenders.ts';
 import { BARE, CHUNK, localWays } from './local-ways.ts';
 
 const THREADS = 2;
-const ROUNDS = 5;
+const ROUNDS = 15;
 const PYTHON = ["Python's ThreadPoolExecutor", "Python's ProcessPoolExecutor"];
 const TASKS = 10_000;
 const INPUTS = 64_000;
-const LATENCIES = 100;
+const LATENCIES = 300;
 /** Tasks that compute in a round, and their steps: some 20 ms here; Python takes as long for fewer. */
-const BURNS = 12;
+const BURNS = 24;
 const STEPS = 10_000_000;
 const PYTHON_STEPS = 100_000;
 
@@ -37,7 +37,7 @@ export async function local(): Promise<void> {
       orNothing(inputs(each), 0),
       orNothing(inputs(each) / inputs(bare), 2),
     ]);
-    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES }, 1);
+    const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES });
     table('one task at a time', ['µs'], ({ name }) => [
       orNothing(1e6 * (latencies.get(name) ?? Number.NaN), 0),
     ]);
@@ -85,7 +85,7 @@ async function computing(contenders: readonly Contender[]): Promise<Map<string, 
     times.push(
       await inTurn(
         contenders,
-        3,
+        5,
         ({ name }) => ({
           what: 'burn',
           count: BURNS,

@@ -72,6 +72,8 @@ def main():
         else:
             value = obey(pool, order)
         print(json.dumps({"value": value}), flush=True)
+    if pool is not None:
+        pool.shutdown()
 
 
 if __name__ == "__main__":
