@@ -11,7 +11,7 @@ const TASKS = 10_000;
 const INPUTS = 64_000;
 const LATENCIES = 300;
 /** Tasks that compute in a round, and their steps: some 20 ms here; Python takes as long for fewer. */
-const BURNS = 24;
+const BURNS = 60;
 const STEPS = 10_000_000;
 const PYTHON_STEPS = 100_000;
 
