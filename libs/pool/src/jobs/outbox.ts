@@ -36,7 +36,10 @@ export class Outbox {
     const { parts } = this;
     const before = `${NEWS}\n[[${JSON.stringify(id)},"ok",`;
     const told = new Promise<void>((resolve) => process.nextTick(resolve)) // behind what microtasks are about to send
-      .then(() => parts.redis.eval(TOLD, 1, key, parts.inbox.channelOf(to), before, ']]'))
+      .then(() => {
+        this.send(); // what it told of itself before
+        return parts.redis.eval(TOLD, 1, key, parts.inbox.channelOf(to), before, ']]');
+      })
       .then((answer) => answer === 1)
       .catch(() => false)
       .finally(() => this.sending.delete(told));
