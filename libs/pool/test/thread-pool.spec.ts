@@ -60,23 +60,6 @@ describe('a ThreadPoolExecutor', () => {
     expect(new Set(await Promise.all(blocked)).size).toBeLessThanOrEqual(3);
   });
 
-  it('leaves a handful of quick tasks to one thread, and those behind one that is not quick to another', async () => {
-    const executor = pool({ maxWorkers: 2 });
-    // Once their tasks have been quick for a while.
-    await until(async () => {
-      await Promise.all(Array.from({ length: 100 }, () => executor.submit('thread')));
-      const few = await Promise.all([1, 2, 3].map(() => executor.submit('thread')));
-      expect(new Set(few).size).toBe(1);
-    });
-    const memory = words();
-    const slow = executor.submit('markAndBlock', memory, 0, 1);
-    const behind = [1, 2, 3, 4].map(() => executor.submit('thread'));
-    const others = await Promise.all(behind);
-    expect(slow.done()).toBe(false);
-    openGate(memory, 1);
-    expect(others).not.toContain(await slow);
-  });
-
   it('imports the module once in each thread, and calls the initializer there first', async () => {
     const executor = pool({ maxWorkers: 1, initializer: 'init', initargs: ['hi'] });
     const counts = await Promise.all([1, 2, 3].map(() => executor.submit('count')));

@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { LARGEST_NEWS } from '../src/jobs/job-form.ts';
+import { Outbox } from '../src/jobs/outbox.ts';
+import { partsOf } from '../src/jobs/session-parts.ts';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
 import { until } from './until.ts';
@@ -74,5 +77,23 @@ describe('the end of a job', () => {
     const before = sent.slice(0, sent.findIndex(isTold));
     expect(before.filter(isLook).length).toBeGreaterThan(1);
     expect(await bench.plain.hget(bench.key(future.id), 'stc')).toBe('1');
+  });
+
+  it('is told as it stands in Redis, and not where that is long, or is elsewhere', async () => {
+    const outbox = new Outbox(partsOf(bench.session, 'test'), () => {});
+    const sent = await listen();
+    const tell = async (fields: Record<string, string>) => {
+      const key = bench.key('a job');
+      await bench.plain.del(key);
+      await bench.plain.hset(key, { name: 'echo', ...fields });
+      return outbox.tellEnded(bench.session.id, 'a job', key);
+    };
+    const finishedOn = '1763700000000';
+    expect(await tell({})).toBe(false);
+    expect(await tell({ finishedOn })).toBe(false);
+    expect(await tell({ finishedOn, returnvalue: '"#4e0c:3"' })).toBe(false);
+    expect(await tell({ finishedOn, returnvalue: `"s${'x'.repeat(LARGEST_NEWS)}"` })).toBe(false);
+    expect(await tell({ finishedOn, returnvalue: '"i1"' })).toBe(true);
+    await until(() => expect(news(sent)).toHaveLength(1));
   });
 });

@@ -17,7 +17,7 @@ const PIECE = 2 ** 20;
 export const LAST_RESORT = 24 * 3_600_000;
 
 /** No text that `encodeText` writes begins like this. */
-const MARK = '#';
+export const MARK = '#';
 
 /** The keys of a job's arguments and of its result, beside its own. */
 export const argumentsKey = (job: string): string => `${job}:failed`;

@@ -1,6 +1,7 @@
 /** A host's news to submitters: those of one tick for one submitter go in one message. */
 import { readFileSync } from 'node:fs';
 import { type JobNews, LARGEST_NEWS, LONGEST_MESSAGE, NEWS } from './job-form.ts';
+import { MARK } from './large-texts.ts';
 import type { SessionParts } from './session-parts.ts';
 
 const TOLD = readFileSync(new URL('./job.told.lua', import.meta.url), 'utf8');
@@ -30,7 +31,7 @@ export class Outbox {
 
   /**
    * Has Redis tell of a job that it is about to be told has ended well: the news need not wait for its answer to that. It
-   * looks whether the job has ended, and tells what stands there; false: it has told nothing.
+   * looks whether the job has ended, and tells what stands there, unless that is long; false: it has told nothing.
    */
   tellEnded(to: string, id: string, key: string): Promise<boolean> {
     const { parts } = this;
@@ -38,7 +39,7 @@ export class Outbox {
     const told = new Promise<void>((resolve) => process.nextTick(resolve)) // behind what microtasks are about to send
       .then(() => {
         this.send(); // what it told of itself before
-        return parts.redis.eval(TOLD, 1, key, parts.inbox.channelOf(to), before, ']]');
+        return parts.redis.eval(TOLD, 1, key, parts.inbox.channelOf(to), before, ']]', LARGEST_NEWS, MARK);
       })
       .then((answer) => answer === 1)
       .catch(() => false)

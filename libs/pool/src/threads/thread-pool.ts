@@ -30,11 +30,6 @@ export interface PoolSettings extends ThreadSettings {
   readonly onStray?: ((error: unknown) => void) | undefined;
 }
 
-/** Tasks that take less than this together, in ms, are done by one thread, … */
-const MOMENT = 0.1;
-/** … unless that has not done them after so many ms. */
-const EVEN_OUT = 2;
-
 export class ThreadPool {
   readonly settings: PoolSettings;
   private readonly backlog = new Backlog();
@@ -49,7 +44,6 @@ export class ThreadPool {
   private readonly delayed = new Set<PooledTask>();
   private named = 0;
   private dispatchPlanned = false;
-  private evenOut: NodeJS.Timeout | undefined;
   private readonly alive = setInterval(() => {}, 2 ** 30).unref();
   private readonly waiters: { until(): boolean; wake(error?: Error): void }[] = [];
 
@@ -233,33 +227,9 @@ export class ThreadPool {
     while (this.threads.size < wanted && this.broken === undefined && !this.terminated) this.spawn();
     const free = [...this.threads].filter((thread) => thread.room > 0);
     free.sort((a, b) => a.inFlight - b.inFlight);
-    const one = this.oneForAll(free);
-    if (one !== undefined) {
-      this.fill(one, this.backlog.size);
-      this.planEvenOut();
-      return;
-    }
     for (const [index, thread] of free.entries()) {
       this.fill(thread, Math.ceil(this.backlog.size / (free.length - index)));
     }
-  }
-
-  /** To wake a thread takes longer than some quick tasks: one that will do them all in a moment gets them all. */
-  private oneForAll(free: readonly PoolThread[]): PoolThread | undefined {
-    const { size } = this.backlog;
-    return free.find(
-      ({ room, inFlight, pace }) => size > 1 && room >= size && (inFlight + size) * pace < MOMENT,
-    );
-  }
-
-  /** One of those tasks may take longer than others did; then those behind it go to a thread that is free. */
-  private planEvenOut(): void {
-    this.evenOut ??= setTimeout(() => {
-      this.evenOut = undefined;
-      for (const thread of this.threads) {
-        if (thread.state === 'ready' && thread.inFlight === 0) this.share(thread);
-      }
-    }, EVEN_OUT).unref();
   }
 
   private fill(thread: PoolThread, share: number): void {
