@@ -57,7 +57,7 @@ describe('the end of a job', () => {
   });
 
   it('is not told where Redis refuses it: the job is run again, and that is told', async () => {
-    await bench.host();
+    const host = await bench.host();
     const executor = bench.executor();
     const sent = await listen();
     const gate = `${bench.namespace}:gate`;
@@ -70,6 +70,7 @@ describe('the end of a job', () => {
       .set(gate, 1)
       .exec();
     await future;
+    expect(host.status().completed).toBe(1);
     const isLook = ({ command, text }: Sent) => command === 'eval' && text.includes('Tells a submitter');
     const isTold = ({ command, text, byScript }: Sent) =>
       byScript && command === 'publish' && text.includes(future.id);

@@ -343,24 +343,30 @@ export class HostQueue implements HostDesk {
 
   /**
    * One that ended with few others in hand is told of in the same breath in which it ends; where there are many, it is
-   * cheaper to tell of several at once when Redis has answered.
+   * cheaper to tell of several at once when Redis has answered. It counts from here on: whoever hears of it may look.
    */
-  #tellEnding(job: Job, text: string): void {
+  #tellEnding(job: Job, text: string): (() => void) | undefined {
     const payload = readPayload(job.data);
     const { parts, outbox } = this.#share;
-    if (payload === undefined || this.#tasks.size > FEW || isMark(text) || text.length > LARGEST_NEWS) return;
-    if ('nodes' in parts.redis) return; // A session's channel lies in another shard than its jobs.
+    if (payload === undefined || this.#tasks.size > FEW || isMark(text) || text.length > LARGEST_NEWS)
+      return undefined;
+    if ('nodes' in parts.redis) return undefined; // A session's channel lies in another shard than its jobs.
     corkForTurn(parts.redis);
     this.#told.set(job, outbox.tellEnded(payload.from, job.id ?? '', this.#worker.toKey(job.id ?? '')));
+    this.completed += 1;
+    return () => {
+      this.#told.delete(job);
+      this.completed -= 1;
+    };
   }
 
   #tell(job: Job, what: 'ok' | 'error', text: string): void {
-    if (what === 'ok') this.completed += 1;
+    const told = what === 'ok' ? this.#told.get(job) : undefined;
+    if (what === 'ok' && told === undefined) this.completed += 1;
     const payload = readPayload(job.data);
     if (payload === undefined) return;
     const post = () =>
       this.#share.outbox.post(payload.from, job.id ?? '', isMark(text) ? 'fetch' : what, text);
-    const told = what === 'ok' ? this.#told.get(job) : undefined;
     if (told === undefined) post();
     else void told.then((done) => done || post());
     if (!isMark(payload.args)) return;

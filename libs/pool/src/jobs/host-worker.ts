@@ -22,15 +22,15 @@ interface Shared {
   readonly turnstile: Turnstile;
   readonly weight: number;
   readonly parts: SessionParts;
-  /** Redis is being told in this turn that the job has ended well. */
-  readonly ending: (job: Job, result: string) => void;
+  /** Redis is being told in this turn that the job has ended well; gives what to do where it refuses that. */
+  readonly ending: (job: Job, result: string) => (() => void) | undefined;
 }
 
 export class HostWorker extends Worker {
   readonly #turnstile: Turnstile;
   readonly #entrant: Entrant;
   readonly #parts: SessionParts;
-  readonly #ending: (job: Job, result: string) => void;
+  readonly #ending: Shared['ending'];
   readonly #underWay = new Set<Promise<void>>();
   #asked = 0;
   /** How often Redis has answered whether there is a job. */
@@ -160,7 +160,8 @@ export class HostWorker extends Worker {
     ...span: never[]
   ): Promise<Job> {
     const completed = super.handleCompleted(result, job, token, fetchNext, ...span);
-    this.#ending(job, result);
+    const undo = this.#ending(job, result);
+    if (undo !== undefined) completed.catch(undo); // who asked for it hears of it, too
     return completed;
   }
 
