@@ -19,6 +19,10 @@ async function pair() {
     /state=online/.test(await admin.info('replication')) &&
     /master_link_status:up/.test(await follower.info('replication'));
   await until(linked, 'the replica follows');
+  // The first confirmation after that can take a second.
+  await admin.set('linked', 1);
+  await admin.del('linked');
+  await until(async () => (await admin.wait(1, 1000)) === 1, 'the replica confirms');
   const sessions: Session[] = [];
   return {
     primary,
@@ -155,7 +159,7 @@ describe('durable grants', () => {
 describe('a fail-over', () => {
   it('to the replica grants nothing that a durable lease still holds', async () => {
     await using servers = await pair();
-    const session = await servers.session(2000);
+    const session = await servers.session(4000, 1000);
     const lease = await session.lock('a').acquire();
     const waiting = session.semaphore('s', 1);
     await waiting.acquire();

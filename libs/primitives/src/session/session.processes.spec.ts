@@ -184,11 +184,13 @@ describe('four processes of eight tasks each', () => {
     expect(new Set(tokens).size).toBe(tokens.length);
     // Each process saw its own in the order it held the lock.
     for (const own of all) expect(own).toEqual([...own].sort((a, b) => a - b));
-    // While all were at it, each had its turns: on a busy machine they do not begin at once.
-    const from = Math.max(...all.map(([first = Number.POSITIVE_INFINITY]) => first));
-    const to = Math.min(...all.map((own) => own.at(-1) ?? 0));
-    const between = (own: readonly number[]) => own.filter((token) => token >= from && token <= to).length;
-    for (const own of all) expect(between(own)).toBeGreaterThan(between(tokens) / 20);
+    // Three other sessions have their turns of 64 between two of one's own, and on a busy machine some more: it may come
+    // late to the line. But nobody is passed over again and again.
+    const place = new Map([...tokens].sort((a, b) => a - b).map((token, at) => [token, at]));
+    for (const own of all) {
+      const places = own.map((token) => place.get(token) ?? 0);
+      expect(Math.max(...places.slice(1).map((at, n) => at - (places[n] ?? 0)))).toBeLessThan(3 * 3 * 64);
+    }
     await Promise.all(processes.map((process) => process.do('close')));
     await bench.admin.del(key);
   });
