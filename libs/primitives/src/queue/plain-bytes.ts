@@ -24,6 +24,7 @@ const OBJECT = 9;
 
 /** The most elements of an array, and objects within one item. */
 const MANY = 32;
+/** Up to so many characters of Latin-1 are sooner put together one by one than asked for. */
 const SHORT = 12;
 /** How many shapes each side remembers. */
 const SHAPES = 16;
@@ -260,7 +261,6 @@ function readString(wide: boolean): string {
   return length > SHORT ? toRead.toString('latin1', start, from) : shortText(start, from);
 }
 
-/** Sooner done than asked for. */
 function shortText(start: number, end: number): string {
   let text = '';
   let at = start;
