@@ -79,12 +79,13 @@ export class Holding {
     const lock = this.#setting.session.rlock(name);
     return (c, client) =>
       runAs(client, async () => {
-        const first = await this.#acquire(c, client, name, (wait) => lock.acquire(wait));
+        // However this ends, all of it is left: where the first hold was lost, a level may be of a new one.
+        await using entered = new AsyncDisposableStack();
+        const first = entered.use(await this.#acquire(c, client, name, (wait) => lock.acquire(wait)));
         if (first === null) return;
         const levels = [first];
         for (let deeper = c.between(0, 2); deeper > 0; deeper -= 1) {
-          const level = await lock.acquire({ timeout: 0 });
-          // Where the hold was lost, this is a new one, or none.
+          const level = entered.use(await lock.acquire({ timeout: 0 }));
           const same = level !== null && level.token === first.token;
           if (!same && first.valid) this.#surprise(client, `${name}: did not enter what it holds`);
           if (level !== null) levels.push(level);
@@ -102,7 +103,6 @@ export class Holding {
             if (c.next() < 0.5) await sleep(1);
           }
         });
-        await levels[0]?.release();
       });
   }
 
