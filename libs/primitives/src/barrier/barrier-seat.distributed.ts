@@ -1,6 +1,6 @@
 /** The parties that one session has at a barrier: each arrives under a number, and its outcome is kept for that number. */
 import { CallEnded } from '../session/calls.ts';
-import type { Seat, SessionCore } from '../session/core.ts';
+import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
@@ -124,7 +124,7 @@ export class BarrierSeat implements Seat {
     for (;;) {
       const args = [this.#name, party.id, party.parties, party.action ? 1 : 0];
       const answer = await life
-        .call('barrier.wait', [...this.#keys, this.#holds(life)], args)
+        .call('barrier.wait', [...this.#keys, life.holds], args)
         .catch((error: unknown) => {
           if (error instanceof CallEnded) return ['broken'];
           throw error;
@@ -209,7 +209,7 @@ export class BarrierSeat implements Seat {
       const { life } = party;
       let is: string | undefined;
       do {
-        [is] = await life.call('barrier.leave', [...this.#keys, this.#holds(life)], args);
+        [is] = await life.call('barrier.leave', [...this.#keys, life.holds], args);
       } while (is === 'more');
       this.#forget(party);
       if (/^\d+$/.test(is ?? '')) return Number(is);
@@ -245,18 +245,14 @@ export class BarrierSeat implements Seat {
     const [, , outcomes] = this.#keys;
     life.later({
       operation: 'barrier.forget',
-      keys: [outcomes as string, this.#holds(life)],
+      keys: [outcomes as string, life.holds],
       args: [this.#name, party.id],
     });
-  }
-
-  #holds(life: Incarnation): string {
-    return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
   }
 
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave('barrier', this.#name, this);
+    this.#core.leave(seatKey('barrier', this.#name), this);
   }
 }

@@ -11,7 +11,7 @@ import {
   checkWait,
   type WaitOptions,
 } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
 import { mismatch } from './barrier.errors.ts';
@@ -42,7 +42,7 @@ export class DistributedBarrier implements AnyBarrier {
   async wait(options?: WaitOptions): Promise<number> {
     const { timeout, signal } = checkWait(options, 'barrier.wait');
     this.#core.assertOpen(`barrier ${this.name}`);
-    const seat = this.#core.seat('barrier', this.name, () => new BarrierSeat(this.#core, this.name));
+    const seat = this.#core.seat(seatKey('barrier', this.name), () => new BarrierSeat(this.#core, this.name));
     // An explicit `Infinity` waits for ever, whatever the barrier's own time-out.
     const patience = options?.timeout === undefined ? this.#timeout : timeout;
     return seat.wait(this.parties, this.#action, patience, signal);

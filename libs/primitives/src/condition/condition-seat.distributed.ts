@@ -6,7 +6,7 @@
 import { LeaseLostError, NotHeldError } from '../errors.ts';
 import type { InnerLock } from '../lock/inner-lock.distributed.ts';
 import { CallEnded } from '../session/calls.ts';
-import type { Seat, SessionCore } from '../session/core.ts';
+import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError, type HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
@@ -49,7 +49,7 @@ export class ConditionSeat implements Seat {
   /** The seat of the condition of that name on that lock. */
   static of(core: SessionCore, lock: InnerLock, name: string): ConditionSeat {
     const id = nameOn(lock.kind, lock.name, name);
-    return core.seat('condition', id, () => new ConditionSeat(core, lock, name, id));
+    return core.seat(seatKey('condition', id), () => new ConditionSeat(core, lock, name, id));
   }
 
   private constructor(core: SessionCore, lock: InnerLock, name: string, id: string) {
@@ -173,7 +173,7 @@ export class ConditionSeat implements Seat {
     const joining = this.#underHold(
       held,
       'condition.join',
-      [this.#state, this.#waiters, this.#holds(wait.life)],
+      [this.#state, this.#waiters, wait.life.holds],
       args,
     );
     const released = seat.suspend(held);
@@ -227,7 +227,7 @@ export class ConditionSeat implements Seat {
   #leave(wait: Wait): Promise<true | undefined> | undefined {
     if (wait.life.ended !== undefined) return undefined;
     const left = wait.life
-      .call('condition.leave', [this.#waiters, this.#holds(wait.life)], [this.#id, wait.id])
+      .call('condition.leave', [this.#waiters, wait.life.holds], [this.#id, wait.id])
       .then(([is]) => {
         wait.notified = is === 'notified';
         return wait.notified ? true : undefined;
@@ -240,7 +240,7 @@ export class ConditionSeat implements Seat {
   #forget(wait: Wait): void {
     wait.life.later({
       operation: 'condition.leave',
-      keys: [this.#waiters, this.#holds(wait.life)],
+      keys: [this.#waiters, wait.life.holds],
       args: [this.#id, wait.id],
     });
   }
@@ -286,13 +286,9 @@ export class ConditionSeat implements Seat {
     );
   }
 
-  #holds(life: Incarnation): string {
-    return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
-  }
-
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave('condition', this.#id, this);
+    this.#core.leave(seatKey('condition', this.#id), this);
   }
 }

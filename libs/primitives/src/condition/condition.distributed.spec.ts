@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LeaseLostError, NotHeldError, SessionClosedError } from '../errors.ts';
 import { runAs } from '../identity.ts';
-import type { Seat } from '../session/core.ts';
+import { type Seat, seatKey } from '../session/core.ts';
 import { nameOn } from '../session/keys.ts';
 import { connect, coreOf, type Session } from '../session.distributed.ts';
 import { pause } from '../shared-memory/word.ts';
@@ -161,9 +161,12 @@ describe('Condition, distributed', () => {
 
   /** Messages to the condition's waits in `session` come so late from here on. */
   const delayMessages = (session: Session, name: string, ms: number) => {
-    const seat = coreOf(session).seat('condition', nameOn('condition-lock', name, name), (): Seat => {
-      throw new Error('nobody waits');
-    });
+    const seat = coreOf(session).seat(
+      seatKey('condition', nameOn('condition-lock', name, name)),
+      (): Seat => {
+        throw new Error('nobody waits');
+      },
+    );
     const told = seat.told.bind(seat);
     seat.told = (...message) => void later(ms, undefined).then(() => told(...message));
   };
@@ -320,7 +323,7 @@ describe('Condition, distributed', () => {
     await expect(condition.notifyAll()).rejects.toThrow(NotHeldError);
     let made = 0;
     const seat: Seat = { told() {}, askAgain() {}, waited: false, closed() {} };
-    coreOf(session).seat('condition', nameOn('condition-lock', name, name), () => {
+    coreOf(session).seat(seatKey('condition', nameOn('condition-lock', name, name)), () => {
       made += 1;
       return seat;
     });

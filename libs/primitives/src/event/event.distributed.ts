@@ -5,7 +5,7 @@
  */
 
 import { checkWait, type WaitOptions } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import { eventParts } from './event.scripts.ts';
 import type { AnyEvent } from './event.ts';
@@ -40,7 +40,7 @@ export class DistributedEvent implements AnyEvent {
     this.#core.assertOpen(`event ${this.name}`);
     if (timeout === 0) return this.#look(signal);
     return this.#core
-      .seat('event', this.name, () => new FlagSeat(this.#core, 'event', this.name))
+      .seat(seatKey('event', this.name), () => new FlagSeat(this.#core, 'event', this.name))
       .wait([], timeout, signal);
   }
 

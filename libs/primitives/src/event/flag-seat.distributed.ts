@@ -3,7 +3,7 @@
  * waits registers and then looks, so that nothing in between is missed.
  */
 import { CallEnded } from '../session/calls.ts';
-import type { Seat, SessionCore } from '../session/core.ts';
+import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
@@ -97,11 +97,7 @@ export class FlagSeat implements Seat {
     this.#foothold
       .under()
       .then((life) =>
-        life.call(
-          `${this.#kind}.wait`,
-          [...this.#keys, this.#holds(life)],
-          [this.#name, wait.since, ...wait.args],
-        ),
+        life.call(`${this.#kind}.wait`, [...this.#keys, life.holds], [this.#name, wait.since, ...wait.args]),
       )
       .then(
         (answer) => {
@@ -140,7 +136,7 @@ export class FlagSeat implements Seat {
     this.#tidy();
     if (life === undefined || life.ended !== undefined) return undefined;
     const [, waiters] = this.#keys;
-    return life.call('event.leave', [waiters as string, this.#holds(life)], [this.#name, this.#kind]).then(
+    return life.call('event.leave', [waiters as string, life.holds], [this.#name, this.#kind]).then(
       () => undefined,
       () => undefined,
     );
@@ -154,19 +150,15 @@ export class FlagSeat implements Seat {
     if (life !== undefined) {
       life.later({
         operation: 'event.leave',
-        keys: [waiters as string, this.#holds(life)],
+        keys: [waiters as string, life.holds],
         args: [this.#name, this.#kind],
       });
     }
     this.#tidy();
   }
 
-  #holds(life: Incarnation): string {
-    return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
-  }
-
   #tidy(): void {
     this.#foothold.leave();
-    this.#core.leave(this.#kind, this.#name, this);
+    this.#core.leave(seatKey(this.#kind, this.#name), this);
   }
 }

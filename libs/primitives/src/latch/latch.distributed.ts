@@ -2,7 +2,7 @@
 import { ConfigMismatchError } from '../errors.ts';
 import { FlagSeat } from '../event/flag-seat.distributed.ts';
 import { checkCount, checkWait, type WaitOptions } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
 import { latchParts } from './latch.scripts.ts';
@@ -35,7 +35,7 @@ export class DistributedCountDownLatch implements AnyCountDownLatch {
     const refuse = (answer: Answer, [count]: readonly (string | number)[]) =>
       this.#refuse(answer, Number(count));
     return this.#core
-      .seat('latch', this.name, () => new FlagSeat(this.#core, 'latch', this.name, refuse))
+      .seat(seatKey('latch', this.name), () => new FlagSeat(this.#core, 'latch', this.name, refuse))
       .wait([this.#count], timeout, signal);
   }
 

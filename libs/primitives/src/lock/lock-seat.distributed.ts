@@ -21,8 +21,8 @@
 import { Deadline, now } from '../deadline.ts';
 import { LeaseLostError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
-import { CallEnded } from '../session/calls.ts';
-import type { Seat, SessionCore } from '../session/core.ts';
+import { unlessEnded } from '../session/calls.ts';
+import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
@@ -53,6 +53,8 @@ export class LockSeat implements Seat {
   readonly #what: string;
   readonly #target: Target;
   readonly #partition: Partition;
+  /** Under which the session knows it. */
+  readonly #key: string;
   readonly #keys: readonly string[];
   readonly #waiters = new Waiters<HeldLease | null, Wish>();
   #state: State = 'idle';
@@ -78,6 +80,7 @@ export class LockSeat implements Seat {
   /** Waits at the lock's conditions: others' scripts may put us in line. */
   #parked = 0;
   #onIdle: (() => void)[] = [];
+  readonly #giver = (lease: HeldLease) => this.#released(lease);
 
   /** @param kind `lock`, or what else is one underneath */
   constructor(core: SessionCore, kind: string, name: string) {
@@ -85,6 +88,7 @@ export class LockSeat implements Seat {
     this.#kind = kind;
     this.#name = name;
     this.#what = `${kind} ${name}`;
+    this.#key = seatKey(kind, name);
     this.#target = { kind, name, form: 'lock', permits: 1 };
     this.#partition = core.partitionOf(name);
     this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
@@ -96,15 +100,16 @@ export class LockSeat implements Seat {
     return this.#state === 'held' ? this.#lease : undefined;
   }
 
-  async acquire(
+  acquire(
     timeout: number | undefined,
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
   ): Promise<HeldLease | null> {
-    return confirmed(await this.#acquire(timeout, signal, maxHold), signal);
+    const lease = this.#acquire(timeout, signal, maxHold);
+    return this.#core.confirmer === undefined ? lease : lease.then((got) => confirmed(got, signal));
   }
 
-  async #acquire(
+  #acquire(
     timeout: number | undefined,
     signal: AbortSignal | undefined,
     maxHold: number | undefined,
@@ -120,7 +125,7 @@ export class LockSeat implements Seat {
     }
     const circle =
       Deadline.after(timeout) === Deadline.never && this.#core.deadlocks.ownCircle(owner, this.#target);
-    if (circle) throw circle;
+    if (circle) return Promise.reject(circle);
     const wish: Wish = { claim, maxHold };
     const lease = this.#waiters.add(wish, {
       timeout,
@@ -129,11 +134,11 @@ export class LockSeat implements Seat {
       decided: this.#inLine,
       gaveUp: () => this.#gaveUp(),
     });
-    const over = this.#core.deadlocks.waits(this.#core.nextWait(), owner, this.#target, (error) =>
+    const over = this.#core.deadlocks.waits(owner, this.#target, (error) =>
       this.#waiters.get(wish)?.giveUp(error),
     );
     this.#askIfIdle();
-    return lease.finally(over);
+    return over ? lease.finally(over) : lease;
   }
 
   /**
@@ -158,7 +163,7 @@ export class LockSeat implements Seat {
       gaveUp: () => undefined,
     });
     if (this.#core.closed) this.closed();
-    const over = this.#core.deadlocks.waits(this.#core.nextWait(), owner, this.#target);
+    const over = this.#core.deadlocks.waits(owner, this.#target);
     this.#askIfIdle();
     await held.finally(over);
     await lease.confirmed?.catch((error: unknown) => {
@@ -199,7 +204,7 @@ export class LockSeat implements Seat {
   tidy(): void {
     if (this.#state !== 'idle' || this.#waiters.size > 0 || this.#parked > 0) return;
     this.#foothold.leave();
-    this.#core.leave(this.#kind, this.#name, this);
+    this.#core.leave(this.#key, this);
   }
 
   told(life: Incarnation, [first, last]: readonly string[]): void {
@@ -271,9 +276,9 @@ export class LockSeat implements Seat {
     );
   }
 
-  async #askRedis(wait: 0 | 1): Promise<LockReply | undefined> {
-    await this.#foothold.under();
-    return this.#call('lock.acquire', [this.#name, this.#kind, wait, TOKEN_BLOCK]);
+  #askRedis(wait: 0 | 1): Promise<LockReply | undefined> {
+    const ask = () => this.#call('lock.acquire', [this.#name, this.#kind, wait, TOKEN_BLOCK]);
+    return this.#foothold.stand() ? ask() : this.#foothold.under().then(ask);
   }
 
   #queued(past: number): void {
@@ -341,9 +346,7 @@ export class LockSeat implements Seat {
     const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
     const handedOver = this.#nextToken > this.grant;
     again?.resume(this.#nextToken, life, until, claim.asked, handedOver);
-    const lease =
-      again ??
-      new HeldLease(claim, this.#nextToken, life, (ended) => this.#released(ended), until, handedOver);
+    const lease = again ?? new HeldLease(claim, this.#nextToken, life, this.#giver, until, handedOver);
     this.#nextToken += 1;
     if (this.#confirmed === undefined) this.#confirm();
     lease.confirmBy(this.#confirmed);
@@ -356,51 +359,55 @@ export class LockSeat implements Seat {
   }
 
   /** The next one here while the turn lasts; otherwise back to Redis. */
-  async #released(lease: HeldLease): Promise<void> {
-    if (this.#lease !== lease) return;
+  #released(lease: HeldLease): Promise<void> {
+    if (this.#lease !== lease) return Promise.resolve();
     const ours = this.#cancelMaxHold();
     const { first, last } = this.#block as TokenBlock; // Held, hence granted.
     const turnLasts = ours && this.#nextToken <= last && this.#nextToken - first < LOCAL_TURNS;
-    if (this.#waiters.size > 0 && turnLasts && lease.incarnation.valid) return this.#serve();
-    if ((await this.#return()) === 'gone') {
+    if (this.#waiters.size > 0 && turnLasts && lease.incarnation.valid) {
+      this.#serve();
+      return Promise.resolve();
+    }
+    return this.#return().then((was) => {
+      if (was === 'returned') return;
       throw new LeaseLostError(
         `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
-        {
-          primitive: this.#name,
-        },
+        { primitive: this.#name },
       );
-    }
+    });
   }
 
   /** Gives the lock back to Redis, and goes to the end of the line if somebody here still waits. */
-  async #return(): Promise<'gone' | 'returned'> {
+  #return(): Promise<'gone' | 'returned'> {
     const block = this.#block as TokenBlock; // Held, hence granted.
     this.#lease = undefined;
     this.#become('returning');
     this.#early = undefined;
     this.#doubt = false;
-    try {
-      const reply = await this.#call('lock.release', [
-        this.#name,
-        this.#kind,
-        block.first,
-        this.#waiters.size > 0 ? 1 : 0,
-        this.#parked > 0 ? 1 : 0,
-        TOKEN_BLOCK,
-      ]);
-      if (reply?.is === 'granted') this.#granted(reply.block);
-      else if (reply?.is === 'queued') this.#queued(reply.past);
-      else {
-        if (reply?.is === 'more') await this.#advance();
+    const rejoin = this.#waiters.size > 0 ? 1 : 0;
+    const keep = this.#parked > 0 ? 1 : 0;
+    return this.#call('lock.release', [this.#name, this.#kind, block.first, rejoin, keep, TOKEN_BLOCK]).then(
+      (reply) => this.#returned(reply),
+      (error: unknown) => {
+        // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
+        if (isShortage(error)) setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
+        else this.#idle();
+        throw error;
+      },
+    );
+  }
+
+  #returned(reply: LockReply | undefined): 'gone' | 'returned' | Promise<'returned'> {
+    if (reply?.is === 'more') {
+      return this.#advance().then(() => {
         this.#idle();
-      }
-      return reply?.is === 'gone' ? 'gone' : 'returned';
-    } catch (error) {
-      // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
-      if (isShortage(error)) setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
-      else this.#idle();
-      throw error;
+        return 'returned';
+      });
     }
+    if (reply?.is === 'granted') this.#granted(reply.block);
+    else if (reply?.is === 'queued') this.#queued(reply.past);
+    else this.#idle();
+    return reply?.is === 'gone' ? 'gone' : 'returned';
   }
 
   /** The hand-over met a long run of dead waiters: goes on past them. */
@@ -465,15 +472,9 @@ export class LockSeat implements Seat {
   }
 
   /** `undefined` where the life ended before the answer: whatever it was, it is over. */
-  async #call(operation: string, args: readonly (string | number)[]): Promise<LockReply | undefined> {
+  #call(operation: string, args: readonly (string | number)[]): Promise<LockReply | undefined> {
     const life = this.#foothold.life as Incarnation; // Set before the first ask.
-    const { holds } = this.#core.keyspace.ofSession(this.#partition.index, life.id);
-    try {
-      return parseLockReply(await life.call(operation, [...this.#keys, holds], args));
-    } catch (error) {
-      if (error instanceof CallEnded) return undefined;
-      throw error;
-    }
+    return life.call(operation, [...this.#keys, life.holds], args).then(parseLockReply, unlessEnded);
   }
 
   /** Nothing held, nothing asked. Whoever waits still asks anew, under the next life if this one ended. */

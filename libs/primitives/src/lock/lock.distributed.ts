@@ -8,7 +8,7 @@ import {
   checkWait,
   type ForeverOptions,
 } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatOf } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
 import { INNER, type InnerLock } from './inner-lock.distributed.ts';
@@ -29,6 +29,7 @@ export class DistributedLock implements AnyLock {
   readonly [INNER]: InnerLock;
   readonly #core: SessionCore;
   readonly #maxHold: number | undefined;
+  readonly #seat: () => LockSeat;
 
   constructor(core: SessionCore, name: string, options?: DistributedLockOptions) {
     this.name = checkName(name, 'lock: name');
@@ -38,9 +39,9 @@ export class DistributedLock implements AnyLock {
     this.#maxHold =
       maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
     this.#core = core;
-    const seat = () => this.#seat();
+    this.#seat = seatOf(core, 'lock', name, () => new LockSeat(core, 'lock', name));
     const held = () => this.#held();
-    this[INNER] = { core, kind: 'lock', name, maxHold: this.#maxHold, seat, held };
+    this[INNER] = { core, kind: 'lock', name, maxHold: this.#maxHold, seat: this.#seat, held };
   }
 
   acquire(options?: ForeverOptions): Promise<Lease>;
@@ -82,9 +83,5 @@ export class DistributedLock implements AnyLock {
     const seat = this.#seat();
     seat.tidy();
     return seat.lease;
-  }
-
-  #seat(): LockSeat {
-    return this.#core.seat('lock', this.name, () => new LockSeat(this.#core, 'lock', this.name));
   }
 }

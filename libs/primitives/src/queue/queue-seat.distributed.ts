@@ -11,7 +11,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CallEnded } from '../session/calls.ts';
-import type { Seat, SessionCore } from '../session/core.ts';
+import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
@@ -154,7 +154,7 @@ export class QueueSeat implements Seat {
   #read(wait: Wait, outcome: Outcome): Outcome {
     const { life, placed } = wait;
     if (life !== undefined && (outcome.is === 'item' || (placed && outcome.is !== 'late'))) {
-      const keys = [...this.#keys.slice(-1), this.#holds(life)];
+      const keys = [...this.#keys.slice(-1), life.holds];
       life.later({ operation: 'queue.forget', keys, args: [this.#name, wait.id] }, FORGET_WITHIN);
     }
     if (outcome !== SILENCE) return outcome;
@@ -182,7 +182,7 @@ export class QueueSeat implements Seat {
     if (wait.life !== life) wait.placed = false;
     const parcel = wait.parcel && (wait.placed ? ['', ''] : wait.parcel);
     const args = [this.#name, wait.id, wait.impatient ? 0 : 1, shapeText(wait.shape), ...(parcel ?? [])];
-    const call = { operation: `queue.${wait.kind}`, keys: [...this.#keys, this.#holds(life)], args };
+    const call = { operation: `queue.${wait.kind}`, keys: [...this.#keys, life.holds], args };
     Object.assign(wait, { life, call, doubt: false, sent: true });
     try {
       const answer = await life.run(call);
@@ -240,7 +240,7 @@ export class QueueSeat implements Seat {
   async #leave(wait: Wait, life: Incarnation, keep: boolean): Promise<Outcome | undefined> {
     this.#busy += 1;
     try {
-      const keys = [...this.#keys, this.#holds(life)];
+      const keys = [...this.#keys, life.holds];
       const args = [this.#name, wait.id, keep ? 1 : 0];
       const [is, more, detail = ''] = await life.call('queue.cancel', keys, args);
       if (more === 'more') await this.#advance(life);
@@ -265,14 +265,10 @@ export class QueueSeat implements Seat {
     }
   }
 
-  #holds(life: Incarnation): string {
-    return this.#core.keyspace.ofSession(this.#partition.index, life.id).holds;
-  }
-
   /** Nothing is kept here for a name that nobody uses. */
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave('queue', this.#name, this);
+    this.#core.leave(seatKey('queue', this.#name), this);
   }
 }

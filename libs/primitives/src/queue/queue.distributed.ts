@@ -4,7 +4,7 @@
  */
 import { HeddleError, show, typeError } from '../errors.ts';
 import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import { decodeText, encodeText } from '../values/text.ts';
 import { itemsUntilShutdown } from './items-until-shutdown.ts';
@@ -104,7 +104,7 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
   }
 
   protected seat(): QueueSeat {
-    return this.core.seat('queue', this.name, () => new QueueSeat(this.core, this.name));
+    return this.core.seat(seatKey('queue', this.name), () => new QueueSeat(this.core, this.name));
   }
 
   #pack(item: unknown): Parcel {

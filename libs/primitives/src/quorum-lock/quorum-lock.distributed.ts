@@ -26,7 +26,7 @@ import type { AnyLock, Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkCount, checkKnown, checkWait, type ForeverOptions } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatKey } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
 import { QuorumLease, settledBy } from './quorum-lease.ts';
@@ -256,7 +256,7 @@ export class DistributedQuorumLock implements AnyLock {
   }
 
   #seat(core: SessionCore): LockSeat {
-    return core.seat(KIND, this.name, () => new LockSeat(core, KIND, this.name));
+    return core.seat(seatKey(KIND, this.name), () => new LockSeat(core, KIND, this.name));
   }
 
   #unreachable(answered: number): RedisUnreachableError {

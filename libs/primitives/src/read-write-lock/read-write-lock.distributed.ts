@@ -8,7 +8,7 @@ import type { AnyLock, Lease } from '../lock/lock.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
 import { SemaphoreSeat } from '../semaphore/semaphore-seat.distributed.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatOf } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnyReadWriteLock } from './read-write-lock.ts';
 
@@ -40,6 +40,7 @@ export class DistributedLockSide implements AnyLock {
   readonly #core: SessionCore;
   readonly #permits: number;
   readonly #what: string;
+  readonly #seat: () => SemaphoreSeat;
 
   /** @internal */
   constructor(core: SessionCore, name: string, side: 'read' | 'write') {
@@ -49,6 +50,7 @@ export class DistributedLockSide implements AnyLock {
     this[INNER] = { core, kind: KIND, name };
     this.#permits = side === 'read' ? 1 : ALL;
     this.#what = `${KIND} ${name}`;
+    this.#seat = seatOf(core, KIND, name, () => new SemaphoreSeat(core, KIND, name));
   }
 
   acquire(options?: ForeverOptions): Promise<Lease>;
@@ -78,9 +80,5 @@ export class DistributedLockSide implements AnyLock {
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
     return useLease(this.#what, () => this.acquire(options ?? {}), fn, this.name);
-  }
-
-  #seat(): SemaphoreSeat {
-    return this.#core.seat(KIND, this.name, () => new SemaphoreSeat(this.#core, KIND, this.name));
   }
 }

@@ -9,7 +9,7 @@ import type { Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatOf } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
 import { OwnWaits } from './own-waits.ts';
@@ -34,15 +34,16 @@ export class DistributedRLock implements AnyRLock {
   readonly [INNER]: InnerLock;
   readonly #core: SessionCore;
   readonly #kind: string;
+  readonly #seat: () => LockSeat;
 
   /** @internal Use `session.rlock`. */
   constructor(core: SessionCore, name: string, kind = 'rlock') {
     this.name = checkName(name, `${kind}: name`);
     this.#core = core;
     this.#kind = kind;
-    const seat = () => this.#seat();
+    this.#seat = seatOf(core, kind, name, () => new LockSeat(core, kind, name));
     const held = () => this.#hold()?.lease;
-    this[INNER] = { core, kind, name, maxHold: undefined, seat, held };
+    this[INNER] = { core, kind, name, maxHold: undefined, seat: this.#seat, held };
   }
 
   acquire(options?: ForeverOptions): Promise<Lease>;
@@ -100,10 +101,6 @@ export class DistributedRLock implements AnyRLock {
     if (lease === undefined || !lease.incarnation.lives) return undefined;
     const hold = holds.get(lease);
     return lease.owner.ident === currentLogicalThread().ident ? hold : undefined;
-  }
-
-  #seat(): LockSeat {
-    return this.#core.seat(this.#kind, this.name, () => new LockSeat(this.#core, this.#kind, this.name));
   }
 }
 

@@ -19,8 +19,8 @@ import {
 } from '../errors.ts';
 import { currentLogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
-import { CallEnded } from '../session/calls.ts';
-import type { Seat, SessionCore } from '../session/core.ts';
+import { CallEnded, unlessEnded } from '../session/calls.ts';
+import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
@@ -138,9 +138,7 @@ export class SemaphoreSeat implements Seat {
       gaveUp: () => this.#gaveUp(wait),
     });
     const target = { kind: this.#kind, name: this.#name, form: 'permits', permits } as const;
-    const over = this.#core.deadlocks.waits(wait.id, owner, target, (error) =>
-      this.#line.get(wait)?.giveUp(error),
-    );
+    const over = this.#core.deadlocks.waits(owner, target, (error) => this.#line.get(wait)?.giveUp(error));
     if (this.#front !== undefined && wantsAll(wait)) {
       this.#behind.add(wait);
       if (!this.#front.asking) this.#line.decide(wait);
@@ -149,7 +147,7 @@ export class SemaphoreSeat implements Seat {
       this.#ask(wait);
     }
     return lease.finally(() => {
-      over();
+      over?.();
       this.#waits.delete(wait.id);
     });
   }
@@ -295,9 +293,10 @@ export class SemaphoreSeat implements Seat {
   }
 
   /** Off the line before anything else: its time may be up, and it is not to give up what it is given here. */
-  #serve({ what: wait, resolve }: SemaphoreWaiter, life: Incarnation, tokens: Tokens, from?: Hold): void {
+  #serve(waiter: SemaphoreWaiter, life: Incarnation, tokens: Tokens, from?: Hold): void {
+    const { what: wait } = waiter;
     this.#line.take(wait);
-    resolve(this.#hold(wait, life, tokens, from));
+    waiter.resolve(this.#hold(wait, life, tokens, from));
     if (wait === this.#front) this.#decide(wait);
   }
 
@@ -442,8 +441,7 @@ export class SemaphoreSeat implements Seat {
   }
 
   #call(life: Incarnation, operation: string, args: readonly (string | number)[]): Promise<Answer> {
-    const { holds } = this.#core.keyspace.ofSession(this.#partition.index, life.id);
-    return life.call(operation, [...this.#keys, holds], args);
+    return life.call(operation, [...this.#keys, life.holds], args);
   }
 
   #asked({ id, permits, shape }: Wait, wait: 0 | 1): (string | number)[] {
@@ -480,7 +478,7 @@ export class SemaphoreSeat implements Seat {
   #tidy(): void {
     if (this.#line.size > 0 || this.#holds.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave(this.#kind, this.#name, this);
+    this.#core.leave(seatKey(this.#kind, this.#name), this);
   }
 }
 
@@ -498,10 +496,6 @@ function unknownOutcome(what: string, cause: unknown): OutcomeUnknownError {
     `${what}: the session ended before Redis answered; whether it took effect is not known`,
     { cause },
   );
-}
-
-function unlessEnded(error: unknown): undefined {
-  if (!(error instanceof CallEnded)) throw error;
 }
 
 /** Whether others are kept out, for good: of an unbounded semaphore the limit may be raised meanwhile. */

@@ -2,7 +2,7 @@
 import type { Lease } from '../lock/lock.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { checkCount, checkOptions, checkWait } from '../options.ts';
-import type { SessionCore } from '../session/core.ts';
+import { type SessionCore, seatOf } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
 import { SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.distributed.ts';
@@ -14,12 +14,14 @@ import { SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.di
 export class DistributedSemaphore implements AnySemaphore {
   readonly name: string;
   readonly #core: SessionCore;
+  readonly #seat: () => SemaphoreSeat;
   readonly #shape: SemaphoreShape;
 
   constructor(core: SessionCore, name: string, permits = 1, bounded = false) {
     this.name = checkName(name, 'semaphore: name');
     this.#shape = { permits: checkCount(permits, 'semaphore: permits', { min: 0 }), bounded };
     this.#core = core;
+    this.#seat = seatOf(core, 'semaphore', name, () => new SemaphoreSeat(core, 'semaphore', name));
   }
 
   acquire(options?: SemaphoreForeverOptions): Promise<Lease>;
@@ -46,13 +48,5 @@ export class DistributedSemaphore implements AnySemaphore {
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: SemaphoreAcquireOptions): Promise<T> {
     return useLease(`semaphore ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
-  }
-
-  #seat(): SemaphoreSeat {
-    return this.#core.seat(
-      'semaphore',
-      this.name,
-      () => new SemaphoreSeat(this.#core, 'semaphore', this.name),
-    );
   }
 }

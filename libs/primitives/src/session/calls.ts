@@ -18,6 +18,11 @@ export class CallEnded extends Error {
   }
 }
 
+/** For what the end of a life makes void: there is no answer then. */
+export function unlessEnded(error: unknown): undefined {
+  if (!(error instanceof CallEnded)) throw error;
+}
+
 /**
  * A quarter of the operations that wait go in one script call, within these bounds: several calls let this process make
  * ready the next while Redis works on the last. Fewer go where their arguments are this long (in characters).

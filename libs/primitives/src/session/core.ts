@@ -52,6 +52,30 @@ export interface Machinery {
   readonly kinds: RecordKinds;
 }
 
+/** Under which a session knows its seat at a primitive. */
+export function seatKey(kind: string, name: string): string {
+  return `${kind}\n${name}`;
+}
+
+/**
+ * A handle's way to its session's seat. One that nobody uses is not kept by the session; where the handle made it, it is
+ * there for the next use, which need make none.
+ */
+export function seatOf<S extends Seat>(
+  core: SessionCore,
+  kind: string,
+  name: string,
+  make: () => S,
+): () => S {
+  const key = seatKey(kind, name);
+  let own: S | undefined;
+  const used = () => {
+    own ??= make();
+    return own;
+  };
+  return () => core.seat(key, used);
+}
+
 /** Partitions of a namespace on a Cluster. On one server a single one makes a sign of life one command. */
 const CLUSTER_PARTITIONS = 16;
 /** What an id of an incarnation looks like: nothing else on the inbox is from our scripts. */
@@ -223,15 +247,17 @@ export class SessionCore extends Voice implements PartitionHost {
     return String(this.#lastWait);
   }
 
-  seat<S extends Seat>(kind: string, name: string, make: () => S): S {
-    const key = `${kind}\n${name}`;
-    const seat = this.#seats.get(key) ?? make();
-    this.#seats.set(key, seat);
+  /** The seat under that key (`seatKey`), which messages come to from here on; one may have been left before. */
+  seat<S extends Seat>(key: string, make: () => S): S {
+    let seat = this.#seats.get(key);
+    if (seat === undefined) {
+      seat = make();
+      this.#seats.set(key, seat);
+    }
     return seat as S;
   }
 
-  leave(kind: string, name: string, seat: Seat): void {
-    const key = `${kind}\n${name}`;
+  leave(key: string, seat: Seat): void {
     if (this.#seats.get(key) === seat) this.#seats.delete(key);
   }
 
@@ -389,7 +415,7 @@ export class SessionCore extends Voice implements PartitionHost {
       }
       if (kind === 'deadlock') return this.deadlocks.told(life, parts);
       const name = parts.shift();
-      return this.#seats.get(`${kind}\n${name}`)?.told(life, parts);
+      return this.#seats.get(seatKey(kind, name ?? ''))?.told(life, parts);
     }
   }
 }

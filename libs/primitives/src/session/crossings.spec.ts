@@ -60,7 +60,7 @@ describe('a lease under a life that has ended', () => {
       () => true,
       () => {},
     );
-    const life = new Incarnation('x', words, calls, () => {});
+    const life = new Incarnation('x', 'x', words, calls, () => {});
     life.end('the clock of Redis was set');
     const claim = { kind: 'lock', name: 'x', session: 'x', owner: currentLogicalThread(), asked: 0 };
     const lease = new HeldLease(claim, 1, life, () => Promise.resolve());

@@ -70,6 +70,7 @@ export class Deadlocks {
   readonly #holdsOf = new Map<number, number>();
   readonly #holds = new Map<string, Hold>();
   readonly #questions = new Map<string, (answer: Standing | undefined, from: string) => void>();
+  #begun = 0;
   #asked = 0;
   #timer: NodeJS.Timeout | undefined;
   #due = 0;
@@ -80,10 +81,19 @@ export class Deadlocks {
     this.#after = after;
   }
 
-  /** A wait begins; gives back what ends it. `fail` is called at most once, where it is the one to give up. */
-  waits(id: string, owner: LogicalThread, target: Target, fail?: (error: DeadlockError) => void): () => void {
-    if (!owner.explicit || this.#after === Number.POSITIVE_INFINITY) return () => {};
+  /**
+   * A wait begins; gives back what ends it, or `undefined` where it is of no concern. `fail` is called at most once, where
+   * it is the one to give up.
+   */
+  waits(
+    owner: LogicalThread,
+    target: Target,
+    fail?: (error: DeadlockError) => void,
+  ): (() => void) | undefined {
+    if (!owner.explicit || this.#after === Number.POSITIVE_INFINITY) return undefined;
     const since = now();
+    this.#begun += 1;
+    const id = String(this.#begun);
     const wait: Wait = {
       id,
       owner,
@@ -105,14 +115,14 @@ export class Deadlocks {
     };
   }
 
-  /** A hold begins, `id` being its number where a name can have several; gives back what ends it. */
+  /** A hold begins, `id` being its number where a name can have several; gives back what ends it, as `waits` does. */
   holds(
     owner: LogicalThread,
     { kind, name }: Pick<Target, 'kind' | 'name'>,
     id: string,
     token: () => number,
-  ): () => void {
-    if (!owner.explicit) return () => {};
+  ): (() => void) | undefined {
+    if (!owner.explicit) return undefined;
     const key = `${kind}\n${name}\n${id}`;
     const hold: Hold = { owner, token };
     this.#holds.set(key, hold);

@@ -1,12 +1,11 @@
 /** The life that a seat stands under: the one it has while that lasts, and then the next. */
-import type { Incarnation } from './incarnation.ts';
+import type { Dependent, Incarnation } from './incarnation.ts';
 import type { Partition } from './partition.ts';
 
-export class Foothold {
+export class Foothold implements Dependent {
   readonly #partition: Partition;
   readonly #ended: () => void;
   #life: Incarnation | undefined;
-  #forget: () => void = () => {};
 
   /** @param ended called once at the end of each life that was stood under, unless it was left before */
   constructor(partition: Partition, ended: () => void) {
@@ -19,21 +18,34 @@ export class Foothold {
     return this.#life;
   }
 
+  /** A life to ask under, if there is one and it is kept. */
+  stand(): Incarnation | undefined {
+    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
+    const life = this.#partition.kept;
+    return life && this.#standUnder(life);
+  }
+
   /** A life to ask under: the one there is, or the next once it is opened and kept. */
   async under(): Promise<Incarnation> {
-    if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = await this.#partition.guardedLife();
-    if (this.#life === life) return life;
-    this.leave();
-    this.#life = life;
-    this.#forget = life.onEnd(() => this.#ended());
-    return life;
+    return this.stand() ?? this.#standUnder(await this.#partition.guardedLife());
   }
 
   /** Nothing stands under it any more: its end need not be told. */
   leave(): void {
-    this.#forget();
-    this.#forget = () => {};
+    this.#life?.detach(this);
     this.#life = undefined;
+  }
+
+  /** The life stood under has ended. */
+  lose(): void {
+    this.#ended();
+  }
+
+  #standUnder(life: Incarnation): Incarnation {
+    if (this.#life === life) return life;
+    this.leave();
+    this.#life = life;
+    life.attach(this);
+    return life;
   }
 }

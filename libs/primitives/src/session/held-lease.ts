@@ -9,7 +9,7 @@ import type { LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { type EndEvent, tell } from './diagnostics.ts';
 import { Unconfirmed } from './durability.ts';
-import type { Incarnation } from './incarnation.ts';
+import type { Dependent, Incarnation } from './incarnation.ts';
 import { nameOf } from './keys.ts';
 
 /** Who asked for what, and when. */
@@ -23,7 +23,7 @@ export interface Claim {
   readonly asked: number;
 }
 
-export class HeldLease implements Lease {
+export class HeldLease implements Lease, Dependent {
   #confirmed: Promise<void> | undefined;
   readonly #claim: Claim;
   #since = 0;
@@ -31,9 +31,8 @@ export class HeldLease implements Lease {
   #token: number;
   #incarnation: Incarnation;
   #until: number;
-  #forget: () => void = () => {};
   #suspended = false;
-  #told: () => void = () => {};
+  #told: (() => void) | undefined;
   #controller: AbortController | undefined;
   #lost: LeaseLostError | undefined;
   #over = false;
@@ -57,7 +56,7 @@ export class HeldLease implements Lease {
     this.#incarnation = incarnation;
     this.#until = until;
     this.#granted(claim.asked, handedOver);
-    this.#forget = incarnation.onEnd((reason) => this.lose(reason));
+    incarnation.attach(this);
   }
 
   /** Whose it is: the logical thread that acquired it. */
@@ -122,9 +121,9 @@ export class HeldLease implements Lease {
     return this.#lost;
   }
 
-  /** Calls `fn` once the hold it has now is over, in whatever way. */
-  onOver(fn: () => void): void {
-    if (this.#over || this.#lost !== undefined) fn();
+  /** Calls `fn`, if there is one, once the hold it has now is over, in whatever way. */
+  onOver(fn: (() => void) | undefined): void {
+    if (this.#over || this.#lost !== undefined) fn?.();
     else this.#told = fn;
   }
 
@@ -132,16 +131,16 @@ export class HeldLease implements Lease {
   conclude(): void {
     if (!this.#over && this.#lost === undefined && !this.#suspended) tell('release', () => this.#ended());
     this.#over = true;
-    this.#forget();
-    this.#told();
+    this.incarnation.detach(this);
+    this.#told?.();
   }
 
   /** Gives its hold up for a while, as far as its owner is concerned. */
   suspend(): void {
-    this.#forget();
+    this.incarnation.detach(this);
     this.#suspended = true;
     tell('release', () => this.#ended());
-    this.#told();
+    this.#told?.();
   }
 
   /** It is the handle of this hold from here on. */
@@ -151,15 +150,15 @@ export class HeldLease implements Lease {
     this.#until = until;
     this.#suspended = false;
     this.#granted(asked, handedOver);
-    this.#forget = incarnation.onEnd((reason) => this.lose(reason));
+    incarnation.attach(this);
   }
 
   /** It ended against its holder's will. */
   lose(reason: string): void {
     if (this.#over || this.#lost !== undefined) return;
     this.#suspended = false;
-    this.#forget();
-    this.#told();
+    this.incarnation.detach(this);
+    this.#told?.();
     const { kind, name } = this.#claim;
     this.#lost = new LeaseLostError(
       `the lease of ${kind} ${name} was lost: ${reason}; stop, and trust only what its token ${this.token} guards`,
@@ -188,17 +187,17 @@ export class HeldLease implements Lease {
     );
   }
 
-  async release(): Promise<void> {
-    if (this.#over || this.#suspended) return;
+  release(): Promise<void> {
+    if (this.#over || this.#suspended) return Promise.resolve();
     if (this.#lost === undefined && !this.incarnation.lives)
       this.lose(this.incarnation.ended ?? 'its session ended');
-    if (this.#lost !== undefined) throw this.#lost;
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
     this.conclude();
-    await this.#end(this);
+    return this.#end(this);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 
   #granted(asked: number, handedOver: boolean): void {

@@ -5,17 +5,25 @@ import { CallEnded, type Calls } from './calls.ts';
 import { type Loss, lossNumber } from './losses.ts';
 import type { Answer, Invocation } from './run-operations.ts';
 
+/** What ends with a life. */
+export interface Dependent {
+  lose(reason: Loss): void;
+}
+
 export class Incarnation {
   /** The session's id and the count of its lives: never used again. */
   readonly id: string;
+  /** The key under which is listed what it holds and waits for. */
+  readonly holds: string;
   readonly words: LeaseWords;
   readonly calls: Calls;
   readonly #expired: () => void;
-  readonly #dependents = new Set<(reason: Loss) => void>();
+  readonly #dependents = new Set<Dependent>();
   #ended: Loss | undefined;
 
-  constructor(id: string, words: LeaseWords, calls: Calls, expired: () => void) {
+  constructor(id: string, holds: string, words: LeaseWords, calls: Calls, expired: () => void) {
     this.id = id;
+    this.holds = holds;
     this.words = words;
     this.calls = calls;
     this.#expired = expired;
@@ -53,14 +61,15 @@ export class Incarnation {
     this.calls.later(invocation, within);
   }
 
-  /** Calls `fn` at the end of this life, at once where that has come; gives back what forgets that. */
-  onEnd(fn: (reason: Loss) => void): () => void {
-    if (this.#ended !== undefined) {
-      fn(this.#ended);
-      return () => {};
-    }
-    this.#dependents.add(fn);
-    return () => this.#dependents.delete(fn);
+  /** Told of the end of this life, at once where that has come. */
+  attach(dependent: Dependent): void {
+    if (this.#ended === undefined) this.#dependents.add(dependent);
+    else dependent.lose(this.#ended);
+  }
+
+  /** Not told any more. */
+  detach(dependent: Dependent): void {
+    this.#dependents.delete(dependent);
   }
 
   /** Ends it: first all that it held knows, then its calls are given up. */
@@ -68,7 +77,7 @@ export class Incarnation {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     this.words.end(lossNumber(reason));
-    for (const fn of [...this.#dependents]) fn(reason);
+    for (const dependent of [...this.#dependents]) dependent.lose(reason);
     this.#dependents.clear();
     this.calls.end();
   }

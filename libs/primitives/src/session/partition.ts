@@ -87,6 +87,11 @@ export class Partition {
     return this.#current?.lives ? this.#current : undefined;
   }
 
+  /** The life of this moment, where the keeper watches over it. */
+  get kept(): Incarnation | undefined {
+    return this.#guarded ? this.current : undefined;
+  }
+
   /** Whether the keeper thread gives the sign of life. */
   get guarded(): boolean {
     return this.#guarded;
@@ -286,7 +291,8 @@ export class Partition {
       () => life.lives,
       () => this.#lose(life, 'Redis no longer knows it: it expired, or the data was lost'),
     );
-    const life: Incarnation = new Incarnation(id, words, calls, () =>
+    const { holds } = this.#host.keyspace.ofSession(this.index, id);
+    const life: Incarnation = new Incarnation(id, holds, words, calls, () =>
       this.#lose(life, lossOf(words.reason ?? 0)),
     );
     this.#current = life;

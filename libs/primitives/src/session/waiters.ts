@@ -32,9 +32,9 @@ const GRACE = 250;
 
 export class Waiters<T, W extends object> {
   /** In order of arrival: a Map remembers it, and forgets one in constant time. */
-  readonly #line = new Map<W, Waiter<T, W>>();
-  /** Those without an answer yet, and what to do once they have one. */
-  readonly #undecided = new Map<W, () => void>();
+  readonly #line = new Map<W, Place<T, W>>();
+  /** Those without an answer yet. */
+  readonly #undecided = new Set<Place<T, W>>();
 
   get size(): number {
     return this.#line.size;
@@ -45,74 +45,45 @@ export class Waiters<T, W extends object> {
   }
 
   /** Stands in line; settles when served, timed out, or aborted. The event loop is kept alive until then. */
-  add(what: W, { timeout, signal, onTimeout, decided = false, gaveUp }: WaitTerms<T>): Promise<T> {
+  add(what: W, terms: WaitTerms<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      let cancelTimer = () => {};
-      const stop = () => {
-        cancelTimer();
-        signal?.removeEventListener('abort', onAbort);
-        this.#line.delete(what);
-        this.#undecided.delete(what);
-      };
-      const giveUp = (settle: (served?: T) => void) => {
-        stop();
-        const leaving = gaveUp();
-        if (leaving === undefined) settle();
-        else withGrace<T>(leaving, settle);
-      };
-      const giveUpFor = (reason: unknown) => giveUp(() => reject(reason));
-      const onAbort = () => giveUpFor(signal?.reason);
-      const waiter: Waiter<T, W> = {
-        what,
-        resolve: (value) => {
-          stop();
-          resolve(value);
-        },
-        reject: (error) => {
-          stop();
-          reject(error);
-        },
-        giveUp: giveUpFor,
-      };
-      this.#line.set(what, waiter);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      if (!decided) this.#undecided.set(what, () => {});
-      const expire = () =>
-        giveUp((served) => {
-          if (served !== undefined) resolve(served);
-          else if (onTimeout instanceof Error) reject(onTimeout);
-          else resolve(onTimeout);
-        });
-      cancelTimer = Deadline.after(timeout).onExpiry(() => {
-        if (!this.#undecided.has(what)) return expire();
-        const timer = setTimeout(expire, GRACE);
-        cancelTimer = () => clearTimeout(timer);
-        this.#undecided.set(what, expire);
-      });
+      const place = new Place<T, W>(what, terms, { resolve, reject }, this);
+      this.#line.set(what, place);
+      if (terms.decided !== true) this.#undecided.add(place);
+      place.watch();
     });
   }
 
   /** An answer came, and it was not yes: `what`, or everybody, has indeed to wait, as far as time allows. */
   decide(what?: W): void {
-    const decided = what === undefined ? [...this.#undecided] : [[what, this.#undecided.get(what)] as const];
-    for (const [one, then] of decided) {
-      this.#undecided.delete(one);
-      then?.();
-    }
+    if (this.#undecided.size === 0) return;
+    const of = what && this.#line.get(what);
+    for (const place of what === undefined ? [...this.#undecided] : of === undefined ? [] : [of])
+      if (this.#undecided.delete(place)) place.decided();
+  }
+
+  /** Whether an answer is still to come. */
+  isUndecided(place: Place<T, W>): boolean {
+    return this.#undecided.has(place);
+  }
+
+  /** Off the line, for good. */
+  leave(place: Place<T, W>): void {
+    if (this.#line.get(place.what) === place) this.#line.delete(place.what);
+    this.#undecided.delete(place);
   }
 
   /** Takes the first off the line, to be served: it can't give up any more. */
   shift(): Waiter<T, W> | undefined {
-    const [first] = this.#line.values();
-    return first && this.take(first.what);
+    for (const place of this.#line.values()) return this.take(place.what);
+    return undefined;
   }
 
   /** Takes the waiter for `what` off the line, to be served: it can't give up any more. */
   take(what: W): Waiter<T, W> | undefined {
-    const waiter = this.#line.get(what);
-    this.#line.delete(what);
-    this.#undecided.delete(what);
-    return waiter;
+    const place = this.#line.get(what);
+    if (place !== undefined) this.leave(place);
+    return place;
   }
 
   /** The waiter for `what`, while it stands in line. */
@@ -126,6 +97,88 @@ export class Waiters<T, W extends object> {
 
   rejectAll(error: () => unknown): void {
     for (const waiter of [...this.#line.values()]) waiter.reject(error());
+  }
+}
+
+/** One of them. */
+class Place<T, W extends object> implements Waiter<T, W> {
+  readonly what: W;
+  readonly #terms: WaitTerms<T>;
+  readonly #settle: Pick<PromiseWithResolvers<T>, 'resolve' | 'reject'>;
+  readonly #line: Waiters<T, W>;
+  #cancelTimer: (() => void) | undefined;
+  #onAbort: (() => void) | undefined;
+  /** Its time was up before the first answer came. */
+  #late = false;
+
+  constructor(
+    what: W,
+    terms: WaitTerms<T>,
+    settle: Pick<PromiseWithResolvers<T>, 'resolve' | 'reject'>,
+    line: Waiters<T, W>,
+  ) {
+    this.what = what;
+    this.#terms = terms;
+    this.#settle = settle;
+    this.#line = line;
+  }
+
+  /** From here on it gives up when its time is up, or its signal aborts. */
+  watch(): void {
+    const { timeout, signal } = this.#terms;
+    if (signal !== undefined) {
+      this.#onAbort = () => this.giveUp(signal.reason);
+      signal.addEventListener('abort', this.#onAbort, { once: true });
+    }
+    if (timeout !== undefined) this.#cancelTimer = Deadline.after(timeout).onExpiry(() => this.#timeIsUp());
+  }
+
+  resolve(value: T): void {
+    this.#stop();
+    this.#settle.resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.#stop();
+    this.#settle.reject(error);
+  }
+
+  giveUp(reason: unknown): void {
+    this.#leave(() => this.#settle.reject(reason));
+  }
+
+  /** An answer came, and it was not yes. */
+  decided(): void {
+    if (this.#late) this.#expire();
+  }
+
+  #timeIsUp(): void {
+    if (!this.#line.isUndecided(this)) return this.#expire();
+    this.#late = true;
+    const timer = setTimeout(() => this.#expire(), GRACE);
+    this.#cancelTimer = () => clearTimeout(timer);
+  }
+
+  #expire(): void {
+    const { onTimeout } = this.#terms;
+    this.#leave((served) => {
+      if (served !== undefined) this.#settle.resolve(served);
+      else if (onTimeout instanceof Error) this.#settle.reject(onTimeout);
+      else this.#settle.resolve(onTimeout);
+    });
+  }
+
+  #leave(settle: (served?: T) => void): void {
+    this.#stop();
+    const leaving = this.#terms.gaveUp();
+    if (leaving === undefined) settle();
+    else withGrace<T>(leaving, settle);
+  }
+
+  #stop(): void {
+    this.#cancelTimer?.();
+    if (this.#onAbort !== undefined) this.#terms.signal?.removeEventListener('abort', this.#onAbort);
+    this.#line.leave(this);
   }
 }
 
