@@ -6,7 +6,8 @@ local state, items, joiners, holds = KEYS[1], KEYS[2], KEYS[6], KEYS[8]
 local me = caller .. '#' .. ARGV[2]
 local same, existing, outcome = queue_enter(KEYS, ARGV[4], me)
 if not same then return { 'mismatch', '', existing } end
-arm(state, items)
+arm(state)
+arm(items)
 local unfinished = redis.call('HGET', state, 'unfinished')
 if outcome or tonumber(unfinished) == 0 then
   redis.call('ZREM', joiners, me)

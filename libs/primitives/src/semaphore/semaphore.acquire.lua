@@ -21,7 +21,8 @@ if nobody_waits and permits <= limit - used then
   tokens = { next_tokens(counts[3], permits == limit and BLOCK or 1) }
   redis.call('HSET', holders, member, ARGV[4] .. ' ' .. tokens[1] .. ' ' .. tokens[2])
   redis.call('HSET', state, 'used', text(used + permits), 'end', tokens[2])
-  arm(state, holders)
+  arm(state)
+  arm(holders)
 else
   if not redis.call('ZSCORE', queue, member) then
     redis.call('HSET', wants, member, ARGV[4])

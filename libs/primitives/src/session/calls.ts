@@ -254,12 +254,12 @@ export class Calls {
   }
 
   /** A few short replies may stay in Redis; of others it is told with the next call that they were read. */
-  #mayForget({ slot, seq }: Batch, answers: readonly Reply[]): void {
+  #mayForget({ slot }: Batch, answers: readonly Reply[]): void {
     const long = answers.some(
       (answer) =>
         Array.isArray(answer) && answer.some((part) => typeof part === 'string' && part.length > KEPT_REPLY),
     );
-    if (slot >= KEPT_SLOTS || long) this.#read += `${slot}:${seq} `;
+    if (slot >= KEPT_SLOTS || long) this.#read += `${slot} `;
   }
 }
 

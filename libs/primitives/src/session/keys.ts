@@ -123,7 +123,7 @@ export interface PartitionKeys {
 }
 
 export interface SessionKeys {
-  /** Sorted set: number of a call → its reply, and the connection epoch shown last. */
+  /** Hash: slot of a call → its number, and its reply beside it; and the connection epoch shown last. */
   readonly calls: string;
   /** Sorted set: record → when its keys were last kept from expiring. */
   readonly holds: string;

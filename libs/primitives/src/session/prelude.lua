@@ -1,6 +1,7 @@
 -- What every operation stands on: Redis's time, who lives, how to tell a session something, tokens, the envelope's fields.
 -- KEYS: sessions calls, then the operations' own
--- ARGV: caller epoch seq slot ttl inbox publish operations (JSON: [[name, how many keys, [argument, …]], …]) before, then long arguments
+-- ARGV: caller epoch seq slot ttl inbox publish operations (JSON: [[name, how many keys, [argument, …]], …]) before before_slot read,
+-- then long arguments
 -- RETURNS: {'ok', reply, …} | {'no session'} | {'stale'}
 local SESSIONS, CALLS = KEYS[1], KEYS[2]
 local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
@@ -16,17 +17,21 @@ local now = math.floor(now_us / 1000)
 local now_us_text = time[1] .. string.sub('000000' .. time[2], -6)
 local now_text = string.sub(now_us_text, 1, -4)
 
--- A number as text without rounding: '..' and tostring keep 14 digits, a token has 16.
-local function text(number) return number == now_us and now_us_text or string.format('%.0f', number) end
+-- A number as text without rounding: '..' and tostring keep 14 digits, a token has 16. Many operations of one call print
+-- the same: blocks of tokens that begin now.
+local printed, printed_text
+local function text(number)
+  if number == now_us then return now_us_text end
+  if number ~= printed then printed, printed_text = number, string.format('%.0f', number) end
+  return printed_text
+end
 
 local function alive(session)
   local ends = redis.call('ZSCORE', SESSIONS, session)
   return ends and tonumber(ends) > now
 end
 
-local function arm(...)
-  for _, key in ipairs({ ... }) do redis.call('PEXPIRE', key, record_ttl) end
-end
+local function arm(key) redis.call('PEXPIRE', key, record_ttl) end
 
 -- A message to the inbox of the session that this incarnation belongs to; true where it was received. On a Cluster
 -- the count of receivers says nothing: a subscriber may sit at a replica.
@@ -287,7 +292,8 @@ local function queue_return(keys, score, member)
   local fields = redis.call('HMGET', state, 'shut', 'kind')
   if fields[1] ~= 'dropped' then
     redis.call('ZADD', items, score, member)
-    arm(state, items)
+    arm(state)
+    arm(items)
   elseif fields[2] ~= 'SimpleQueue' then
     queue_finish(state, joiners, 1)
   end
@@ -379,7 +385,7 @@ local function queue_advance(keys, name, asker)
       break
     end
   end
-  arm(state, items, outcomes)
+  for _, key in ipairs({ state, items, outcomes }) do arm(key) end
   return more, given
 end
 

@@ -19,7 +19,7 @@ export interface Envelope {
   readonly slot: number;
   /** The one before among the unanswered, which must have taken effect first. */
   readonly before: Pick<Envelope, 'seq' | 'slot'> | undefined;
-  /** Replies that were read and need not be kept: `slot:seq …`. */
+  /** Slots whose replies were read and need not be kept, apart by spaces. */
   readonly read: string;
 }
 
@@ -81,26 +81,33 @@ export function runOperations(
     site.inbox,
     site.sharded ? 'SPUBLISH' : 'PUBLISH',
     '',
-    before ? `${before.seq} ${before.slot} ${read}` : `0 0 ${read}`,
+    before?.seq ?? 0,
+    before?.slot ?? 0,
+    read,
   ];
+  const envelopeLength = args.length;
   const operations = invocations.map(({ operation, keys: own, args: given }) => {
-    keys.push(...own);
-    const short = given.map(String);
-    const long: Record<number, number> = {};
-    let any = false;
-    for (const [at, arg] of short.entries()) {
-      if (arg.length <= SHORT) continue;
-      long[at + 1] = args.push(arg);
-      short[at] = '';
-      any = true;
+    for (const key of own) keys.push(key);
+    const short: string[] = [];
+    let long: Record<number, number> | undefined;
+    for (const each of given) {
+      const arg = String(each);
+      if (arg.length <= SHORT) {
+        short.push(arg);
+        continue;
+      }
+      long ??= {};
+      long[short.push('')] = args.push(arg);
     }
-    return any ? [operation, own.length, short, long] : [operation, own.length, short];
+    return long ? [operation, own.length, short, long] : [operation, own.length, short];
   });
   // While a slot moves, what a script has just removed is no longer its server's, and it would fail halfway. With a key
   // that nobody ever makes among those it names, it does not begin (TRYAGAIN) until the slot has moved.
   if (site.sharded) keys.push(site.nothing);
   args[7] = JSON.stringify(operations);
-  return scripts.run(client, invocations, keys, args, () => args.slice(0, 9).with(0, '').with(7, '[]'));
+  return scripts.run(client, invocations, keys, args, () =>
+    args.slice(0, envelopeLength).with(0, '').with(7, '[]'),
+  );
 }
 
 /** The same for one who is no session; rejects where the reply is not of the expected form. */

@@ -9,7 +9,7 @@ redis.call('ZADD', KEYS[2], 0, id)
 redis.call('HSET', KEYS[3], id, ARGV[3])
 redis.call('HSET', KEYS[1], 'epoch', '1')
 redis.call('ZADD', KEYS[4], 'NX', 'inf', '')
-arm(SESSIONS, unpack(KEYS))
+for _, key in ipairs({ SESSIONS, unpack(KEYS) }) do arm(key) end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local next_id = ring_after(KEYS[2], id)
 -- Who stands before us in the ring watches over us, from now on and not from its next tick.
