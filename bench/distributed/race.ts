@@ -96,7 +96,10 @@ function firstFrom(times: readonly number[], least: number): number {
   return low;
 }
 
-/** Each way once a round; the median of each number. */
+/** Ms of the round that does not count: several processes on few processors take a while until their code is compiled. */
+const WARM_UP = 2000;
+
+/** Each way once a round, all after one that warms up; the median of each number. */
 export async function races(
   url: string,
   ways: readonly string[],
@@ -107,12 +110,7 @@ export async function races(
   const results = new Map(ways.map((way) => [way, [] as Result[]]));
   for (let round = -1; round < rounds; round += 1) {
     for (const way of ways) {
-      const result = await race(
-        url,
-        way,
-        processes,
-        round < 0 ? { ...terms, ms: Math.min(terms.ms, 300) } : terms,
-      );
+      const result = await race(url, way, processes, round < 0 ? { ...terms, ms: WARM_UP } : terms);
       if (round >= 0) results.get(way)?.push(result);
     }
   }
