@@ -16,7 +16,10 @@ async function rate(party: Party, width: number, pairs: number): Promise<number>
   return (pairs * 1000) / (performance.now() - start);
 }
 
-/** The median of each way over the rounds, after one that warms up. */
+/** Rounds that do not count: the compiler takes its time. */
+const WARM_UP = 4;
+
+/** The median of each way over the rounds, after those that warm up. */
 export async function freeRates(
   url: string,
   ways: readonly string[],
@@ -25,7 +28,7 @@ export async function freeRates(
   rounds: number,
 ): Promise<Map<string, number>> {
   const rates = new Map(ways.map((way) => [way, [] as number[]]));
-  for (let round = -1; round < rounds; round += 1) {
+  for (let round = -WARM_UP; round < rounds; round += 1) {
     for (const way of ways) {
       const party = parties.get(way) ?? (await wayOf(way).open(url, 0));
       parties.set(way, party);
