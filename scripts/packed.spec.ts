@@ -202,8 +202,8 @@ describe('an empty project that installs @heddle/primitives', () => {
       const lock = new Lock();
       const attempt = async () => {
         const thread = new Worker(new URL('./thread.js', import.meta.url), { workerData: share(lock) });
-        const [got] = await once(thread, 'message');
-        await once(thread, 'exit');
+        // Both at once: the message and the end may come in one step.
+        const [[got]] = await Promise.all([once(thread, 'message'), once(thread, 'exit')]);
         return got;
       };
       const lease = await lock.acquire();
