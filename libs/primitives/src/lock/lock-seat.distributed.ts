@@ -106,7 +106,7 @@ export class LockSeat implements Seat {
     maxHold: number | undefined,
   ): Promise<HeldLease | null> {
     const lease = this.#acquire(timeout, signal, maxHold);
-    return this.#core.confirmer === undefined ? lease : lease.then((got) => confirmed(got, signal));
+    return this.#partition.confirmer === undefined ? lease : lease.then((got) => confirmed(got, signal));
   }
 
   #acquire(
@@ -334,9 +334,13 @@ export class LockSeat implements Seat {
 
   /** Told to whoever was granted, if anybody was; whoever comes after has it asked anew. */
   #confirm(): void {
-    const asked = this.#core.confirmer?.confirm();
+    const { confirmer } = this.#partition;
+    if (confirmer === undefined) return;
+    const [state = ''] = this.#keys;
+    const first = String(this.grant);
+    const asked = confirmer.confirm({ command: ['hget', state, 'first'], shows: (had) => had === first });
     this.#confirmed = asked;
-    asked?.catch(() => {
+    asked.catch(() => {
       if (this.#confirmed === asked) this.#confirmed = undefined;
     });
   }

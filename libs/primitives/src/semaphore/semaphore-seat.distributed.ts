@@ -64,6 +64,8 @@ interface Hold extends Tokens {
   readonly lease: HeldLease;
   /** Permits not given back yet. */
   permits: number;
+  /** The first token of the grant that it is part of. */
+  readonly first: number;
 }
 
 type SemaphoreWaiter = Waiter<Lease | null, Wait>;
@@ -318,10 +320,21 @@ export class SemaphoreSeat implements Seat {
     };
     const lease: HeldLease = new HeldLease(claim, token, life, end, undefined, from !== undefined);
     // Of a hold that goes on too: where it was not confirmed to the one before, it may be now.
-    lease.confirmBy(this.#core.confirmer?.confirm());
-    this.#holds.set(id, { id, wait, shape, life, lease, permits, token, last });
+    const first = from?.first ?? token;
+    lease.confirmBy(this.#confirm(`${life.id}#${id}`, first));
+    this.#holds.set(id, { id, wait, shape, life, lease, permits, first, token, last });
     lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
     return lease;
+  }
+
+  /** Whether replicas have the grant that Redis lists as `holder`, where they are to. */
+  #confirm(holder: string, first: number): Promise<void> | undefined {
+    const holders = this.#keys[semaphoreParts.indexOf('holders')] ?? '';
+    return this.#partition.confirmer?.confirm({
+      command: ['hget', holders, holder],
+      // `permits first last`
+      shows: (had) => typeof had === 'string' && had.split(' ')[1] === String(first),
+    });
   }
 
   /** A hold of all goes to the next here who wants all, while its tokens last. */

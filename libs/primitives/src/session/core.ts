@@ -7,7 +7,6 @@ import { hostname } from 'node:os';
 import { Commands, type CommandTerms } from './commands.ts';
 import { Deadlocks } from './deadlock.ts';
 import { tell } from './diagnostics.ts';
-import { Confirmer, type WaitingClient } from './durability.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -15,7 +14,7 @@ import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
 import { type Operation, renewal, Scripts, type ScriptTexts, scriptTexts } from './lua.ts';
 import type { ResolvedOptions } from './options.ts';
-import { keepOf, Partition, type PartitionHost } from './partition.ts';
+import { Partition, type PartitionHost } from './partition.ts';
 import type { Answer } from './run-operations.ts';
 import {
   type Client,
@@ -93,7 +92,7 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly inbox: Inbox;
-  readonly confirmer: Confirmer | undefined;
+  readonly confirming: PartitionHost['confirming'];
   readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
   readonly about: string;
@@ -121,7 +120,7 @@ export class SessionCore extends Voice implements PartitionHost {
     try {
       subscriber = await connectClient(target, 'subscriber', patience);
       if (options.durability) {
-        await refuseUnconfirming(client, target, options.durability.replicas, patience);
+        await refuseUnconfirming(client, describe(target), options.durability.replicas, patience);
         confirming = await connectClient(target, 'confirming', patience);
       }
       core = new SessionCore(options, machinery, client, subscriber, target, confirming);
@@ -173,13 +172,7 @@ export class SessionCore extends Voice implements PartitionHost {
       target.mode === 'cluster',
     );
     if (confirming !== undefined && options.durability !== undefined) {
-      const { sessions } = this.keyspace.shared(0);
-      this.confirmer = new Confirmer(
-        confirming as WaitingClient,
-        options.durability,
-        sessions,
-        keepOf(options.ttl),
-      );
+      this.confirming = { client: confirming, durability: options.durability };
       this.#ordinary.push(confirming);
     }
     client.on('ready', () => this.#connected());

@@ -1,11 +1,15 @@
-import { startRedis } from '@heddle/embedded-redis';
-import { Redis } from 'ioredis';
+import { startCluster, startRedis } from '@heddle/embedded-redis';
+import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Lease } from '../lock/lock.ts';
 import { connect, type Session } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { until } from '../testing/waiting.ts';
 import { Confirmer, resolveDurability, type WaitingClient } from './durability.ts';
+import { Keyspace } from './keys.ts';
+import type { ConnectOptions } from './options.ts';
 
+const keyspace = new Keyspace('heddle', 16);
 const plain = { sources: ['process'], password: false } as const;
 
 /** A server and its replica, and sessions of the one; both are ended with it. */
@@ -175,6 +179,91 @@ describe('a fail-over', () => {
   });
 });
 
+/** A Cluster of three masters with a replica each, and whose is which. */
+async function cluster() {
+  const servers = await startCluster({ masters: 3, replicas: 1, password: false });
+  const admin = new Cluster([...servers.startupNodes], servers.clientOptions);
+  admin.on('error', () => {});
+  const sessions: Session[] = [];
+  const placeOf = async (name: string) => {
+    const slot = Number(await admin.cluster('KEYSLOT', `{heddle:${keyspace.partitionOf(name)}}:sessions`));
+    return servers.masters.findIndex(({ host, port }) => admin.slots[slot]?.[0] === `${host}:${port}`);
+  };
+  /** A name that lies with each master, in their order. */
+  const names: string[] = [];
+  for (let n = 0; names.filter(Boolean).length < servers.masters.length; n += 1)
+    names[await placeOf(`name ${n}`)] ??= `name ${n}`;
+  return {
+    ...servers,
+    masters: servers.masters,
+    replicas: servers.replicas,
+    names,
+    /** A replica takes its master's place, without waiting until the others have missed that. */
+    async takeOver(place: number) {
+      const replica = new Redis(servers.replicas[place]?.url ?? '');
+      await replica.cluster('FAILOVER', 'TAKEOVER');
+      replica.disconnect();
+    },
+    async session(options: ConnectOptions) {
+      const made = await connect(servers.masters[0]?.url, { logger: {}, ...options });
+      sessions.push(made);
+      return made;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(sessions.map((session) => session.close()));
+      admin.disconnect();
+      await servers.close();
+    },
+  };
+}
+
+describe('on a Cluster', { timeout: 90_000 }, () => {
+  it('each master’s own replicas confirm what lies there', async () => {
+    await using servers = await cluster();
+    const session = await servers.session({ ttl: 1500, durability: { replicas: 1, timeout: 300 } });
+    const [here = '', there = ''] = servers.names;
+    const held = await Promise.all(servers.names.map((name) => session.lock(name).acquire()));
+    await Promise.all(servers.names.map((name) => session.semaphore(`${name} s`, 2).with(() => 1)));
+    const begun = performance.now();
+    await until(() => performance.now() - begun > 2000, 'signs of life were needed');
+    expect(held.map(({ valid }) => valid)).toEqual([true, true, true]);
+    await Promise.all(held.map((lease) => lease.release()));
+
+    servers.replicas[0]?.pause();
+    await expect(session.lock(here).acquire()).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_NOT_REPLICATED',
+      message: expect.stringContaining('0 of 1 replicas had it within 300 ms'),
+    });
+    await session.lock(there).with((lease) => expect(lease.valid).toBe(true));
+    servers.replicas[0]?.resume();
+  });
+
+  it('a replica that takes over grants nothing that a durable lease still holds, and whoever holds it hears of it', async () => {
+    await using servers = await cluster();
+    const ttl = 12_000;
+    const session = await servers.session({ ttl, durability: { replicas: 1, timeout: 1000 } });
+    const other = await servers.session({ ttl });
+    const [here = '', there = ''] = servers.names;
+    const [lost, kept] = [await session.lock(here).acquire(), await session.lock(there).acquire()];
+    // Of another kind, the same name lies in the same place.
+    const undurable = await other.semaphore(here, 1).acquire();
+    await servers.masters[0]?.kill();
+    await servers.takeOver(0);
+    const took = () => other.lock(here).acquire({ timeout: 0 });
+    let asked: Lease | null | undefined;
+    await until(async () => {
+      asked = await took().catch(() => undefined);
+      return asked !== undefined;
+    }, 'the replica takes over');
+    expect(asked).toBeNull();
+    // Which has no replica of its own: nothing confirms the signs of life.
+    await until(() => lost.signal.aborted && undurable.signal.aborted, 'the holders hear of it');
+    expect(undurable.signal.reason.message).toContain('failed over');
+    expect(kept.valid).toBe(true);
+    await kept.release();
+  });
+});
+
 describe('durability', () => {
   it('is refused where the server has fewer replicas', async () => {
     await using server = await startRedis(plain);
@@ -197,22 +286,27 @@ describe('durability', () => {
     await expect(connect('redis://127.0.0.1:1', { durability: durability as never })).rejects.toThrow(type);
   });
 
-  it('is not confirmed by another server than the one that granted', async () => {
+  it('is not confirmed by a server that does not have the grant', async () => {
     const client: WaitingClient = {
       pexpire: async () => 1,
+      call: async (_, key) => (key === 'mine' ? '7' : null),
       wait: async () => 1,
-      info: async () => 'run_id:other',
       disconnect: () => {},
     };
-    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 'key', 1, 'mine');
-    await expect(confirmer.confirm()).rejects.toThrow('another server took over');
+    const confirmer = new Confirmer(async () => client, { replicas: 1, timeout: 10 }, 'key', 1);
+    const of = (key: string) => confirmer.confirm({ command: ['get', key], shows: (had) => had === '7' });
+    const both = await Promise.allSettled([of('mine'), of('other')]);
+    expect(both).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: { message: expect.stringContaining('does not have it') } },
+    ]);
   });
 
   it('is never confirmed by what was asked before', async () => {
     const asked: PromiseWithResolvers<number>[] = [];
     const client: WaitingClient = {
       pexpire: async () => 1,
-      info: async () => 'run_id:x',
+      call: async () => 'yes',
       disconnect: () => {},
       wait() {
         const answer = Promise.withResolvers<number>();
@@ -220,10 +314,11 @@ describe('durability', () => {
         return answer.promise;
       },
     };
-    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 'key', 1, 'x');
-    const first = confirmer.confirm();
+    const confirmer = new Confirmer(async () => client, { replicas: 1, timeout: 10 }, 'key', 1);
+    const confirm = () => confirmer.confirm({ command: ['get', 'it'], shows: (had) => had === 'yes' });
+    const first = confirm();
     await until(() => asked.length === 1, 'it asks');
-    const [second, third] = [confirmer.confirm(), confirmer.confirm()];
+    const [second, third] = [confirm(), confirm()];
     asked[0]?.resolve(1);
     await first;
     await until(() => asked.length === 2, 'it asks again, once for both');

@@ -4,8 +4,10 @@
  * the grant itself may have been written by another, whoever released. So the one who was granted writes something of
  * its own after that, and waits for that: replicas take all writes in one order. (Redis documentation, "WAIT".)
  */
+import { Cluster } from 'ioredis';
 import { rangeError, show, typeError } from '../errors.ts';
 import { checkKnown } from '../options.ts';
+import type { Client } from './server.ts';
 
 /** How many replicas must have a grant before it is given to whoever asked, and a sign of life before it counts. */
 export interface Durability {
@@ -35,12 +37,18 @@ export function resolveDurability(given: unknown, ttl: number): ResolvedDurabili
   return { replicas, timeout: Math.floor(timeout) };
 }
 
-/** What a confirmation is asked over: a connection that may be kept waiting. */
+/** What a confirmation is asked over: a connection to one server, that may be kept waiting. */
 export interface WaitingClient {
   pexpire(key: string, ms: number): Promise<unknown>;
+  call(command: string, ...args: string[]): Promise<unknown>;
   wait(replicas: number, timeout: number): Promise<number>;
-  info(section: string): Promise<string>;
   disconnect(reconnect: boolean): void;
+}
+
+/** How to see that a server has what is to be confirmed: another one, after a fail-over, may never have heard of it. */
+export interface Proof {
+  readonly command: readonly [name: string, ...args: string[]];
+  shows(answer: unknown): boolean;
 }
 
 /** There is no confirmation; the message says why. */
@@ -51,59 +59,100 @@ export class Unconfirmed extends Error {
   }
 }
 
+/** The way to the server that has the slot of `key`: on a Cluster it may be another one each time. */
+export function serverOf(client: Client, key: string): () => Promise<WaitingClient> {
+  if (!(client instanceof Cluster)) return async () => client as WaitingClient;
+  let slot: number | undefined;
+  return async () => {
+    slot ??= Number(await client.cluster('KEYSLOT', key));
+    const [master] = client.slots[slot] ?? [];
+    const found = client.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === master);
+    if (found !== undefined) return found as WaitingClient;
+    client.refreshSlotsCache();
+    throw new Unconfirmed(`it is not known which server of the Cluster has slot ${slot}`);
+  };
+}
+
 /** Ms beyond its time-out that a `WAIT` may take before its connection counts as dead. */
 const SLACK = 500;
 const SECOND_LOOK = 20;
 
-/** Asks whether the replicas have all that was written so far: once for all who want to know at a time. */
+interface Asked extends PromiseWithResolvers<void> {
+  readonly proof: Proof;
+}
+
+/** Asks whether the replicas of one server have what was written so far: once for all who want to know at a time. */
 export class Confirmer {
   readonly durability: ResolvedDurability;
-  /** Of which run of a server: another one, after a fail-over, confirms nothing that this one granted. */
-  runId: string;
-  readonly #client: WaitingClient;
+  readonly #server: () => Promise<WaitingClient>;
   readonly #key: string;
   readonly #keep: number;
-  #underWay: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  #asked: Asked[] = [];
+  #asking = false;
 
   /** @param key of a record that lives `keep` ms: its expiry is what is written, since that is always a change */
-  constructor(client: WaitingClient, durability: ResolvedDurability, key: string, keep: number, runId = '') {
+  constructor(
+    server: () => Promise<WaitingClient>,
+    durability: ResolvedDurability,
+    key: string,
+    keep: number,
+  ) {
     this.durability = durability;
-    this.runId = runId;
-    this.#client = client;
+    this.#server = server;
     this.#key = key;
     this.#keep = keep;
   }
 
-  /** Settles once the replicas have all that Redis had when this was called; rejects with `Unconfirmed`. */
-  confirm(): Promise<void> {
-    // What is under way may have been written before what is asked about.
-    this.#next ??= (this.#underWay ?? Promise.resolve())
-      .catch(() => {})
-      .then(() => {
-        this.#underWay = this.#next;
-        this.#next = undefined;
-        return this.#ask();
-      });
-    return this.#next;
+  /**
+   * Settles once the server has what `proof` is of, and the replicas have all that it had when this was called; rejects
+   * with `Unconfirmed`.
+   */
+  confirm(proof: Proof): Promise<void> {
+    const asked = { proof, ...Promise.withResolvers<void>() };
+    this.#asked.push(asked);
+    if (!this.#asking) {
+      this.#asking = true;
+      process.nextTick(() => void this.#rounds());
+    }
+    return asked.promise;
   }
 
-  async #ask(): Promise<void> {
+  /** What is under way may have been written before what is asked about: that is for the next round. */
+  async #rounds(): Promise<void> {
+    while (this.#asked.length > 0) {
+      const round = this.#asked.splice(0);
+      try {
+        const had = await this.#ask(round.map(({ proof }) => proof));
+        for (const [at, { resolve, reject }] of round.entries()) {
+          if (had[at] === true) resolve();
+          else reject(new Unconfirmed('the server that has its place now does not have it'));
+        }
+      } catch (error) {
+        for (const { reject } of round) reject(error);
+      }
+    }
+    this.#asking = false;
+  }
+
+  /** Which of them the server has; rejects where the replicas do not have all that it has. */
+  async #ask(proofs: readonly Proof[]): Promise<boolean[]> {
     const { replicas, timeout } = this.durability;
-    const [written, had, said] = await this.#answers(replicas, timeout);
+    const [written, had, answers] = await this.#answers(proofs);
     // A record that is gone was not written, and then `WAIT` says nothing.
     if (written !== 1) throw new Unconfirmed('the data of the namespace was lost');
-    if (!said.includes(`run_id:${this.runId}`)) throw new Unconfirmed('another server took over');
     if (had < replicas) throw new Unconfirmed(`${had} of ${replicas} replicas had it within ${timeout} ms`);
+    return proofs.map(({ shows }, at) => shows(answers[at]));
   }
 
-  /** All three in one order on one connection; one that is silent for too long is made anew. */
-  async #answers(replicas: number, timeout: number): Promise<[unknown, number, string]> {
+  /** All in one order on one connection; one that is silent for too long is made anew. */
+  async #answers(proofs: readonly Proof[]): Promise<[unknown, number, unknown[]]> {
+    const { replicas, timeout } = this.durability;
+    let server: WaitingClient | undefined;
     let timer: NodeJS.Timeout | undefined;
     const silent = new Promise<never>((_, reject) => {
       const verdict = () => {
         reject(new Error(`no answer within ${timeout + SLACK} ms`));
-        this.#client.disconnect(true);
+        server?.disconnect(true);
       };
       // Where this loop itself stood still, what has arrived meanwhile is read in between.
       timer = setTimeout(() => {
@@ -111,13 +160,18 @@ export class Confirmer {
       }, timeout + SLACK);
     });
     try {
-      const asked = Promise.all([
-        this.#client.pexpire(this.#key, this.#keep),
-        this.#client.wait(replicas, timeout),
-        this.#client.info('server'),
-      ]);
-      return await Promise.race([asked, silent]);
+      const asked = this.#server().then((found) => {
+        server = found;
+        return Promise.all([
+          found.pexpire(this.#key, this.#keep),
+          Promise.all(proofs.map(({ command }) => found.call(...command))),
+          found.wait(replicas, timeout),
+        ]);
+      });
+      const [written, answers, had] = await Promise.race([asked, silent]);
+      return [written, had, answers];
     } catch (error) {
+      if (error instanceof Unconfirmed) throw error;
       throw new Unconfirmed(`the connection on which ${replicas} replicas were to confirm it broke`, error);
     } finally {
       clearTimeout(timer);

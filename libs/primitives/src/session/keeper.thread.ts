@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { OnceWord } from '../shared-memory/once-word.ts';
-import { Confirmer, type WaitingClient } from './durability.ts';
+import { Confirmer, serverOf } from './durability.ts';
 import type { FromKeeper, ToKeeper } from './keeper.ts';
 import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
@@ -74,13 +74,10 @@ async function start({
 }
 
 /** The keeper's connection may be kept waiting: nothing else goes over it. */
-function confirmerOn(
-  client: Client,
-  { durability, namespace, partitions, partition, keep, runId }: PulseConfig,
-) {
+function confirmerOn(client: Client, { durability, namespace, partitions, partition, keep }: PulseConfig) {
   if (durability === undefined) return undefined;
   const { sessions } = new Keyspace(namespace, partitions).shared(partition);
-  return new Confirmer(client as WaitingClient, durability, sessions, keep, runId);
+  return new Confirmer(serverOf(client, sessions), durability, sessions, keep);
 }
 
 function connect(session: string, target: Target, ttl: number): Link {

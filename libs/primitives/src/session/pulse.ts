@@ -67,6 +67,8 @@ export class Pulse {
   readonly #jobs = new Map<number, NodeJS.Timeout>();
   #stopped = false;
   #failing = false;
+  /** The replication id of the server, as the last tick saw it. */
+  #history = '';
   /** Bounds of (Redis's time − ours), ms, as the last tick saw them. */
   #offset: { low: number; high: number } | undefined;
   #suspended = uptime() - now() / 1000;
@@ -160,16 +162,18 @@ export class Pulse {
       [id, ttl, keep, after],
     );
     const received = now();
-    const [state, time, runId, epoch, neighbour, remaining, ...overdue] = texts(reply);
+    const [state, time, runId, epoch, history = '', before = '', neighbour, remaining, ...overdue] =
+      texts(reply);
     if (state === 'alive') {
       this.#reached.resolve();
-      await this.#confirmed();
+      await this.#confirmed(Number(time));
     }
     if (this.#stopped) return false;
     if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
     const loss =
       this.#tooLate(now()) ??
       this.#otherServer(runId ?? '', epoch ?? '') ??
+      this.#tookOver(history, before) ??
       this.#clockMoved(Number(time) / 1000, sent, received);
     if (loss !== undefined) {
       this.#lose(loss);
@@ -182,10 +186,14 @@ export class Pulse {
     return true;
   }
 
-  /** A sign of life that a fail-over could lose moves no deadline. */
-  async #confirmed(): Promise<void> {
+  /** A sign of life that a fail-over could lose moves no deadline. `time`: Redis's, µs, when it was given. */
+  async #confirmed(time: number): Promise<void> {
+    const ends = Math.floor(time / 1000) + this.#config.ttl;
     try {
-      await this.#confirmer?.confirm();
+      await this.#confirmer?.confirm({
+        command: ['zscore', this.#site.sessions, this.#config.id],
+        shows: (end) => Number(end) >= ends,
+      });
       this.#warned = false;
     } catch (error) {
       if (error instanceof Unconfirmed && !this.#warned && !this.#stopped) {
@@ -238,6 +246,18 @@ export class Pulse {
     if (runId !== this.#config.runId && !this.#config.sharded)
       return 'Redis was restarted or failed over, and may have lost grants';
     return undefined;
+  }
+
+  /**
+   * A replica that took over goes on under a history of its own, and remembers the one that it followed: on a Cluster that
+   * tells it from a server that was given the slot with all its data.
+   */
+  #tookOver(history: string, before: string): Loss | undefined {
+    const known = this.#history;
+    this.#history = history;
+    return known !== '' && history !== known && before === known
+      ? 'Redis was restarted or failed over, and may have lost grants'
+      : undefined;
   }
 
   /** Redis's clock against ours, and ours against one that counts suspend. */

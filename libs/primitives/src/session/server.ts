@@ -285,22 +285,19 @@ export async function reach(target: Target, limit: Limit): Promise<{ client: Cli
 /** Refuses a server that can't confirm what it is asked to. */
 export async function refuseUnconfirming(
   client: Client,
-  target: Target,
+  where: string,
   replicas: number,
   limit: Limit,
 ): Promise<void> {
-  const where = describe(target);
-  if (target.mode === 'cluster') {
+  for (const master of client instanceof Cluster ? client.nodes('master') : [client]) {
+    const report = await within(limit, where, master.info('replication'));
+    const there = Number(/^connected_slaves:(\d+)/m.exec(report)?.[1] ?? 0);
+    if (there >= replicas) continue;
+    const which = master === client ? where : `${master.options.host}:${master.options.port}`;
     throw new RedisRefusedError(
-      `Redis at ${where} is a Cluster, where durability is not built: WAIT counts the replicas of one server. Use one server with replicas (by Sentinel), or leave durability out and guard by the lease's token`,
+      `Redis at ${which} has ${there} replicas, fewer than the ${replicas} that durability.replicas asks for; connect them, or ask for fewer`,
     );
   }
-  const report = await within(limit, where, client.info('replication'));
-  const there = Number(/^connected_slaves:(\d+)/m.exec(report)?.[1] ?? 0);
-  if (there >= replicas) return;
-  throw new RedisRefusedError(
-    `Redis at ${where} has ${there} replicas, fewer than the ${replicas} that durability.replicas asks for; connect them, or ask for fewer`,
-  );
 }
 
 /** Connects one more client of a session that has been reached before. */
