@@ -106,7 +106,7 @@ export class LockSeat implements Seat {
     maxHold: number | undefined,
   ): Promise<HeldLease | null> {
     const lease = this.#acquire(timeout, signal, maxHold);
-    return this.#partition.confirmer === undefined ? lease : lease.then((got) => confirmed(got, signal));
+    return this.#core.confirmer === undefined ? lease : lease.then((got) => confirmed(got, signal));
   }
 
   #acquire(
@@ -334,11 +334,15 @@ export class LockSeat implements Seat {
 
   /** Told to whoever was granted, if anybody was; whoever comes after has it asked anew. */
   #confirm(): void {
-    const { confirmer } = this.#partition;
+    const { confirmer } = this.#core;
     if (confirmer === undefined) return;
     const [state = ''] = this.#keys;
     const first = String(this.grant);
-    const asked = confirmer.confirm({ command: ['hget', state, 'first'], shows: (had) => had === first });
+    const { sessions } = this.#partition.site;
+    const asked = confirmer.confirm(sessions, {
+      command: ['hget', state, 'first'],
+      shows: (had) => had === first,
+    });
     this.#confirmed = asked;
     asked.catch(() => {
       if (this.#confirmed === asked) this.#confirmed = undefined;

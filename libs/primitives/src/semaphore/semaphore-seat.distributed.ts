@@ -330,7 +330,7 @@ export class SemaphoreSeat implements Seat {
   /** Whether replicas have the grant that Redis lists as `holder`, where they are to. */
   #confirm(holder: string, first: number): Promise<void> | undefined {
     const holders = this.#keys[semaphoreParts.indexOf('holders')] ?? '';
-    return this.#partition.confirmer?.confirm({
+    return this.#core.confirmer?.confirm(this.#partition.site.sessions, {
       command: ['hget', holders, holder],
       // `permits first last`
       shows: (had) => typeof had === 'string' && had.split(' ')[1] === String(first),

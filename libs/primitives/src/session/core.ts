@@ -4,9 +4,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { Cluster } from 'ioredis';
 import { Commands, type CommandTerms } from './commands.ts';
 import { Deadlocks } from './deadlock.ts';
 import { tell } from './diagnostics.ts';
+import { Confirmer, type WaitingClient } from './durability.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -14,7 +16,7 @@ import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
 import { type Operation, renewal, Scripts, type ScriptTexts, scriptTexts } from './lua.ts';
 import type { ResolvedOptions } from './options.ts';
-import { Partition, type PartitionHost } from './partition.ts';
+import { keepOf, Partition, type PartitionHost } from './partition.ts';
 import type { Answer } from './run-operations.ts';
 import {
   type Client,
@@ -92,7 +94,7 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly inbox: Inbox;
-  readonly confirming: PartitionHost['confirming'];
+  readonly confirmer: Confirmer | undefined;
   readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
   readonly about: string;
@@ -172,7 +174,11 @@ export class SessionCore extends Voice implements PartitionHost {
       target.mode === 'cluster',
     );
     if (confirming !== undefined && options.durability !== undefined) {
-      this.confirming = { client: confirming, durability: options.durability };
+      this.confirmer = new Confirmer(
+        confirming as WaitingClient | Cluster,
+        options.durability,
+        keepOf(options.ttl),
+      );
       this.#ordinary.push(confirming);
     }
     client.on('ready', () => this.#connected());

@@ -3,6 +3,7 @@ import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Lease } from '../lock/lock.ts';
 import { connect, type Session } from '../session.distributed.ts';
+import { Slots } from '../testing/faults/slots.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { until } from '../testing/waiting.ts';
 import { Confirmer, resolveDurability, type WaitingClient } from './durability.ts';
@@ -145,6 +146,24 @@ describe('durable grants', () => {
     }, 'another one confirms');
   });
 
+  it('that another handle releases meanwhile are said to be released, not unconfirmed', async () => {
+    const session = await servers.session(20_000, 2000);
+    await session.lock('other handle').with(() => 1);
+    servers.replica.pause();
+    // A round under way: the next grant is asked about after it.
+    const first = session.lock('first in the round').acquire();
+    await until(() => servers.admin.exists('{heddle:0}:lock:first in the round:state'), 'it is asked about');
+    const second = session.lock('other handle').acquire();
+    second.catch(() => {});
+    const held = async () =>
+      (await servers.admin.hget('{heddle:0}:lock:other handle:state', 'holder')) !== null;
+    await until(held, 'Redis has granted the second');
+    await session.lock('other handle').release();
+    servers.replica.resume();
+    await expect(second).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    await (await first).release();
+  });
+
   it('let a condition wake without the lock where that was not confirmed, and say so', async () => {
     const session = await servers.session();
     await using others = await connect(servers.primary.url);
@@ -195,8 +214,7 @@ async function cluster() {
     names[await placeOf(`name ${n}`)] ??= `name ${n}`;
   return {
     ...servers,
-    masters: servers.masters,
-    replicas: servers.replicas,
+    whole: servers,
     names,
     /** A replica takes its master's place, without waiting until the others have missed that. */
     async takeOver(place: number) {
@@ -236,6 +254,20 @@ describe('on a Cluster', { timeout: 90_000 }, () => {
     });
     await session.lock(there).with((lease) => expect(lease.valid).toBe(true));
     servers.replicas[0]?.resume();
+  });
+
+  it('whoever has the slot after it has moved confirms', async () => {
+    await using servers = await cluster();
+    const session = await servers.session({ ttl: 3000, durability: { replicas: 1, timeout: 500 } });
+    const [here = ''] = servers.names;
+    const lease = await session.lock(here).acquire();
+    using slots = new Slots(servers.whole);
+    await slots.move(`{heddle:${keyspace.partitionOf(here)}}:sessions`);
+    await session.semaphore(here, 1).with(() => 1);
+    const moved = performance.now();
+    await until(() => performance.now() - moved > 3500, 'signs of life were needed');
+    expect(lease.valid).toBe(true);
+    await lease.release();
   });
 
   it('a replica that takes over grants nothing that a durable lease still holds, and whoever holds it hears of it', async () => {
@@ -293,8 +325,9 @@ describe('durability', () => {
       wait: async () => 1,
       disconnect: () => {},
     };
-    const confirmer = new Confirmer(async () => client, { replicas: 1, timeout: 10 }, 'key', 1);
-    const of = (key: string) => confirmer.confirm({ command: ['get', key], shows: (had) => had === '7' });
+    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 1);
+    const of = (key: string) =>
+      confirmer.confirm('key', { command: ['get', key], shows: (had) => had === '7' });
     const both = await Promise.allSettled([of('mine'), of('other')]);
     expect(both).toMatchObject([
       { status: 'fulfilled' },
@@ -314,8 +347,8 @@ describe('durability', () => {
         return answer.promise;
       },
     };
-    const confirmer = new Confirmer(async () => client, { replicas: 1, timeout: 10 }, 'key', 1);
-    const confirm = () => confirmer.confirm({ command: ['get', 'it'], shows: (had) => had === 'yes' });
+    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 1);
+    const confirm = () => confirmer.confirm('key', { command: ['get', 'it'], shows: (had) => had === 'yes' });
     const first = confirm();
     await until(() => asked.length === 1, 'it asks');
     const [second, third] = [confirm(), confirm()];

@@ -4,10 +4,9 @@
  * the grant itself may have been written by another, whoever released. So the one who was granted writes something of
  * its own after that, and waits for that: replicas take all writes in one order. (Redis documentation, "WAIT".)
  */
-import { Cluster } from 'ioredis';
+import { Cluster, Command } from 'ioredis';
 import { rangeError, show, typeError } from '../errors.ts';
 import { checkKnown } from '../options.ts';
-import type { Client } from './server.ts';
 
 /** How many replicas must have a grant before it is given to whoever asked, and a sign of life before it counts. */
 export interface Durability {
@@ -59,74 +58,47 @@ export class Unconfirmed extends Error {
   }
 }
 
-/** The way to the server that has the slot of `key`: on a Cluster it may be another one each time. */
-export function serverOf(client: Client, key: string): () => Promise<WaitingClient> {
-  if (!(client instanceof Cluster)) return async () => client as WaitingClient;
-  let slot: number | undefined;
-  return async () => {
-    slot ??= Number(await client.cluster('KEYSLOT', key));
-    const [master] = client.slots[slot] ?? [];
-    const found = client.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === master);
-    if (found !== undefined) return found as WaitingClient;
-    client.refreshSlotsCache();
-    throw new Unconfirmed(`it is not known which server of the Cluster has slot ${slot}`);
-  };
-}
-
 /** Ms beyond its time-out that a `WAIT` may take before its connection counts as dead. */
 const SLACK = 500;
 const SECOND_LOOK = 20;
+/** What is heard of a key that is, or is about to be, another server's of the Cluster: from the one before, or where that is gone. */
+const ELSEWHERE = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|Connection is closed)\b/;
 
 interface Asked extends PromiseWithResolvers<void> {
+  readonly key: string;
   readonly proof: Proof;
 }
 
 /** Asks whether the replicas of one server have what was written so far: once for all who want to know at a time. */
-export class Confirmer {
-  readonly durability: ResolvedDurability;
-  readonly #server: () => Promise<WaitingClient>;
-  readonly #key: string;
+class Rounds {
+  readonly #server: WaitingClient;
+  readonly #durability: ResolvedDurability;
   readonly #keep: number;
   #asked: Asked[] = [];
   #asking = false;
 
-  /** @param key of a record that lives `keep` ms: its expiry is what is written, since that is always a change */
-  constructor(
-    server: () => Promise<WaitingClient>,
-    durability: ResolvedDurability,
-    key: string,
-    keep: number,
-  ) {
-    this.durability = durability;
+  constructor(server: WaitingClient, durability: ResolvedDurability, keep: number) {
     this.#server = server;
-    this.#key = key;
+    this.#durability = durability;
     this.#keep = keep;
   }
 
-  /**
-   * Settles once the server has what `proof` is of, and the replicas have all that it had when this was called; rejects
-   * with `Unconfirmed`.
-   */
-  confirm(proof: Proof): Promise<void> {
-    const asked = { proof, ...Promise.withResolvers<void>() };
+  confirm(key: string, proof: Proof): Promise<void> {
+    const asked = { key, proof, ...Promise.withResolvers<void>() };
     this.#asked.push(asked);
     if (!this.#asking) {
       this.#asking = true;
-      process.nextTick(() => void this.#rounds());
+      process.nextTick(() => void this.#ask());
     }
     return asked.promise;
   }
 
   /** What is under way may have been written before what is asked about: that is for the next round. */
-  async #rounds(): Promise<void> {
+  async #ask(): Promise<void> {
     while (this.#asked.length > 0) {
       const round = this.#asked.splice(0);
       try {
-        const had = await this.#ask(round.map(({ proof }) => proof));
-        for (const [at, { resolve, reject }] of round.entries()) {
-          if (had[at] === true) resolve();
-          else reject(new Unconfirmed('the server that has its place now does not have it'));
-        }
+        await this.#answer(round);
       } catch (error) {
         for (const { reject } of round) reject(error);
       }
@@ -134,25 +106,14 @@ export class Confirmer {
     this.#asking = false;
   }
 
-  /** Which of them the server has; rejects where the replicas do not have all that it has. */
-  async #ask(proofs: readonly Proof[]): Promise<boolean[]> {
-    const { replicas, timeout } = this.durability;
-    const [written, had, answers] = await this.#answers(proofs);
-    // A record that is gone was not written, and then `WAIT` says nothing.
-    if (written !== 1) throw new Unconfirmed('the data of the namespace was lost');
-    if (had < replicas) throw new Unconfirmed(`${had} of ${replicas} replicas had it within ${timeout} ms`);
-    return proofs.map(({ shows }, at) => shows(answers[at]));
-  }
-
   /** All in one order on one connection; one that is silent for too long is made anew. */
-  async #answers(proofs: readonly Proof[]): Promise<[unknown, number, unknown[]]> {
-    const { replicas, timeout } = this.durability;
-    let server: WaitingClient | undefined;
+  async #answer(round: readonly Asked[]): Promise<void> {
+    const { replicas, timeout } = this.#durability;
     let timer: NodeJS.Timeout | undefined;
     const silent = new Promise<never>((_, reject) => {
       const verdict = () => {
         reject(new Error(`no answer within ${timeout + SLACK} ms`));
-        server?.disconnect(true);
+        this.#server.disconnect(true);
       };
       // Where this loop itself stood still, what has arrived meanwhile is read in between.
       timer = setTimeout(() => {
@@ -160,21 +121,86 @@ export class Confirmer {
       }, timeout + SLACK);
     });
     try {
-      const asked = this.#server().then((found) => {
-        server = found;
-        return Promise.all([
-          found.pexpire(this.#key, this.#keep),
-          Promise.all(proofs.map(({ command }) => found.call(...command))),
-          found.wait(replicas, timeout),
-        ]);
-      });
-      const [written, answers, had] = await Promise.race([asked, silent]);
-      return [written, had, answers];
-    } catch (error) {
-      if (error instanceof Unconfirmed) throw error;
-      throw new Unconfirmed(`the connection on which ${replicas} replicas were to confirm it broke`, error);
+      const keys = [...new Set(round.map(({ key }) => key))];
+      const written = Promise.allSettled(keys.map((key) => this.#server.pexpire(key, this.#keep)));
+      const shown = Promise.allSettled(round.map(({ proof }) => this.#server.call(...proof.command)));
+      const waited = this.#server.wait(replicas, timeout);
+      const [writes, answers, had] = await Promise.race([Promise.all([written, shown, waited]), silent]);
+      for (const [at, { key, proof, resolve, reject }] of round.entries()) {
+        const write = writes[keys.indexOf(key)];
+        const answer = answers[at];
+        if (write?.status !== 'fulfilled') reject(write?.reason);
+        else if (answer?.status !== 'fulfilled') reject(answer?.reason);
+        // A record that is gone was not written, and then `WAIT` says nothing.
+        else if (write.value !== 1) reject(new Unconfirmed('the data of the namespace was lost'));
+        else if (had < replicas)
+          reject(new Unconfirmed(`${had} of ${replicas} replicas had it within ${timeout} ms`));
+        else if (proof.shows(answer.value)) resolve();
+        else reject(new Unconfirmed('the server that has its place now does not have it'));
+      }
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+/** Confirmations over one client: on a Cluster each master is asked about what lies there. */
+export class Confirmer {
+  readonly durability: ResolvedDurability;
+  readonly #client: WaitingClient | Cluster;
+  readonly #keep: number;
+  readonly #rounds = new WeakMap<WaitingClient, Rounds>();
+
+  /** @param keep ms that records live which were just used */
+  constructor(client: WaitingClient | Cluster, durability: ResolvedDurability, keep: number) {
+    this.durability = durability;
+    this.#client = client;
+    this.#keep = keep;
+  }
+
+  /**
+   * Settles once the server that has `key` shows what `proof` is of, and its replicas have all that it had when this was
+   * called; rejects with `Unconfirmed`.
+   * @param key of a record in the same slot: its expiry is what is written, since that is always a change
+   */
+  async confirm(key: string, proof: Proof): Promise<void> {
+    try {
+      await this.#ask(key, proof).catch(async (error: unknown) => {
+        if (!(this.#client instanceof Cluster && isElsewhere(error))) throw error;
+        await new Promise<void>((resolve) => (this.#client as Cluster).refreshSlotsCache(() => resolve()));
+        await this.#ask(key, proof);
+      });
+    } catch (error) {
+      if (error instanceof Unconfirmed) throw error;
+      const { replicas } = this.durability;
+      throw new Unconfirmed(`the connection on which ${replicas} replicas were to confirm it broke`, error);
+    }
+  }
+
+  async #ask(key: string, proof: Proof): Promise<void> {
+    const server = this.#serverOf(key);
+    let rounds = this.#rounds.get(server);
+    if (rounds === undefined) {
+      rounds = new Rounds(server, this.durability, this.#keep);
+      this.#rounds.set(server, rounds);
+    }
+    await rounds.confirm(key, proof);
+  }
+
+  #serverOf(key: string): WaitingClient {
+    if (!(this.#client instanceof Cluster)) return this.#client;
+    const [master] = this.#client.slots[new Command('exists', [key]).getSlot() ?? 0] ?? [];
+    const found = this.#client
+      .nodes('master')
+      .find(({ options: { host, port } }) => `${host}:${port}` === master);
+    if (found === undefined) throw new Elsewhere(`no server of the Cluster is known to have ${key}`);
+    return found as WaitingClient;
+  }
+}
+
+/** What is known of the Cluster's slots is out of date. */
+class Elsewhere extends Error {}
+
+function isElsewhere(error: unknown): boolean {
+  return error instanceof Elsewhere || (error instanceof Error && ELSEWHERE.test(error.message));
 }

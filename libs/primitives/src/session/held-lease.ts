@@ -227,6 +227,9 @@ export async function confirmed(
   try {
     await Promise.race([lease.confirmed, promise]);
   } catch (error) {
+    // Ended by another handle, by its `maxHold` or with the session: then Redis does not have it, and that is why.
+    if (error instanceof Unconfirmed && lease.over) throw lease.gone();
+    if (error instanceof Unconfirmed && lease.lost !== undefined) throw lease.lost;
     // Lost meanwhile, or Redis is away, or takes no writes: then it is given back when it does, or ends with the session.
     await lease.release().catch(() => {});
     throw error instanceof Unconfirmed ? lease.notReplicated(error) : error;

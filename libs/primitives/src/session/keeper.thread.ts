@@ -1,10 +1,10 @@
 /** The thread's side of the keeper: one connection for each session, and one pulse for each partition it is given. */
 import { parentPort } from 'node:worker_threads';
+import type { Cluster } from 'ioredis';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { OnceWord } from '../shared-memory/once-word.ts';
-import { Confirmer, serverOf } from './durability.ts';
+import { Confirmer, type WaitingClient } from './durability.ts';
 import type { FromKeeper, ToKeeper } from './keeper.ts';
-import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
 import { type Client, openClient, type Target } from './server.ts';
@@ -19,6 +19,7 @@ const SHORTEST_SILENCE = 500;
 interface Link {
   readonly client: Client;
   readonly line: Line;
+  readonly confirmer: Confirmer | undefined;
   readonly connected: Promise<unknown>;
   readonly pulses: Set<Pulse>;
 }
@@ -56,7 +57,7 @@ async function start({
   words,
 }: Extract<ToKeeper, { start: number }>): Promise<void> {
   const session = config.id.replace(/-\d+$/, '');
-  const link = links.get(session) ?? connect(session, target, config.ttl);
+  const link = links.get(session) ?? connect(session, target, config);
   const pulse = new Pulse(
     link.line,
     config,
@@ -65,7 +66,7 @@ async function start({
       lost: (reason) => tell({ lost: key, reason }),
       warn: (text) => tell({ warn: key, message: text }),
     },
-    confirmerOn(link.client, config),
+    link.confirmer,
   );
   link.pulses.add(pulse);
   kept.set(key, { session, pulse });
@@ -73,18 +74,13 @@ async function start({
   await pulse.start();
 }
 
-/** The keeper's connection may be kept waiting: nothing else goes over it. */
-function confirmerOn(client: Client, { durability, namespace, partitions, partition, keep }: PulseConfig) {
-  if (durability === undefined) return undefined;
-  const { sessions } = new Keyspace(namespace, partitions).shared(partition);
-  return new Confirmer(serverOf(client, sessions), durability, sessions, keep);
-}
-
-function connect(session: string, target: Target, ttl: number): Link {
+function connect(session: string, target: Target, { ttl, durability, keep }: PulseConfig): Link {
   const client = openClient(target, 'keeper');
   client.on('error', () => {}); // The pulses try again; the main loop tells of lost connections.
   const link: Link = {
     client,
+    // The keeper's connection may be kept waiting: only signs of life go over it.
+    confirmer: durability && new Confirmer(client as WaitingClient | Cluster, durability, keep),
     // A dead connection is to be replaced while there is still time for another sign of life.
     line: new Line(client, Math.max(SHORTEST_SILENCE, ttl / 3)),
     connected: client.connect().catch(() => {}), // Not yet: ioredis goes on trying.

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { now } from '../deadline.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Calls } from './calls.ts';
-import { Confirmer, type ResolvedDurability, serverOf } from './durability.ts';
+import type { Confirmer } from './durability.ts';
 import { Incarnation } from './incarnation.ts';
 import { type Kept, keepInThread } from './keeper.ts';
 import type { Keyspace } from './keys.ts';
@@ -13,7 +13,7 @@ import type { Scripts, ScriptTexts } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
 import { asRefused, refused, saidForGood } from './refused.ts';
 import { type Answer, CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
-import type { Client, Target } from './server.ts';
+import type { Target } from './server.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
 
 /** What a partition needs of its session. */
@@ -29,8 +29,8 @@ export interface PartitionHost {
   readonly ttl: number;
   readonly maxStall: number;
   readonly connectTimeout: number;
-  /** Where replicas are to confirm what was written: over what connection that is asked. */
-  readonly confirming: { readonly client: Client; readonly durability: ResolvedDurability } | undefined;
+  /** Asks whether replicas have what was written; `undefined` where nobody wants to know. */
+  readonly confirmer: Confirmer | undefined;
   /** What the session says of itself, JSON. */
   readonly about: string;
   /** An id for an incarnation, never used before, in whatever partition. */
@@ -61,8 +61,6 @@ function marginOf(ttl: number): number {
 export class Partition {
   readonly index: number;
   readonly site: CallSite;
-  /** Asks whether replicas have what was written here; `undefined` where nobody wants to know. */
-  readonly confirmer: Confirmer | undefined;
   readonly #host: PartitionHost;
   #current: Incarnation | undefined;
   #opening: Promise<Incarnation> | undefined;
@@ -82,10 +80,6 @@ export class Partition {
     this.index = index;
     this.#host = host;
     this.site = new CallSite(host.keyspace, index, keepOf(host.ttl), host.target.mode === 'cluster');
-    const { sessions, keep } = this.site;
-    this.confirmer =
-      host.confirming &&
-      new Confirmer(serverOf(host.confirming.client, sessions), host.confirming.durability, sessions, keep);
   }
 
   /** The life of this moment, if there is one. */
@@ -248,7 +242,7 @@ export class Partition {
         args: [id, ttl, this.#host.about, randomBytes(12).toString('hex')],
       },
     ]);
-    const [tag, said, runId = '', namespaceEpoch = ''] = reply ?? [];
+    const [tag, said, runId = '', namespaceEpoch = '', history = ''] = reply ?? [];
     if (tag !== 'open') throw refused('to open a session', String(said));
     await this.#stopSigns();
     // From here on nothing is waited for: a session that closes meanwhile must not find a pulse begun behind its back.
@@ -273,9 +267,10 @@ export class Partition {
       kinds: this.#host.kinds,
       runId,
       epoch: namespaceEpoch,
-      durability: this.#host.confirming?.durability,
+      history,
+      durability: this.#host.confirmer?.durability,
     };
-    this.#pulse = new Pulse(line, this.#config, words, this.#pulseEvents(life), this.confirmer);
+    this.#pulse = new Pulse(line, this.#config, words, this.#pulseEvents(life), this.#host.confirmer);
     void this.#pulse.start();
     this.#watchDeadline(life);
     this.#host.opened(this);
@@ -356,7 +351,13 @@ export class Partition {
   #resumePulse(life: Incarnation, config: PulseConfig): void {
     if (life.ended !== undefined || this.#closed) return;
     this.#pulse?.stop();
-    this.#pulse = new Pulse(this.#host.line, config, life.words, this.#pulseEvents(life), this.confirmer);
+    this.#pulse = new Pulse(
+      this.#host.line,
+      config,
+      life.words,
+      this.#pulseEvents(life),
+      this.#host.confirmer,
+    );
     void this.#pulse.start();
   }
 

@@ -32,6 +32,8 @@ export interface PulseConfig {
   /** What the opening said of the server: a change means another server, or other data. */
   readonly runId: string;
   readonly epoch: string;
+  /** Its replication id. */
+  readonly history: string;
   /** Replicas that must have a sign of life before it counts. */
   readonly durability: ResolvedDurability | undefined;
 }
@@ -68,7 +70,7 @@ export class Pulse {
   #stopped = false;
   #failing = false;
   /** The replication id of the server, as the last tick saw it. */
-  #history = '';
+  #history: string;
   /** Bounds of (Redis's time − ours), ms, as the last tick saw them. */
   #offset: { low: number; high: number } | undefined;
   #suspended = uptime() - now() / 1000;
@@ -91,6 +93,7 @@ export class Pulse {
     this.#operations = new Scripts(config.scripts.operations);
     this.#renewal = new Script(config.scripts.renewal);
     this.#confirmer = confirmer;
+    this.#history = config.history;
     this.#ring = ring;
     this.#keys = [sessions, calls, ring, members, holds, epoch];
   }
@@ -190,7 +193,7 @@ export class Pulse {
   async #confirmed(time: number): Promise<void> {
     const ends = Math.floor(time / 1000) + this.#config.ttl;
     try {
-      await this.#confirmer?.confirm({
+      await this.#confirmer?.confirm(this.#site.sessions, {
         command: ['zscore', this.#site.sessions, this.#config.id],
         shows: (end) => Number(end) >= ends,
       });
@@ -255,7 +258,7 @@ export class Pulse {
   #tookOver(history: string, before: string): Loss | undefined {
     const known = this.#history;
     this.#history = history;
-    return known !== '' && history !== known && before === known
+    return history !== known && before === known && known !== ''
       ? 'Redis was restarted or failed over, and may have lost grants'
       : undefined;
   }

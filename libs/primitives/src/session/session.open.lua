@@ -1,7 +1,7 @@
 -- Enters an incarnation among the living; renewal never does. Its lists exist from here on, each with a TTL.
 -- KEYS: calls ring members holds epoch
 -- ARGV: id ttl about epoch
--- RETURNS: {'open', time, run id, epoch, successor, its remaining ms}
+-- RETURNS: {'open', time, run id, epoch, replication id, successor, its remaining ms}
 local id = ARGV[1]
 redis.call('SET', KEYS[5], ARGV[4], 'NX')
 redis.call('ZADD', SESSIONS, now + tonumber(ARGV[2]), id)
@@ -16,4 +16,5 @@ local next_id = ring_after(KEYS[2], id)
 local before = ring_before(KEYS[2], id)
 if before ~= id then tell(before, 'watch', before, id, ARGV[2]) end
 local ends = tonumber(redis.call('ZSCORE', SESSIONS, next_id) or '0')
-return { 'open', text(now_us), run_id, redis.call('GET', KEYS[5]), next_id, text(math.max(0, ends - now)) }
+local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w*)') or ''
+return { 'open', text(now_us), run_id, redis.call('GET', KEYS[5]), history, next_id, text(math.max(0, ends - now)) }
