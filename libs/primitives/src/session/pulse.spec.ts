@@ -16,7 +16,7 @@ const config: PulseConfig = {
   keep: 86_400_000,
   margin: 105,
   maxStall: undefined,
-      history: '',
+  history: '',
   scripts: { operations: { all: 'operations', families: {} }, renewal: 'renewal' },
   kinds: {},
   durability: undefined,
