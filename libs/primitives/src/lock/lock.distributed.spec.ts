@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { NotHeldError, SessionClosedError } from '../errors.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
+import { INNER } from './inner-lock.distributed.ts';
 import { lockConformance } from './lock.conformance.ts';
 import type { DistributedLock } from './lock.distributed.ts';
 import type { AnyLock, Lease } from './lock.ts';
@@ -75,6 +76,25 @@ describe('Lock, distributed: what clients send', () => {
     expect(tokens).toHaveLength(501);
     expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
     expect(calls(commands).length).toBeLessThan(501 / 32);
+  });
+});
+
+describe('Lock, distributed: its seat', () => {
+  it('is one for all handles while anybody uses it, and is used again by the handle that made it', async () => {
+    const session = await bench.session();
+    const name = bench.name();
+    const [one, other] = [session.lock(name), session.lock(name)];
+    const seats = { one: one[INNER].seat(), other: other[INNER].seat() };
+    expect(seats.other).toBe(seats.one);
+    await one.with(() => other.acquire({ timeout: 0 }).then((lease) => expect(lease).toBeNull()));
+    // Nobody uses it: the session has forgotten it, and the other handle makes one of its own.
+    const its = other[INNER].seat();
+    expect(its).not.toBe(seats.one);
+    expect(one[INNER].seat()).toBe(its);
+    await other.with(() => 1);
+    expect(one[INNER].seat()).toBe(seats.one);
+    await one.with(() => 1);
+    expect(other[INNER].seat()).toBe(its);
   });
 });
 
