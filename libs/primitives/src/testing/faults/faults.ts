@@ -1,7 +1,10 @@
 /** The faults, and what each of them leaves of what is promised. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisCluster } from '@heddle/embedded-redis';
+import { Redis } from 'ioredis';
 import { Keyspace } from '../../session/keys.ts';
 import { connect } from '../../session.distributed.ts';
+import { until } from '../waiting.ts';
 import type { Terms } from './checks.ts';
 import type { ClientProcess } from './clients.ts';
 import { clock, type Hold } from './history.ts';
@@ -201,11 +204,47 @@ const failOver = (durable: boolean): Fault =>
     { kept: false, lost: true, durable, split: !durable },
   );
 
+/** Ms that a replica of a Cluster takes at most to be voted master, or not. */
+const ATTEMPT = 5_500;
+
+/** A master and its replica change places: it takes no more writes until the other has them all. */
+async function changePlaces({ masters, replicas }: RedisCluster, place: number): Promise<void> {
+  const pair = [masters[place], replicas[place]].map((node) => new Redis(node?.url ?? ''));
+  for (const one of pair) one.on('error', () => {});
+  const isReplica = async (one: Redis) => /role:slave/.test(await one.info('replication'));
+  try {
+    for (const one of pair) {
+      if (!(await isReplica(one))) continue;
+      const follows = async () => /master_link_status:up/.test(await one.info('replication'));
+      await until(follows, 'it follows its master');
+      // An attempt comes to nothing where the others do not vote in time.
+      let asked = Number.NEGATIVE_INFINITY;
+      const taken = async () => {
+        if (clock() - asked > ATTEMPT) {
+          asked = clock();
+          await one.cluster('FAILOVER').catch(() => undefined);
+        }
+        return !(await isReplica(one));
+      };
+      await until(taken, 'it has taken over');
+      return;
+    }
+  } finally {
+    for (const one of pair) one.disconnect();
+  }
+}
+
 const onSeveral: readonly Fault[] = [
   failOver(false),
   failOver(true),
   fault(
-    clusterStage,
+    () => clusterStage(1),
+    'replicas of a Cluster take over, with all that was written',
+    ({ cluster }, { chance }) => changePlaces(cluster, chance.between(0, 2)),
+    { lost: true, unheard: true },
+  ),
+  fault(
+    () => clusterStage(),
     'slots move from one master of a Cluster to another',
     async ({ slots, partitions }, { chance }) => {
       const keyspace = new Keyspace('heddle', partitions);

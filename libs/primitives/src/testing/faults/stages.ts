@@ -125,8 +125,9 @@ export interface ClusterStage extends Stage {
   readonly slots: Slots;
 }
 
-export async function clusterStage(): Promise<ClusterStage> {
-  const cluster = await startCluster({ masters: 3, replicas: 0 });
+/** @param replicas of each master */
+export async function clusterStage(replicas = 0): Promise<ClusterStage> {
+  const cluster = await startCluster({ masters: 3, replicas });
   onTestFinished(() => cluster.close());
   const values = await server();
   const slots = new Slots(cluster);
