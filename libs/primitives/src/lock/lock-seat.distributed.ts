@@ -21,7 +21,7 @@
 import { Deadline, now } from '../deadline.ts';
 import { LeaseLostError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
-import { unlessEnded } from '../session/calls.ts';
+import { CallEnded } from '../session/calls.ts';
 import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
@@ -43,6 +43,13 @@ interface Wish {
   readonly maxHold: number | undefined;
   readonly again?: HeldLease;
 }
+
+type Then<T> = (reply: LockReply | undefined) => T | Promise<T>;
+
+const asIs = (reply: LockReply | undefined) => reply;
+const refuse = (error: unknown): never => {
+  throw error;
+};
 
 type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
 
@@ -246,7 +253,7 @@ export class LockSeat implements Seat {
     this.#become('asking');
     try {
       for (;;) {
-        const reply = await this.#askRedis(0);
+        const reply = await this.#askRedis(0, asIs, refuse);
         if (reply?.is === 'more') continue;
         if (reply?.is === 'granted' && this.#foothold.life?.lives) return this.#take(reply.block, wish);
         this.#idle();
@@ -262,23 +269,25 @@ export class LockSeat implements Seat {
   #ask(): void {
     this.#become('asking');
     this.#doubt = false;
-    this.#askRedis(1).then(
-      (reply) => {
-        if (reply === undefined) this.#idle();
-        else if (reply.is === 'granted') this.#granted(reply.block);
-        else if (reply.is === 'queued') this.#queued(reply.past);
-        else this.#ask();
-      },
-      (error: unknown) => {
-        this.#waiters.rejectAll(() => error);
-        this.#idle();
-      },
-    );
+    void this.#askRedis(1, this.#answered, this.#refused);
   }
 
-  #askRedis(wait: 0 | 1): Promise<LockReply | undefined> {
-    const ask = () => this.#call('lock.acquire', [this.#name, this.#kind, wait, TOKEN_BLOCK]);
-    return this.#foothold.stand() ? ask() : this.#foothold.under().then(ask);
+  readonly #answered = (reply: LockReply | undefined): void => {
+    if (reply === undefined) this.#idle();
+    else if (reply.is === 'granted') this.#granted(reply.block);
+    else if (reply.is === 'queued') this.#queued(reply.past);
+    else this.#ask();
+  };
+
+  readonly #refused = (error: unknown): void => {
+    this.#waiters.rejectAll(() => error);
+    this.#idle();
+  };
+
+  #askRedis<T>(wait: 0 | 1, then: Then<T>, refused: (error: unknown) => T): Promise<T> {
+    const args = [this.#name, this.#kind, wait, TOKEN_BLOCK];
+    if (this.#foothold.stand()) return this.#call('lock.acquire', args, then, refused);
+    return this.#foothold.under().then(() => this.#call('lock.acquire', args, then, refused));
   }
 
   #queued(past: number): void {
@@ -376,17 +385,14 @@ export class LockSeat implements Seat {
       this.#serve();
       return Promise.resolve();
     }
-    return this.#return().then((was) => {
-      if (was === 'returned') return;
-      throw new LeaseLostError(
-        `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
-        { primitive: this.#name },
-      );
-    });
+    return this.#return(lease);
   }
 
-  /** Gives the lock back to Redis, and goes to the end of the line if somebody here still waits. */
-  #return(): Promise<'gone' | 'returned'> {
+  /**
+   * Gives the lock back to Redis, and goes to the end of the line if somebody here still waits. Rejects where there was
+   * nothing to give back, if that is to be told to whoever held `lease`.
+   */
+  #return(lease?: HeldLease): Promise<void> {
     const block = this.#block as TokenBlock; // Held, hence granted.
     this.#lease = undefined;
     this.#become('returning');
@@ -394,9 +400,11 @@ export class LockSeat implements Seat {
     this.#doubt = false;
     const rejoin = this.#waiters.size > 0 ? 1 : 0;
     const keep = this.#parked > 0 ? 1 : 0;
-    return this.#call('lock.release', [this.#name, this.#kind, block.first, rejoin, keep, TOKEN_BLOCK]).then(
-      (reply) => this.#returned(reply),
-      (error: unknown) => {
+    return this.#call(
+      'lock.release',
+      [this.#name, this.#kind, block.first, rejoin, keep, TOKEN_BLOCK],
+      (reply) => this.#returned(reply, lease),
+      (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
         if (isShortage(error)) setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
         else this.#idle();
@@ -405,17 +413,16 @@ export class LockSeat implements Seat {
     );
   }
 
-  #returned(reply: LockReply | undefined): 'gone' | 'returned' | Promise<'returned'> {
-    if (reply?.is === 'more') {
-      return this.#advance().then(() => {
-        this.#idle();
-        return 'returned';
-      });
-    }
+  #returned(reply: LockReply | undefined, lease: HeldLease | undefined): void | Promise<void> {
+    if (reply?.is === 'more') return this.#advance().then(() => this.#idle());
     if (reply?.is === 'granted') this.#granted(reply.block);
     else if (reply?.is === 'queued') this.#queued(reply.past);
     else this.#idle();
-    return reply?.is === 'gone' ? 'gone' : 'returned';
+    if (reply?.is !== 'gone' || lease === undefined) return;
+    throw new LeaseLostError(
+      `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
+      { primitive: this.#name },
+    );
   }
 
   /** The hand-over met a long run of dead waiters: goes on past them. */
@@ -438,11 +445,10 @@ export class LockSeat implements Seat {
   #leave(): void {
     this.#become('leaving');
     this.#left = true;
-    this.#call('lock.cancel', [this.#name, this.#kind, this.#parked > 0 ? 1 : 0]).then(
-      (reply) => {
-        if (reply?.is === 'granted') this.#granted(reply.block);
-        else this.#idle();
-      },
+    void this.#call(
+      'lock.cancel',
+      [this.#name, this.#kind, this.#parked > 0 ? 1 : 0],
+      (reply) => (reply?.is === 'granted' ? this.#granted(reply.block) : this.#idle()),
       () => this.#idle(),
     );
   }
@@ -479,10 +485,26 @@ export class LockSeat implements Seat {
     if (this.#state === 'held' || this.#state === 'queued') this.#idle();
   }
 
-  /** `undefined` where the life ended before the answer: whatever it was, it is over. */
-  #call(operation: string, args: readonly (string | number)[]): Promise<LockReply | undefined> {
+  /** `then` has the reply: `undefined` where the life ended before it came, for whatever it was, it is over. */
+  #call<T>(
+    operation: string,
+    args: readonly (string | number)[],
+    then: Then<T>,
+    refused: (error: unknown) => T,
+  ): Promise<T> {
     const life = this.#foothold.life as Incarnation; // Set before the first ask.
-    return life.call(operation, [...this.#keys, life.holds], args).then(parseLockReply, unlessEnded);
+    return life.call(operation, [...this.#keys, life.holds], args).then(
+      (answer) => {
+        let reply: LockReply;
+        try {
+          reply = parseLockReply(answer);
+        } catch (error) {
+          return refused(error);
+        }
+        return then(reply);
+      },
+      (error: unknown) => (error instanceof CallEnded ? then(undefined) : refused(error)),
+    );
   }
 
   /** Nothing held, nothing asked. Whoever waits still asks anew, under the next life if this one ended. */

@@ -46,10 +46,14 @@ export class DistributedLock implements AnyLock {
 
   acquire(options?: ForeverOptions): Promise<Lease>;
   acquire(options: AcquireOptions): Promise<Lease | null>;
-  async acquire(options?: AcquireOptions): Promise<Lease | null> {
-    const { timeout, signal } = checkWait(options, 'lock.acquire');
-    this.#core.assertOpen(`lock ${this.name}`);
-    return this.#seat().acquire(timeout, signal, this.#maxHold);
+  acquire(options?: AcquireOptions): Promise<Lease | null> {
+    try {
+      const { timeout, signal } = checkWait(options, 'lock.acquire');
+      this.#core.assertOpen(`lock ${this.name}`);
+      return this.#seat().acquire(timeout, signal, this.#maxHold);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async release(): Promise<void> {

@@ -99,7 +99,7 @@ describe('the calls of a session', () => {
       ]);
       const wire = new HostileWire(redis, seed);
       const calls = new Calls(
-        id,
+        { caller: id, calls: own.calls },
         (invocations, envelope) => runOperations(wire, scripts, site, invocations, envelope),
         wire,
         () => true,

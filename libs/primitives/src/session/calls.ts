@@ -63,7 +63,7 @@ export interface Wire {
 }
 
 export class Calls {
-  readonly #caller: string;
+  readonly #caller: Pick<Envelope, 'caller' | 'calls'>;
   readonly #send: Send;
   readonly #wire: Wire;
   /** Whether the incarnation still lives; looked at before any reply is acted on. */
@@ -83,7 +83,13 @@ export class Calls {
   #latest: NodeJS.Timeout | undefined;
   #ended = false;
 
-  constructor(caller: string, send: Send, wire: Wire, lives: () => boolean, gone: () => void) {
+  constructor(
+    caller: Pick<Envelope, 'caller' | 'calls'>,
+    send: Send,
+    wire: Wire,
+    lives: () => boolean,
+    gone: () => void,
+  ) {
     this.#caller = caller;
     this.#send = send;
     this.#wire = wire;
@@ -183,7 +189,7 @@ export class Calls {
     const { seq, slot } = batch;
     batch.read += this.#read;
     this.#read = '';
-    this.#send(invocations, { caller: this.#caller, epoch, seq, slot, before, read: batch.read }).then(
+    this.#send(invocations, { ...this.#caller, epoch, seq, slot, before, read: batch.read }).then(
       (reply) => this.#answered(batch, reply),
       (error: unknown) => this.#failed(batch, epoch, error),
     );

@@ -54,7 +54,7 @@ describe('a lease under a life that has ended', () => {
     words.extendTo(1e15);
     const wire = { up: true };
     const calls = new Calls(
-      'x',
+      { caller: 'x', calls: 'x' },
       () => Promise.resolve(null),
       wire,
       () => true,

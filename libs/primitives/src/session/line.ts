@@ -43,19 +43,20 @@ export class Line implements ScriptClient {
     return this.#listen(this.#connection.eval(source, keys, ...rest));
   }
 
-  async #listen<T>(answer: Promise<T>): Promise<T> {
+  #listen<T>(answer: Promise<T>): Promise<T> {
     this.#owed += 1;
     if (this.#owed === 1) {
       this.#heard = now();
       this.#timer ??= setTimeout(() => this.#look(), this.#silence).unref();
     }
-    try {
-      return await answer;
-    } finally {
-      this.#owed -= 1;
-      this.#heard = now();
-    }
+    answer.then(this.#answered, this.#answered);
+    return answer;
   }
+
+  readonly #answered = (): void => {
+    this.#owed -= 1;
+    this.#heard = now();
+  };
 
   /** One timer for any number of calls: it comes round, and goes when nothing is owed. */
   #look(suspected = false): void {

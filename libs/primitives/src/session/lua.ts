@@ -35,19 +35,18 @@ export class Script {
     this.sha = createHash('sha1').update(source).digest('hex');
   }
 
-  async run(
+  /** @param unknown called where the server did not know it, before it is sent whole */
+  run(
     client: ScriptClient,
     keys: readonly string[],
     args: readonly (string | number)[],
     unknown?: () => void,
   ): Promise<Reply> {
-    try {
-      return (await client.evalsha(this.sha, keys.length, ...keys, ...args)) as Reply;
-    } catch (error) {
+    return client.evalsha(this.sha, keys.length, ...keys, ...args).catch((error: unknown) => {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
       unknown?.();
-      return (await client.eval(this.source, keys.length, ...keys, ...args)) as Reply;
-    }
+      return client.eval(this.source, keys.length, ...keys, ...args);
+    }) as Promise<Reply>;
   }
 }
 
@@ -64,6 +63,8 @@ const familyOf = (operation: string) => operation.slice(0, operation.indexOf('.'
 export class Scripts {
   readonly #all: Script;
   readonly #families: ReadonlyMap<string, Script>;
+  /** The script of each operation that was run, by its name. */
+  readonly #known = new Map<string, Script>();
 
   constructor({ all, families }: ScriptTexts) {
     this.#all = new Script(all);
@@ -81,18 +82,30 @@ export class Scripts {
     operations: readonly { readonly operation: string }[],
     keys: readonly string[],
     args: readonly (string | number)[],
-    nothing: () => readonly (string | number)[],
+    nothing: () => readonly string[],
   ): Promise<Reply> {
-    const family = familyOf(operations[0]?.operation ?? '');
-    const mixed = operations.some(({ operation }) => !operation.startsWith(`${family}.`));
-    const script = (!mixed && this.#families.get(family)) || this.#all;
-    const teach = () => {
+    const script = this.#of(operations);
+    if (script !== this.#families.get('session')) return script.run(client, keys, args);
+    return script.run(client, keys, args, () => {
       for (const other of [...this.#families.values(), this.#all]) {
         if (other === script) continue;
         client.eval(other.source, 2, ...keys.slice(0, 2), ...nothing()).catch(() => {}); // It is sent when it is needed.
       }
-    };
-    return script.run(client, keys, args, family === 'session' ? teach : undefined);
+    });
+  }
+
+  #of(operations: readonly { readonly operation: string }[]): Script {
+    let script: Script | undefined;
+    for (const { operation } of operations) {
+      let own = this.#known.get(operation);
+      if (own === undefined) {
+        own = this.#families.get(familyOf(operation)) ?? this.#all;
+        this.#known.set(operation, own);
+      }
+      if (script !== undefined && own !== script) return this.#all;
+      script = own;
+    }
+    return script ?? this.#all;
   }
 }
 

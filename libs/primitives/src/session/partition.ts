@@ -284,15 +284,15 @@ export class Partition {
         return line.status === 'ready';
       },
     };
+    const own = this.#host.keyspace.ofSession(this.index, id);
     const calls = new Calls(
-      id,
+      { caller: id, calls: own.calls },
       (invocations, envelope) => runOperations(line, operations, this.site, invocations, envelope),
       wire,
       () => life.lives,
       () => this.#lose(life, 'Redis no longer knows it: it expired, or the data was lost'),
     );
-    const { holds } = this.#host.keyspace.ofSession(this.index, id);
-    const life: Incarnation = new Incarnation(id, holds, words, calls, () =>
+    const life: Incarnation = new Incarnation(id, own.holds, words, calls, () =>
       this.#lose(life, lossOf(words.reason ?? 0)),
     );
     this.#current = life;

@@ -1,13 +1,11 @@
 -- The envelope: who calls, under which connection, which number; then the operations, in order. The number is kept in the
 -- call's slot, and the reply beside it, until the caller uses the slot for a later one; a number seen before is answered
 -- with what was answered then.
-local operations = cjson.decode(ARGV[8])
+local epoch, seq, slot, before, before_slot, read = unpack(envelope, 6)
 
 if caller ~= '' then
   if not alive(caller) then return { 'no session' } end
-  local epoch, seq, slot = ARGV[2], ARGV[3], ARGV[4]
   -- `before`: the call sent before this one, where it is unanswered; nothing overtakes what has not taken effect yet.
-  local before, before_slot, read = ARGV[9], ARGV[10], ARGV[11]
   local known = redis.call('HMGET', CALLS, 'epoch', slot, before_slot)
   local shown, kept = known[1], known[2]
   if epoch ~= shown and tonumber(epoch) < tonumber(shown or '0') then return { 'stale' } end
@@ -44,5 +42,5 @@ for i = 1, #operations do
   replies[i + 1], key = reply, key + keys
 end
 
-if caller ~= '' then redis.call('HSET', CALLS, ARGV[4], ARGV[3], ARGV[4] .. ':reply', cmsgpack.pack(replies)) end
+if caller ~= '' then redis.call('HSET', CALLS, slot, seq, slot .. ':reply', cmsgpack.pack(replies)) end
 return replies

@@ -1,10 +1,11 @@
 -- What every operation stands on: Redis's time, who lives, how to tell a session something, tokens, the envelope's fields.
 -- KEYS: sessions calls, then the operations' own
--- ARGV: caller epoch seq slot ttl inbox publish operations (JSON: [[name, how many keys, [argument, …]], …]) before before_slot read,
--- then long arguments
+-- ARGV: the envelope (JSON: [[[name, how many keys, [argument, …]], …], ttl, inbox, publish, caller, epoch, seq, slot, before,
+-- before_slot, read], all but the operations text), then long arguments
 -- RETURNS: {'ok', reply, …} | {'no session'} | {'stale'}
 local SESSIONS, CALLS = KEYS[1], KEYS[2]
-local caller, record_ttl, inbox, publish = ARGV[1], ARGV[5], ARGV[6], ARGV[7]
+local envelope = cjson.decode(ARGV[1])
+local operations, record_ttl, inbox, publish, caller = unpack(envelope, 1, 5)
 local BLOCK = 64 -- tokens of a hold that excludes all others: its session may hand it on so often
 local BOUND = 256 -- records one script may grant, wake or drop
 local CARRIED = 3000 -- bytes of a queue's item that go along with the message

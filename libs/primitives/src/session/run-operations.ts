@@ -13,6 +13,8 @@ export interface Invocation {
 /** Whose calls these are, and the number of this one; scripts of nobody (a sweep) do without. */
 export interface Envelope {
   readonly caller: string;
+  /** The key that has what became of its calls. */
+  readonly calls: string;
   readonly epoch: number;
   readonly seq: number;
   /** Where its reply is kept; no other unanswered call has the same. */
@@ -47,7 +49,7 @@ export class CallSite {
   }
 }
 
-const NOBODY: Envelope = { caller: '', epoch: 0, seq: 0, slot: 0, before: undefined, read: '' };
+const NOBODY: Envelope = { caller: '', calls: '', epoch: 0, seq: 0, slot: 0, before: undefined, read: '' };
 
 /** The script's reply, checked for its form: text or lists of text. */
 export type Answer = readonly string[];
@@ -67,25 +69,8 @@ export function runOperations(
   invocations: readonly Invocation[],
   envelope: Envelope = NOBODY,
 ): Promise<Reply> {
-  const { caller, epoch, seq, slot, before, read } = envelope;
-  const keys = [
-    site.sessions,
-    caller === '' ? site.sessions : site.keyspace.ofSession(site.partition, caller).calls,
-  ];
-  const args = [
-    caller,
-    epoch,
-    seq,
-    slot,
-    site.keep,
-    site.inbox,
-    site.sharded ? 'SPUBLISH' : 'PUBLISH',
-    '',
-    before?.seq ?? 0,
-    before?.slot ?? 0,
-    read,
-  ];
-  const envelopeLength = args.length;
+  const keys = [site.sessions, envelope.calls || site.sessions];
+  const args = [''];
   const operations = invocations.map(({ operation, keys: own, args: given }) => {
     for (const key of own) keys.push(key);
     const short: string[] = [];
@@ -104,10 +89,19 @@ export function runOperations(
   // While a slot moves, what a script has just removed is no longer its server's, and it would fail halfway. With a key
   // that nobody ever makes among those it names, it does not begin (TRYAGAIN) until the slot has moved.
   if (site.sharded) keys.push(site.nothing);
-  args[7] = JSON.stringify(operations);
-  return scripts.run(client, invocations, keys, args, () =>
-    args.slice(0, envelopeLength).with(0, '').with(7, '[]'),
-  );
+  args[0] = envelopeText(site, envelope, operations);
+  return scripts.run(client, invocations, keys, args, () => [envelopeText(site, NOBODY, [])]);
+}
+
+/** One text, since both ends take their time over each argument. */
+function envelopeText(
+  { keep, inbox, sharded }: CallSite,
+  { caller, epoch, seq, slot, before, read }: Envelope,
+  operations: readonly unknown[],
+): string {
+  const publish = sharded ? 'SPUBLISH' : 'PUBLISH';
+  const numbers = [`${epoch}`, `${seq}`, `${slot}`, `${before?.seq ?? 0}`, `${before?.slot ?? 0}`];
+  return JSON.stringify([operations, `${keep}`, inbox, publish, caller, ...numbers, read]);
 }
 
 /** The same for one who is no session; rejects where the reply is not of the expected form. */
