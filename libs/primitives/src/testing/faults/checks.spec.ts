@@ -8,7 +8,7 @@ import {
   linearizable,
   tokensRise,
 } from './checks.ts';
-import type { FencedWrite, Hold, Operation } from './history.ts';
+import { emptyHistory, type FencedWrite, type Hold, merge, type Operation } from './history.ts';
 import { LATCH_COUNT } from './models.ts';
 import { chance } from './random.ts';
 import { leftBehind, leftStanding } from './remains.ts';
@@ -145,6 +145,12 @@ describe('the checker of histories', () => {
     expect(barrierIndices(round(0, 1, 1), 3)).toHaveLength(1);
     expect(barrierIndices(round(0, 1, 2, 2, 0, 1), 3)).toEqual([]);
     expect(barrierIndices([...round(0, 1), at(0, never, 'meet')], 3)).toEqual([]);
+  });
+
+  it('has all of a long run in one history', () => {
+    const look = { name: 'lock a', holder: undefined, first: undefined, line: [] };
+    const long = { ...emptyHistory(), lines: Array.from({ length: 200_000 }, () => look), lost: ['a'] };
+    expect(merge([long, { ...emptyHistory(), lost: ['b'] }])).toEqual({ ...long, lost: ['a', 'b'] });
   });
 
   it('catches what is left of a session that has ended', () => {

@@ -119,10 +119,15 @@ export const emptyHistory = (): History => ({
 
 /** All of them as one. */
 export function merge(histories: readonly History[]): History {
-  const all = emptyHistory();
-  for (const history of histories) {
-    for (const key of ['lines', 'operations', 'holds', 'writes', 'overdue', 'lost', 'surprises'] as const)
-      (all[key] as unknown[]).push(...history[key]);
-  }
-  return all;
+  const all = <K extends keyof History>(key: K) =>
+    histories.flatMap((history): unknown[] => history[key]) as History[K];
+  return {
+    lines: all('lines'),
+    operations: all('operations'),
+    holds: all('holds'),
+    writes: all('writes'),
+    overdue: all('overdue'),
+    lost: all('lost'),
+    surprises: all('surprises'),
+  };
 }
