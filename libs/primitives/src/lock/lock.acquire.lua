@@ -23,7 +23,7 @@ if not (held[1] and alive(held[1])) then
     return { 'granted', first, last }
   end
   local was_in_line = redis.call('ZSCORE', queue, caller)
-  if not was_in_line then join_tail(queue, caller) end
+  join_tail(queue, caller)
   local waiter, first, last = lock_grant(state, queue, kind, name, block, caller)
   if waiter == caller then
     redis.call('ZADD', holds, now_text, record)
@@ -38,6 +38,6 @@ if not (held[1] and alive(held[1])) then
 end
 
 if not wait then return { 'busy' } end
-if not redis.call('ZSCORE', queue, caller) then join_tail(queue, caller) end
+join_tail(queue, caller)
 redis.call('ZADD', holds, now_text, record)
 return { 'queued', past }

@@ -10,7 +10,7 @@ local more, item, _ = '', nil, nil
 if outcome then
   _, item = queue_given(outcome)
 else
-  if not redis.call('ZSCORE', takers, me) then join_tail(takers, me) end
+  join_tail(takers, me)
   more, item = queue_advance(KEYS, name, me)
 end
 if item then

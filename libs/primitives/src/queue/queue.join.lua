@@ -14,7 +14,7 @@ if outcome or tonumber(unfinished) == 0 then
   return { 'joined', '' }
 end
 if ARGV[3] == '0' then return { 'busy', '', unfinished } end
-if not redis.call('ZSCORE', joiners, me) then join_tail(joiners, me) end
+join_tail(joiners, me)
 queue_record(holds, ARGV[2], ARGV[1], true)
 local more = queue_advance(KEYS, ARGV[1], me)
 if redis.call('HDEL', KEYS[7], me) == 0 then return { 'waiting', more } end

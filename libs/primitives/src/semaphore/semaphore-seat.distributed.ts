@@ -106,16 +106,17 @@ export class SemaphoreSeat implements Seat {
     this.#keys = core.keyspace.of(kind, name, semaphoreParts);
   }
 
-  async acquire(
+  acquire(
     shape: SemaphoreShape,
     permits: number,
     timeout: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Lease | null> {
-    return confirmed(await this.#acquire(shape, permits, timeout, signal), signal);
+    const lease = this.#acquire(shape, permits, timeout, signal);
+    return this.#core.confirmer === undefined ? lease : lease.then((got) => confirmed(got, signal));
   }
 
-  async #acquire(
+  #acquire(
     shape: SemaphoreShape,
     permits: number,
     timeout: number | undefined,
@@ -148,10 +149,7 @@ export class SemaphoreSeat implements Seat {
       if (wantsAll(wait)) this.#front = wait;
       this.#ask(wait);
     }
-    return lease.finally(() => {
-      over?.();
-      this.#waits.delete(wait.id);
-    });
+    return over ? lease.finally(over) : lease;
   }
 
   /** Gives back the oldest `n` permits of the session; what is beyond them raises the limit, or is refused. */
@@ -227,6 +225,7 @@ export class SemaphoreSeat implements Seat {
   closed(): void {
     for (const hold of this.#holds.values()) hold.lease.conclude();
     this.#line.rejectAll(() => closedError(this.#what));
+    this.#waits.clear();
     this.#behind.clear();
   }
 
@@ -251,34 +250,47 @@ export class SemaphoreSeat implements Seat {
     if (this.#waiterOf(wait.id) === undefined || wait.asking) return;
     wait.asking = true;
     wait.doubt = false;
-    this.#foothold
-      .under()
-      .then(async (life) => {
-        if (this.#waiterOf(wait.id) === undefined) {
-          wait.asking = false;
-          return this.#tidy();
-        }
-        wait.life = life;
-        const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 1)).catch(unlessEnded);
-        wait.asking = false;
-        await this.#answered(wait, life, answer);
-      })
-      .catch((error: unknown) => {
-        wait.asking = false;
-        this.#waiterOf(wait.id)?.reject(error);
-        if (wait === this.#front) this.#promote();
-        this.#tidy();
-      });
+    const life = this.#foothold.stand();
+    if (life !== undefined) this.#askUnder(life, wait);
+    else void this.#foothold.under().then((next) => this.#askUnder(next, wait));
   }
 
-  async #answered(wait: Wait, life: Incarnation, answer: Answer | undefined): Promise<void> {
+  #askUnder(life: Incarnation, wait: Wait): void {
+    if (this.#waiterOf(wait.id) === undefined) {
+      wait.asking = false;
+      return this.#tidy();
+    }
+    wait.life = life;
+    this.#call(life, 'semaphore.acquire', this.#asked(wait, 1)).then(
+      (answer) => this.#answered(wait, life, answer),
+      (error: unknown) =>
+        error instanceof CallEnded ? this.#answered(wait, life, undefined) : this.#refused(wait, error),
+    );
+  }
+
+  /** `answer`: none where the life ended before it came. */
+  #answered(wait: Wait, life: Incarnation, answer: Answer | undefined): void {
+    wait.asking = false;
+    try {
+      const waiter = this.#waiterOf(wait.id);
+      if (waiter === undefined) return this.#decide(wait); // Served by a message, or gone: `cancel` sees to what was granted.
+      if (answer?.[0] === 'granted') return this.#grant(waiter, life, tokensOf(answer));
+      if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
+      if (answer?.[0] === 'more') void this.#advance(life).then(() => this.#ask(wait));
+      else if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
+      else this.#decide(wait);
+    } catch (error) {
+      this.#refused(wait, error);
+    }
+  }
+
+  #refused(wait: Wait, error: unknown): void {
+    wait.asking = false;
     const waiter = this.#waiterOf(wait.id);
-    if (waiter === undefined) return this.#decide(wait); // Served by a message, or gone: `cancel` sees to what was granted.
-    if (answer?.[0] === 'granted') return this.#grant(waiter, life, tokensOf(answer));
-    if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
-    if (answer?.[0] === 'more') await this.#advance(life);
-    if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
-    else this.#decide(wait);
+    this.#waits.delete(wait.id);
+    waiter?.reject(error);
+    if (wait === this.#front) this.#promote();
+    this.#tidy();
   }
 
   /** It is known that it has to wait, and so have those who stand behind it. */
@@ -298,6 +310,7 @@ export class SemaphoreSeat implements Seat {
   #serve(waiter: SemaphoreWaiter, life: Incarnation, tokens: Tokens, from?: Hold): void {
     const { what: wait } = waiter;
     this.#line.take(wait);
+    this.#waits.delete(wait.id);
     waiter.resolve(this.#hold(wait, life, tokens, from));
     if (wait === this.#front) this.#decide(wait);
   }
@@ -306,19 +319,14 @@ export class SemaphoreSeat implements Seat {
   #hold(wait: Wait, life: Incarnation, { token, last }: Tokens, from?: Hold): HeldLease {
     const { claim, shape, permits } = wait;
     const id = from?.id ?? wait.id;
-    const end = async () => {
+    const end = (ended: HeldLease) => {
       const hold = this.#holds.get(id);
-      if (hold === undefined || hold.lease !== lease || this.#passOn(hold)) return;
+      if (hold?.lease !== ended || this.#passOn(hold)) return Promise.resolve();
       const given = hold.permits;
       this.#takeFrom(hold, given);
-      if ((await this.#giveBack(shape, [id, given], 0)) === 'gone') {
-        throw new LeaseLostError(
-          `${this.#what} was not held any more when it was released; trust only what its token ${token} guards`,
-          { primitive: this.#name },
-        );
-      }
+      return this.#giveBack(shape, [id, given], 0, ended);
     };
-    const lease: HeldLease = new HeldLease(claim, token, life, end, undefined, from !== undefined);
+    const lease = new HeldLease(claim, token, life, end, undefined, from !== undefined);
     // Of a hold that goes on too: where it was not confirmed to the one before, it may be now.
     const first = from?.first ?? token;
     lease.confirmBy(this.#confirm(`${life.id}#${id}`, first));
@@ -387,32 +395,73 @@ export class SemaphoreSeat implements Seat {
     if (hold.wait === this.#front) this.#promoteSoon(hold.wait);
   }
 
-  /** Permits of holds go back under the life that holds them; where that ended they went back with it. */
-  async #giveBack(
+  /**
+   * Permits of holds go back under the life that holds them; where that ended they went back with it. Rejects where there
+   * was nothing to give back, if that is to be told to whoever held `lease`.
+   */
+  #giveBack(
     shape: SemaphoreShape,
     pairs: readonly (string | number)[],
     raise: number,
-  ): Promise<'gone' | 'released'> {
+    lease?: HeldLease,
+  ): Promise<void> {
+    const life = pairs.length > 0 ? this.#foothold.life : undefined;
+    if (life === undefined) return this.#raise(shape, pairs, raise);
+    this.#busy += 1;
+    return this.#call(life, 'semaphore.release', this.#given(shape, pairs, raise)).then(
+      (answer) => this.#givenBack(life, shape, answer, lease),
+      (error: unknown) => this.#notGivenBack(shape, pairs, raise, error),
+    );
+  }
+
+  #givenBack(
+    life: Incarnation,
+    shape: SemaphoreShape,
+    answer: Answer,
+    lease: HeldLease | undefined,
+  ): void | Promise<void> {
+    if (answer[0] === 'more') return this.#advance(life).finally(() => this.#free());
+    this.#free();
+    this.#refuse(answer, shape, 0);
+    if (answer[0] !== 'gone' || lease === undefined) return;
+    throw new LeaseLostError(
+      `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
+      { primitive: this.#name },
+    );
+  }
+
+  #notGivenBack(
+    shape: SemaphoreShape,
+    pairs: readonly (string | number)[],
+    raise: number,
+    error: unknown,
+  ): void | Promise<void> {
+    this.#free();
+    if (isShortage(error)) {
+      const again = () => this.#giveBack(shape, pairs, 0).catch(() => {});
+      setTimeout(again, SHORTAGE_RETRY).unref();
+    }
+    if (!(error instanceof CallEnded)) throw error;
+    if (raise === 0) return;
+    if (error.sent) throw unknownOutcome(this.#what, error);
+    this.#core.assertOpen(this.#what);
+    return this.#raise(shape, [], raise);
+  }
+
+  /** What no hold of a life is given back with: it may be asked under whatever life there is. */
+  async #raise(shape: SemaphoreShape, pairs: readonly (string | number)[], raise: number): Promise<void> {
     this.#busy += 1;
     try {
-      for (let given = pairs; ; given = []) {
-        const life =
-          given.length > 0 && this.#foothold.life
-            ? this.#foothold.life
-            : await this.#core.patiently(this.#what, this.#foothold.under());
-        const args = [this.#name, this.#kind, shapeText(shape), shape.permits, raise, ...given];
+      for (;;) {
+        const life = await this.#core.patiently(this.#what, this.#foothold.under());
         try {
-          const answer = await this.#call(life, 'semaphore.release', args);
+          const answer = await this.#call(life, 'semaphore.release', this.#given(shape, pairs, raise));
           this.#refuse(answer, shape, 0);
           if (answer[0] === 'more') await this.#advance(life);
-          return answer[0] === 'gone' ? 'gone' : 'released';
+          return;
         } catch (error) {
-          if (isShortage(error) && given.length > 0) {
-            const again = () => this.#giveBack(shape, given, 0).catch(() => {});
-            setTimeout(again, SHORTAGE_RETRY).unref();
-          }
           if (!(error instanceof CallEnded)) throw error;
-          if (raise === 0) return 'released';
+          if (raise === 0) return;
           if (error.sent) throw unknownOutcome(this.#what, error);
           this.#core.assertOpen(this.#what);
         }
@@ -420,6 +469,10 @@ export class SemaphoreSeat implements Seat {
     } finally {
       this.#free();
     }
+  }
+
+  #given(shape: SemaphoreShape, pairs: readonly (string | number)[], raise: number): (string | number)[] {
+    return [this.#name, this.#kind, shapeText(shape), shape.permits, raise, ...pairs];
   }
 
   /** Leaves the line in Redis, and gives back what was granted meanwhile. */
@@ -430,6 +483,7 @@ export class SemaphoreSeat implements Seat {
       if (this.#leavePlace(wait)) return undefined;
       this.#promoteSoon(wait);
     }
+    this.#waits.delete(wait.id);
     if (life === undefined || life.ended !== undefined) {
       this.#tidy();
       return undefined;

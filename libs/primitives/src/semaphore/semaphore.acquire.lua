@@ -6,29 +6,25 @@ local state, queue, wants, holders, holds = unpack(KEYS)
 local name, kind, permits, wait = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local member = caller .. '#' .. ARGV[3]
 local record = kind .. '\n' .. ARGV[3] .. '\n' .. name
-local same, existing = same_shape(state, ARGV[6], 'limit', ARGV[7], 'used', '0')
-if not same then return { 'mismatch', existing } end
+local counts = semaphore_enter(state, ARGV[6], ARGV[7])
+if counts[4] ~= ARGV[6] then return { 'mismatch', counts[4] } end
 local held = redis.call('HGET', holders, member)
 if held then return { 'granted', string.match(held, ' (%d+) (%d+)$') } end
-local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
 local limit, used = tonumber(counts[1]), tonumber(counts[2])
 if permits > math.max(limit, 1) then return { 'too many', text(limit) } end
 
--- Both are looked at, so that one of another type is an error before anything was changed.
-local nobody_waits = redis.call('HLEN', wants) == 0 and redis.call('ZCARD', queue) == 0
+-- What is not written is looked at all the same, so that one of another type is an error before anything was changed.
+local nobody_waits = redis.call('ZCARD', queue) == 0
 local tokens, more
-if nobody_waits and permits <= limit - used then
+if nobody_waits and permits <= limit - used and redis.call('HLEN', wants) == 0 then
   tokens = { next_tokens(counts[3], permits == limit and BLOCK or 1) }
   redis.call('HSET', holders, member, ARGV[4] .. ' ' .. tokens[1] .. ' ' .. tokens[2])
   redis.call('HSET', state, 'used', text(used + permits), 'end', tokens[2])
-  arm(state)
-  arm(holders)
-else
-  if not redis.call('ZSCORE', queue, member) then
-    redis.call('HSET', wants, member, ARGV[4])
-    join_tail(queue, member)
-  end
-  tokens, more = semaphore_grant(KEYS, kind, name, member)
+  semaphore_arm(state, holders, used, counts[3])
+elseif wait or used < limit then
+  redis.call('HSET', wants, member, ARGV[4])
+  if join_tail(queue, member) then arm(wants) end
+  if used < limit then tokens, more = semaphore_grant(KEYS, kind, name, member, counts) end
 end
 if tokens then
   redis.call('ZADD', holds, now_text, record)
@@ -39,6 +35,5 @@ if not wait then
   redis.call('HDEL', wants, member)
   return { 'busy' }
 end
-arm(wants)
 redis.call('ZADD', holds, now_text, record)
 return { more or 'queued' }

@@ -26,14 +26,18 @@ export class DistributedSemaphore implements AnySemaphore {
 
   acquire(options?: SemaphoreForeverOptions): Promise<Lease>;
   acquire(options: SemaphoreAcquireOptions): Promise<Lease | null>;
-  async acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
-    const { permits = 1 } = checkOptions(options, 'semaphore.acquire');
-    checkCount(permits, 'semaphore.acquire: permits');
-    const limit = this.#shape.permits;
-    if (this.#shape.bounded && permits > limit) throw tooMany(permits, limit);
-    const { timeout, signal } = checkWait(options, 'semaphore.acquire');
-    this.#core.assertOpen(`semaphore ${this.name}`);
-    return this.#seat().acquire(this.#shape, permits, timeout, signal);
+  acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
+    try {
+      const { permits = 1 } = checkOptions(options, 'semaphore.acquire');
+      checkCount(permits, 'semaphore.acquire: permits');
+      const limit = this.#shape.permits;
+      if (this.#shape.bounded && permits > limit) throw tooMany(permits, limit);
+      const { timeout, signal } = checkWait(options, 'semaphore.acquire');
+      this.#core.assertOpen(`semaphore ${this.name}`);
+      return this.#seat().acquire(this.#shape, permits, timeout, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async release(n = 1): Promise<void> {

@@ -4,15 +4,14 @@
 -- RETURNS: {'released'} | {'more'} | {'gone'} | {'mismatch', shape}
 local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
 local name, kind = ARGV[1], ARGV[2]
-local same, existing = same_shape(state, ARGV[3], 'limit', ARGV[4], 'used', '0')
-if not same then return { 'mismatch', existing } end
+local counts = semaphore_enter(state, ARGV[3], ARGV[4])
+if counts[4] ~= ARGV[3] then return { 'mismatch', counts[4] } end
 local permits, tokens = {}, {}
 for i = 6, #ARGV, 2 do
   local held = redis.call('HGET', holders, caller .. '#' .. ARGV[i])
   if held then permits[i], tokens[i] = string.match(held, '^(%d+) (.+)$') end
   if not held or tonumber(permits[i]) < tonumber(ARGV[i + 1]) then return { 'gone' } end
 end
-local counts = redis.call('HMGET', state, 'limit', 'used', 'end')
 for i = 6, #ARGV, 2 do
   local member, left = caller .. '#' .. ARGV[i], permits[i] - ARGV[i + 1]
   if left > 0 then
@@ -24,5 +23,5 @@ for i = 6, #ARGV, 2 do
   counts[2] = counts[2] - ARGV[i + 1]
 end
 if ARGV[5] ~= '0' then counts[1] = redis.call('HINCRBY', state, 'limit', ARGV[5]) end
-local _, more = semaphore_grant(KEYS, kind, name, '', counts)
+local _, more = semaphore_grant(KEYS, kind, name, '', counts, true)
 return { more or 'released' }

@@ -24,8 +24,8 @@ if caller ~= '' then
       break
     end
   end
-  -- The first write is one that needs no memory: after that a full Redis refuses none of what follows.
-  redis.call('PEXPIRE', CALLS, record_ttl)
+  -- The first write is one that needs no memory, and changes nothing: after that a full Redis refuses none of what follows.
+  redis.call('HDEL', CALLS, '')
   if epoch ~= shown then redis.call('HSET', CALLS, 'epoch', epoch) end
   -- Replies that the caller has read, and that would take up room.
   for its_slot in string.gmatch(read, '%d+') do redis.call('HDEL', CALLS, its_slot .. ':reply') end

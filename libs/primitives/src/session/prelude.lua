@@ -63,16 +63,23 @@ local function lock_keep(state, last)
   redis.call('PEXPIRE', state, ahead > 0 and text(60000 + math.ceil(ahead)) or '60000')
 end
 
--- A place behind everybody in a queue, by Redis's time of joining.
+-- Whether a minute of the clock has begun since (µs, as tokens and places are): often enough to put off a key's end.
+local function minute_past(since)
+  return math.floor(tonumber(since or '0') / 60000000) ~= math.floor(now_us / 60000000)
+end
+
+-- A place behind everybody in a queue, by Redis's time of joining, unless it has one. Says whether it put off the queue's end.
 local function join_tail(queue, member)
   local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
-  redis.call('ZADD', queue, text(math.max(tonumber(last or '0') + 1, now_us)), member)
-  arm(queue)
+  redis.call('ZADD', queue, 'NX', text(math.max(tonumber(last or '0') + 1, now_us)), member)
+  local due = minute_past(last)
+  if due then arm(queue) end
+  return due
 end
 
 -- The free lock goes to the first in line who lives and can be told. `asker` needs no message: it has the reply.
 -- One that no message reaches keeps its place and is passed over: it may just be reconnecting, and asks again then.
--- `past`: the last token granted, where the caller has just read it.
+-- `past`: the last token granted, where it was held until now.
 local function lock_grant(state, queue, kind, name, block, asker, past)
   local at, more = 0, nil
   for _ = 1, BOUND do
@@ -86,7 +93,7 @@ local function lock_grant(state, queue, kind, name, block, asker, past)
       if waiter == asker or tell(waiter, kind, waiter, name, first, last) then
         redis.call('ZREM', queue, waiter)
         redis.call('HSET', state, 'holder', waiter, 'first', first, 'end', last)
-        arm(state)
+        if not past or minute_past(past) then arm(state) end
         return waiter, first, last
       end
       at = at + 1
@@ -103,7 +110,7 @@ local function condition_notify(keys, name, n)
   local at = 0
   local function notified(waiter, session)
     redis.call('ZREM', waiters, waiter)
-    if session ~= holder and not redis.call('ZSCORE', queue, session) then join_tail(queue, session) end
+    if session ~= holder then join_tail(queue, session) end
     n = n - 1
   end
   for _ = 1, BOUND do
@@ -139,11 +146,27 @@ local function flag_wake(waiters, kind, name, version)
   return redis.call('EXISTS', waiters) == 1 and 'more' or nil
 end
 
+-- The shape is set by whoever comes first; others must name the same. Gives that, limit, permits in use and last token.
+local function semaphore_enter(state, shape, limit)
+  local fields = redis.call('HMGET', state, 'limit', 'used', 'end', 'shape')
+  if fields[4] then return fields end
+  redis.call('HSET', state, 'shape', shape, 'limit', limit, 'used', '0')
+  arm(state)
+  return { limit, '0', false, shape }
+end
+
+-- Puts off the end of what is granted from, where that is due; `used`: permits that were held before this grant.
+local function semaphore_arm(state, holders, used, last)
+  if used > 0 and not minute_past(last) then return end
+  arm(state)
+  arm(holders)
+end
+
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
--- `changed`: limit, permits in use and last token as they are from here on, where the caller has read and changed them.
-local function semaphore_grant(keys, kind, name, asker, changed)
+-- `counts`: limit, permits in use and last token, where the caller has read them; `changed`: and has yet to write them.
+local function semaphore_grant(keys, kind, name, asker, counts, changed)
   local state, queue, wants, holders = unpack(keys)
-  local counts = changed or redis.call('HMGET', state, 'limit', 'used', 'end')
+  counts = counts or redis.call('HMGET', state, 'limit', 'used', 'end')
   local used, last, at, granted, more = tonumber(counts[2]), counts[3], 0, nil, nil
   local free = tonumber(counts[1]) - used
   for _ = 1, BOUND do
@@ -162,6 +185,7 @@ local function semaphore_grant(keys, kind, name, asker, changed)
         redis.call('ZREM', queue, waiter)
         redis.call('HDEL', wants, waiter)
         redis.call('HSET', holders, waiter, want .. ' ' .. first .. ' ' .. past)
+        semaphore_arm(state, holders, used, last)
         free, used, last = free - want, used + want, past
         if waiter == asker then granted = { first, past } end
         more = 'more'
@@ -170,9 +194,8 @@ local function semaphore_grant(keys, kind, name, asker, changed)
       end
     end
   end
-  if last ~= counts[3] then arm(holders) end
   if changed or last ~= counts[3] then redis.call('HSET', state, 'used', text(used), 'end', last or '0') end
-  arm(state)
+  if used == 0 then arm(state) end
   return granted, more
 end
 
