@@ -1,6 +1,6 @@
 /** Contention between processes: a waiter a session, cohorts of a session's tasks, a semaphore, and the hand-over. */
 import { withProcesses } from './processes.ts';
-import { printRace, races } from './race.ts';
+import { printRace, races, racesOf } from './race.ts';
 import { printTable } from './statistics.ts';
 import { MESSAGE, TOKEN } from './ways-bare.ts';
 import { HEDDLE } from './ways-heddle.ts';
@@ -39,10 +39,22 @@ export async function cohorts(url: string): Promise<void> {
   });
 }
 
+/** 32 contenders in each of 4 processes: with a session or connection each, and as programs are made, with one a process. */
 export async function semaphore(url: string): Promise<void> {
   await withProcesses(4, async (processes) => {
-    const terms = { permits: 4, parties: 32, tasks: 1, ms: MS };
-    const results = await races(url, [TOKEN, HEDDLE, 'redis-semaphore'], processes, terms, ROUNDS);
+    const each = { permits: 4, parties: 32, tasks: 1, ms: MS };
+    const shared = { ...each, parties: 1, tasks: 32 };
+    const both = (way: string, what: string) => [
+      { label: `${way}, a ${what} each`, way, terms: each },
+      { label: `${way}, a ${what} a process`, way, terms: shared },
+    ];
+    // One connection cannot wait for a token more than once at a time.
+    const entries = [
+      { label: TOKEN, way: TOKEN, terms: each },
+      ...both(HEDDLE, 'session'),
+      ...both('redis-semaphore', 'connection'),
+    ];
+    const results = await racesOf(url, entries, processes, ROUNDS);
     printRace('A semaphore of 4, 128 contenders in 4 processes', results, 'acquires');
   });
 }

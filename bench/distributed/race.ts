@@ -99,26 +99,44 @@ function firstFrom(times: readonly number[], least: number): number {
 /** Ms of the round that does not count: several processes on few processors take a while until their code is compiled. */
 const WARM_UP = 2000;
 
+/** A way that races under terms of its own. */
+export interface Entry {
+  readonly label: string;
+  readonly way: string;
+  readonly terms: Race;
+}
+
 /** Each way once a round, all after one that warms up; the median of each number. */
-export async function races(
+export function races(
   url: string,
   ways: readonly string[],
   processes: readonly Forked[],
   terms: Race,
   rounds: number,
 ): Promise<Map<string, Result>> {
-  const results = new Map(ways.map((way) => [way, [] as Result[]]));
+  const entries = ways.map((way): Entry => ({ label: way, way, terms }));
+  return racesOf(url, entries, processes, rounds);
+}
+
+/** The same for ways whose terms differ. */
+export async function racesOf(
+  url: string,
+  entries: readonly Entry[],
+  processes: readonly Forked[],
+  rounds: number,
+): Promise<Map<string, Result>> {
+  const results = new Map(entries.map(({ label }) => [label, [] as Result[]]));
   for (let round = -1; round < rounds; round += 1) {
-    for (const way of ways) {
+    for (const { label, way, terms } of entries) {
       const result = await race(url, way, processes, round < 0 ? { ...terms, ms: WARM_UP } : terms);
-      if (round >= 0) results.get(way)?.push(result);
+      if (round >= 0) results.get(label)?.push(result);
     }
   }
   const middle = (all: readonly Result[]) =>
     Object.fromEntries(
       Object.keys(all[0] as Result).map((key) => [key, median(all.map((each) => each[key as keyof Result]))]),
     ) as unknown as Result;
-  return new Map([...results].map(([way, all]) => [way, middle(all)]));
+  return new Map([...results].map(([label, all]) => [label, middle(all)]));
 }
 
 /** The table of a race: `rate` says which of its numbers comes first. */

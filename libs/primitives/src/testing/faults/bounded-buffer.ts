@@ -21,12 +21,19 @@ const NAME = 'rlock buffer';
 /** Ms that one waits who is woken in time. */
 const LONG = 60_000;
 
-/** Adds to what is there, within bounds, where no later token has been here; the count, or what is wrong. */
-const ACT = `
+/** How full it is, for a token; from here on nothing changes it under an earlier one. */
+const LOOK = `
 local seen = redis.call('HGET', KEYS[1], 'token')
 if seen and tonumber(seen) > tonumber(ARGV[1]) then return 'stale' end
-local count = tonumber(redis.call('HGET', KEYS[1], 'count') or '0') + tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
+return tonumber(redis.call('HGET', KEYS[1], 'count') or '0')`;
+
+/** Adds to what is there, within bounds, where no later token has been here; the count, or what is wrong. */
+const ACT = `
+local seen = tonumber(redis.call('HGET', KEYS[1], 'token') or '0')
+if seen > tonumber(ARGV[1]) then return 'stale' end
+if seen < tonumber(ARGV[1]) then return 'lost' end
+local count = tonumber(redis.call('HGET', KEYS[1], 'count') or '0') + tonumber(ARGV[2])
 if count < 0 then return 'empty' end
 if count > ${ROOM} then return 'full' end
 redis.call('HSET', KEYS[1], 'count', count)
@@ -110,11 +117,12 @@ export class BoundedBuffer {
     let seenBy = 0;
     const may = async () => {
       const token = visit.look();
-      const count = await buffered(this.#setting.values).catch(() => {
+      const count = await this.#setting.values.eval(LOOK, 1, BUFFER, token).catch(() => {
         throw new Unreadable();
       });
       seenBy = token;
-      return by > 0 ? count < ROOM : count > 0;
+      if (count === 'stale') return true; // Its hold is over: so `act` will be told, too.
+      return by > 0 ? Number(count) < ROOM : Number(count) > 0;
     };
     try {
       if (!(await this.#await(c, client, mine, may, by))) return;
@@ -128,7 +136,7 @@ export class BoundedBuffer {
     if ((said === 'full' || said === 'empty') && seenBy === visit.look())
       this.#setting.history.surprises.push(`${client}: the buffer was ${said}, under token ${seenBy}`);
     // Also where the outcome is unknown: one notification too many does no harm.
-    if (said !== 'stale') await (c.next() < 0.8 ? theirs.notify() : theirs.notifyAll());
+    if (said !== 'stale' && said !== 'lost') await (c.next() < 0.8 ? theirs.notify() : theirs.notifyAll());
   }
 
   /** Takers mostly wait for as long as it takes: a wake-up that was lost shows as something left in the buffer. */
