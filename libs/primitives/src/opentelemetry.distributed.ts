@@ -3,7 +3,7 @@
  * primitives know nothing of it. Optional peer: `@opentelemetry/api`, for its types alone.
  */
 import type { Attributes, Meter, Span, Tracer } from '@opentelemetry/api';
-import { typeError } from './errors.ts';
+import { show, typeError } from './errors.ts';
 import { checkKnown, checkOptions } from './options.ts';
 import { channels, type DiagnosticsEvents } from './session/diagnostics.ts';
 
@@ -34,12 +34,23 @@ export function observe(targets: OpenTelemetryTargets): () => void {
   const given = checkOptions(targets, 'observe');
   checkKnown(given, ['meter', 'tracer'], 'observe');
   const { meter, tracer } = given;
+  checkMaker(meter, 'meter', ['createHistogram', 'createCounter']);
+  checkMaker(tracer, 'tracer', ['startSpan']);
   if (meter === undefined && tracer === undefined)
     throw typeError('observe: needs a meter, a tracer, or both of OpenTelemetry');
   const ends = [...(meter ? measure(meter) : []), ...(tracer ? trace(tracer) : [])];
   return () => {
     for (const end of ends) end();
   };
+}
+
+function checkMaker(given: unknown, name: string, methods: readonly string[]): void {
+  if (given === undefined) return;
+  const has = (method: string) => typeof (given as Record<string, unknown> | null)?.[method] === 'function';
+  if (!methods.every(has))
+    throw typeError(
+      `observe: ${name} must be a ${name} of OpenTelemetry, with ${methods.join(' and ')}, not ${show(given)}`,
+    );
 }
 
 function measure(meter: Meter): (() => void)[] {

@@ -7,6 +7,7 @@ import { DistributedCondition, type DistributedConditionOptions } from './condit
 import { conditionOperations, conditionRecord } from './condition/condition.scripts.ts';
 import { DistributedCounter } from './counter/counter.distributed.ts';
 import { counterOperations } from './counter/counter.scripts.ts';
+import { show, typeError } from './errors.ts';
 import { DistributedEvent } from './event/event.distributed.ts';
 import { eventOperations, eventRecord } from './event/event.scripts.ts';
 import { DistributedCountDownLatch } from './latch/latch.distributed.ts';
@@ -15,7 +16,7 @@ import { acquireAllOf, type DistributedAcquirable } from './lock/acquire-all.dis
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
 import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
 import type { Lease } from './lock/lock.ts';
-import type { AcquireOptions, ForeverOptions } from './options.ts';
+import { type AcquireOptions, checkOptions, type ForeverOptions } from './options.ts';
 import {
   DistributedQueue,
   type DistributedQueueOptions,
@@ -92,7 +93,7 @@ const cores = new WeakMap<Session, SessionCore>();
 /** The engine of a session, for Heddle's own packages. */
 export function coreOf(session: Session): SessionCore {
   const core = cores.get(session);
-  if (core === undefined) throw new TypeError('not a Session made by connect()');
+  if (core === undefined) throw typeError(`not a Session made by connect(): ${show(session)}`);
   return core;
 }
 
@@ -167,9 +168,10 @@ export class Session implements AsyncDisposable {
     name: string,
     options?: DistributedLockOptions | QuorumLockOptions,
   ): DistributedLock | DistributedQuorumLock {
-    if (options && 'quorum' in options)
-      return new DistributedQuorumLock(this.#core, name, options, this.#openCore);
-    return new DistributedLock(this.#core, name, options);
+    const given = checkOptions(options, 'lock', '{ maxHold: 1000 }');
+    if ('quorum' in given)
+      return new DistributedQuorumLock(this.#core, name, given as QuorumLockOptions, this.#openCore);
+    return new DistributedLock(this.#core, name, given);
   }
 
   /** The re-entrant lock of that name: its owner, a logical thread of one session, may take it again. */

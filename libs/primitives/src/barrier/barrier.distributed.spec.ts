@@ -15,6 +15,14 @@ barrierConformance('distributed', {
 });
 
 describe('Barrier, distributed', () => {
+  it('is reset under those who came before, also where their session has no keeper yet', async () => {
+    const barrier = (await bench.session()).barrier(bench.name(), 2);
+    const waiting = barrier.wait();
+    const failed = expect(waiting).rejects.toMatchObject({ code: 'ERR_HEDDLE_BROKEN_BARRIER' });
+    await barrier.reset();
+    await failed;
+  });
+
   it('refuses another number of parties for a name that exists, giving both', async () => {
     const name = bench.name();
     const [a, b] = [await bench.turn(), await bench.turn()];

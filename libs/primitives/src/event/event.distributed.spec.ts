@@ -12,6 +12,31 @@ eventConformance('distributed', {
 });
 
 describe('Event, distributed', () => {
+  it('misses no set of its own session, also where that has no keeper yet', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const event = (await bench.session()).event(bench.name());
+      const waiting = event.wait();
+      const changes = [event.set(), event.clear()];
+      expect(await waiting).toBe(true);
+      await Promise.all(changes);
+      expect(await event.isSet()).toBe(false);
+    }
+  });
+
+  it('misses none right after its session was lost', async () => {
+    const session = await bench.session({ namespace: bench.name() });
+    const event = session.event('told');
+    const lost = new Promise((resolve) => session.once('lost', resolve));
+    const lease = await session.lock('held').acquire();
+    await bench.admin.del(`{${session.namespace}:0}:sessions`);
+    await expect(lease.release()).resolves.toBeUndefined();
+    await lost;
+    const waiting = event.wait();
+    await event.set();
+    await event.clear();
+    expect(await waiting).toBe(true);
+  });
+
   it('wakes 10,000 waiters of 300 sessions with a message a session', { timeout: 60_000 }, async () => {
     const name = bench.name();
     const sessions = await Promise.all(Array.from({ length: 300 }, () => bench.session({ ttl: 60_000 })));

@@ -107,6 +107,11 @@ export class LockSeat implements Seat {
     return this.#state === 'held' ? this.#lease : undefined;
   }
 
+  /** Whether Redis has yet to answer something that was asked. */
+  get asking(): boolean {
+    return this.#state !== 'idle' && this.#state !== 'held';
+  }
+
   acquire(
     timeout: number | undefined,
     signal: AbortSignal | undefined,
@@ -254,8 +259,10 @@ export class LockSeat implements Seat {
     try {
       for (;;) {
         const reply = await this.#askRedis(0, asIs, refuse);
-        if (reply?.is === 'more') continue;
-        if (reply?.is === 'granted' && this.#foothold.life?.lives) return this.#take(reply.block, wish);
+        // Of a life that ended before the answer, or with it, there is none: the next is asked.
+        if (reply === undefined || reply.is === 'more') continue;
+        if (reply.is === 'granted' && !this.#foothold.life?.lives) continue;
+        if (reply.is === 'granted') return this.#take(reply.block, wish);
         this.#idle();
         return null;
       }

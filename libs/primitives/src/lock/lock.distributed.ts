@@ -79,7 +79,7 @@ export class DistributedLock implements AnyLock {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(`lock ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
+    return useLease(`lock ${this.name}`, () => this.acquire(options as AcquireOptions), fn, this.name);
   }
 
   /** The session's hold. */

@@ -79,10 +79,13 @@ describe('a lock on a quorum', () => {
     await lease.release();
     await b.with((held) => expect(held.token).toBeGreaterThan(lease.token));
     servers.servers[2]?.pause();
-    await expect(a.acquire({ timeout: 0 })).rejects.toMatchObject({
-      code: 'ERR_HEDDLE_REDIS_UNREACHABLE',
-      message: expect.stringContaining('2 of 5 servers answered, fewer than the 3'),
-    });
+    // Also after the sessions at those that are silent have ended, and whatever is on its way to them still.
+    for (let tries = 0; tries < 6; tries += 1) {
+      await expect(a.acquire({ timeout: 0 })).rejects.toMatchObject({
+        code: 'ERR_HEDDLE_REDIS_UNREACHABLE',
+        message: expect.stringMatching(/[0-2] of 5 servers answered, fewer than the 3/),
+      });
+    }
     expect(await a.acquire({ timeout: 30 })).toBeNull();
     await expect(a.locked()).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_UNREACHABLE' });
     for (const server of servers.servers.slice(2)) server.resume();

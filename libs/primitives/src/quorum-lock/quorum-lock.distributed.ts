@@ -29,6 +29,7 @@ import { type AcquireOptions, checkCount, checkKnown, checkWait, type ForeverOpt
 import { type SessionCore, seatKey } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
+import { checkServer } from '../session/server.ts';
 import { QuorumLease, settledBy } from './quorum-lease.ts';
 import { type OpenCore, type QuorumServer, quorumServers } from './quorum-server.distributed.ts';
 
@@ -83,6 +84,7 @@ export class DistributedQuorumLock implements AnyLock {
       );
     if (new Set(quorum).size < quorum.length)
       throw typeError('lock: quorum lists a server twice; each has one vote');
+    for (const [at, server] of quorum.entries()) checkServer(server, `lock: quorum[${at}]`);
     this.#core = core;
     this.#servers = quorumServers(core, quorum, open);
     this.#majority = Math.floor(quorum.length / 2) + 1;
@@ -143,7 +145,7 @@ export class DistributedQuorumLock implements AnyLock {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(this.#what, () => this.acquire(options ?? {}), fn, this.name);
+    return useLease(this.#what, () => this.acquire(options as AcquireOptions), fn, this.name);
   }
 
   get #what(): string {
@@ -162,8 +164,11 @@ export class DistributedQuorumLock implements AnyLock {
       this.#refuseTwins();
       const vote = await server.ask(this.name, async () => {
         const late = decided && ((await outcome.promise)?.over ?? true);
-        return late ? null : this.#seat(core).acquire(0, undefined, this.#maxHold);
+        const seat = this.#seat(core);
+        // What was asked of a silent server before is on its way still.
+        return late || seat.asking ? undefined : seat.acquire(0, undefined, this.#maxHold);
       });
+      if (vote === undefined) throw new Error('it was not asked');
       answered += 1;
       if (vote === null) throw new Error('held by another');
       if (decided) void outcome.promise.then((lease) => joinOrReturn(vote, lease));

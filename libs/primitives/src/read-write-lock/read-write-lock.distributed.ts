@@ -79,6 +79,6 @@ export class DistributedLockSide implements AnyLock {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(this.#what, () => this.acquire(options ?? {}), fn, this.name);
+    return useLease(this.#what, () => this.acquire(options as AcquireOptions), fn, this.name);
   }
 }

@@ -90,7 +90,12 @@ export class DistributedRLock implements AnyRLock {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T> {
-    return useLease(`${this.#kind} ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
+    return useLease(
+      `${this.#kind} ${this.name}`,
+      () => this.acquire(options as AcquireOptions),
+      fn,
+      this.name,
+    );
   }
 
   /** The caller's hold. */

@@ -160,7 +160,7 @@ export class SemaphoreSeat implements Seat {
     }
     const held = [...this.#holds.values()].reduce((sum, { permits }) => sum + permits, 0);
     if (shape.bounded && n > held) {
-      this.#tidy();
+      await this.value(shape); // Another shape is the first thing to be told of.
       throw new OverReleaseError(
         `${this.#what}: release(${n}), but this session holds ${held} of its permits; nothing was changed`,
         {
@@ -168,7 +168,9 @@ export class SemaphoreSeat implements Seat {
         },
       );
     }
-    let left = n;
+    // What raises the limit may be refused, and then nothing is to have changed.
+    if (n > held) await this.#raise(shape, [], n - held);
+    let left = Math.min(n, held);
     const pairs: (string | number)[] = [];
     for (const hold of this.#holds.values()) {
       if (left === 0) break;
@@ -177,7 +179,7 @@ export class SemaphoreSeat implements Seat {
       pairs.push(hold.id, given);
       this.#takeFrom(hold, given);
     }
-    await this.#giveBack(shape, pairs, left);
+    if (pairs.length > 0 || left > 0) await this.#giveBack(shape, pairs, left);
   }
 
   /** The oldest hold of that many permits, where there is one. */
@@ -232,12 +234,13 @@ export class SemaphoreSeat implements Seat {
   async #try(wait: Wait): Promise<HeldLease | null> {
     this.#busy += 1;
     try {
-      const life = await this.#foothold.under();
       for (;;) {
+        const life = await this.#foothold.under();
         const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
-        if (answer?.[0] === 'granted' && life.lives) return this.#hold(wait, life, tokensOf(answer));
-        if (answer?.[0] === 'more') continue;
-        if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
+        // Of a life that ended before the answer, or with it, there is none: the next is asked.
+        if (answer === undefined || answer[0] === 'more' || !life.lives) continue;
+        if (answer[0] === 'granted') return this.#hold(wait, life, tokensOf(answer));
+        this.#refuse(answer, wait.shape, wait.permits);
         return null;
       }
     } finally {
@@ -522,6 +525,8 @@ export class SemaphoreSeat implements Seat {
 
   #refuse([tag, value]: Answer, shape: SemaphoreShape, permits: number): void {
     if (tag === 'too many') throw tooMany(permits, Number(value));
+    if (tag === 'full')
+      throw rangeError(`${this.#what} can't have more than ${value} permits; nothing was changed`);
     if (tag !== 'mismatch') return;
     const [permitsText = '', bounded] = (value ?? '').split(' ');
     const existing: SemaphoreShape = { permits: Number(permitsText), bounded: bounded === 'bounded' };

@@ -7,6 +7,9 @@ import { checkName } from '../session/keys.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
 import { SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.distributed.ts';
 
+/** Permits that a semaphore can have: as many as one of this process. */
+const MOST = 2 ** 29 - 1;
+
 /**
  * A semaphore by name, in Redis: bounds how many of the whole fleet do something at once. Permits are held by sessions:
  * a session that dies gives its own back. Made by `session.semaphore(name, permits)`.
@@ -19,7 +22,7 @@ export class DistributedSemaphore implements AnySemaphore {
 
   constructor(core: SessionCore, name: string, permits = 1, bounded = false) {
     this.name = checkName(name, 'semaphore: name');
-    this.#shape = { permits: checkCount(permits, 'semaphore: permits', { min: 0 }), bounded };
+    this.#shape = { permits: checkCount(permits, 'semaphore: permits', { min: 0, max: MOST }), bounded };
     this.#core = core;
     this.#seat = seatOf(core, 'semaphore', name, () => new SemaphoreSeat(core, 'semaphore', name));
   }
@@ -41,7 +44,7 @@ export class DistributedSemaphore implements AnySemaphore {
   }
 
   async release(n = 1): Promise<void> {
-    checkCount(n, 'semaphore.release: n');
+    checkCount(n, 'semaphore.release: n', { max: MOST });
     this.#core.assertOpen(`semaphore ${this.name}`);
     await this.#seat().release(this.#shape, n);
   }
@@ -51,6 +54,11 @@ export class DistributedSemaphore implements AnySemaphore {
   }
 
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: SemaphoreAcquireOptions): Promise<T> {
-    return useLease(`semaphore ${this.name}`, () => this.acquire(options ?? {}), fn, this.name);
+    return useLease(
+      `semaphore ${this.name}`,
+      () => this.acquire(options as SemaphoreAcquireOptions),
+      fn,
+      this.name,
+    );
   }
 }

@@ -1,11 +1,13 @@
 -- Gives back permits of the caller's holds (wait id, permits, …), all or none, raises the limit, wakes whom that suits.
 -- KEYS: state queue wants holders holds
 -- ARGV: name kind shape limit raise pairs…
--- RETURNS: {'released'} | {'more'} | {'gone'} | {'mismatch', shape}
+-- RETURNS: {'released'} | {'more'} | {'gone'} | {'mismatch', shape} | {'full', the most permits}
+local MOST = 2 ^ 29 - 1
 local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
 local name, kind = ARGV[1], ARGV[2]
 local counts = semaphore_enter(state, ARGV[3], ARGV[4])
 if counts[4] ~= ARGV[3] then return { 'mismatch', counts[4] } end
+if counts[1] + ARGV[5] > MOST then return { 'full', text(MOST) } end
 local permits, tokens = {}, {}
 for i = 6, #ARGV, 2 do
   local held = redis.call('HGET', holders, caller .. '#' .. ARGV[i])

@@ -228,7 +228,9 @@ export class Calls {
     if (this.#ended) return;
     const said = saidForGood(error);
     if (said === undefined) return this.#again(batch, epoch);
-    this.#reject(batch, refused('a call', said, { cause: error }));
+    this.#forget(batch);
+    for (const { invocation, reject } of batch.calls)
+      reject(refused(invocation.operation, said, { primitive: nameIn(invocation.keys), cause: error }));
   }
 
   #reject(batch: Batch, error: Error): void {

@@ -1,6 +1,6 @@
 /** Calls that wait for nothing and belong to no hold: each ends in time, and says how it ended. */
 import { Deadline } from '../deadline.ts';
-import { HeddleError, OutcomeUnknownError, RedisUnreachableError } from '../errors.ts';
+import { HeddleError, OutcomeUnknownError, RedisRefusedError, RedisUnreachableError } from '../errors.ts';
 import { CallEnded } from './calls.ts';
 import { closedError } from './held-lease.ts';
 import { nameOf } from './keys.ts';
@@ -13,6 +13,8 @@ import type { Answer } from './run-operations.ts';
 export interface CommandHost {
   readonly connectTimeout: number;
   readonly closed: boolean;
+  /** What Redis says no with, as long as it does, where it can be reached. */
+  readonly refusal: Error | undefined;
   /** Where Redis is, for messages. */
   readonly where: string;
   partitionOf(name: string): Partition;
@@ -43,7 +45,7 @@ export class Commands {
     const deadline = Deadline.after(this.#host.connectTimeout);
     for (;;) {
       if (this.#host.closed) throw closedError(what);
-      const opening = this.#host.partitionOf(name).incarnation();
+      const opening = this.#host.partitionOf(name).lifeInTurn();
       const life = await this.patiently(what, opening, { signal, deadline });
       try {
         return await this.#patience.wait(life.run(invocation), {
@@ -100,9 +102,14 @@ export class Commands {
     return found;
   }
 
-  /** What is told where Redis does not answer. */
-  unreachable(what: string): RedisUnreachableError {
-    const { where, connectTimeout } = this.#host;
+  /** What is told where Redis does not answer, or will not. */
+  unreachable(what: string): HeddleError {
+    const { where, connectTimeout, refusal } = this.#host;
+    if (refusal !== undefined)
+      return new RedisRefusedError(`${what}: ${refusal.message}`, {
+        primitive: nameOf(what),
+        cause: refusal,
+      });
     return new RedisUnreachableError(
       `${what}: Redis at ${where} has not answered for ${connectTimeout} ms; check that it runs and can be reached`,
       { primitive: nameOf(what) },

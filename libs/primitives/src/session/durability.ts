@@ -27,9 +27,13 @@ export function resolveDurability(given: unknown, ttl: number): ResolvedDurabili
   checkKnown(given, ['replicas', 'timeout'], 'connect: durability');
   const { replicas, timeout = Math.min(1000, Math.floor(ttl / 4)) } = given as Record<string, unknown>;
   const most = Math.floor(ttl / 4);
-  if (typeof replicas !== 'number' || !Number.isInteger(replicas) || replicas < 1)
+  if (typeof replicas !== 'number')
+    throw typeError(`connect: durability.replicas must be a number, not ${show(replicas)}`);
+  if (typeof timeout !== 'number')
+    throw typeError(`connect: durability.timeout must be a number of milliseconds, not ${show(timeout)}`);
+  if (!Number.isInteger(replicas) || replicas < 1)
     throw rangeError(`connect: durability.replicas must be a whole number, 1 or more, not ${show(replicas)}`);
-  if (typeof timeout !== 'number' || !(timeout >= 1 && timeout <= most))
+  if (!(timeout >= 1 && timeout <= most))
     throw rangeError(
       `connect: durability.timeout must be 1 to ${most} ms, a quarter of ttl, not ${show(timeout)}`,
     );

@@ -72,6 +72,15 @@ const KNOWN = [
   'logger',
 ];
 
+function checkLogger(logger: unknown): Logger {
+  if (logger === undefined) return console;
+  if (logger === null || typeof logger !== 'object')
+    throw typeError(
+      `connect: logger must be an object with warn and error, such as console, not ${show(logger)}; {} logs nothing`,
+    );
+  return logger;
+}
+
 function duration(value: unknown, name: string, fallback: number, min: number, max: number): number {
   if (value === undefined) return fallback;
   if (typeof value !== 'number')
@@ -119,7 +128,7 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
         ? options.deadlockAfter
         : duration(options.deadlockAfter, 'deadlockAfter', DEFAULTS.deadlockAfter, 1, LONGEST),
     durability: resolveDurability(options.durability, ttl),
-    logger: options.logger ?? console,
+    logger: checkLogger(options.logger),
     target: resolveTarget(
       redis === undefined ? (process.env.REDIS_URL ?? 'redis://127.0.0.1:6379') : redis,
       options.redis,

@@ -64,6 +64,8 @@ export class Partition {
   readonly #host: PartitionHost;
   #current: Incarnation | undefined;
   #opening: Promise<Incarnation> | undefined;
+  /** What those wait for who ask for a life with a keeper. */
+  #standing: Promise<Incarnation> | undefined;
   #config: PulseConfig | undefined;
   #pulse: Pulse | undefined;
   #kept: Kept | undefined;
@@ -87,9 +89,9 @@ export class Partition {
     return this.#current?.lives ? this.#current : undefined;
   }
 
-  /** The life of this moment, where the keeper watches over it. */
+  /** The life of this moment, where the keeper watches over it and nobody who asked for that earlier still waits. */
   get kept(): Incarnation | undefined {
-    return this.#guarded ? this.current : undefined;
+    return this.#guarded && this.#standing === undefined ? this.current : undefined;
   }
 
   /** Whether the keeper thread gives the sign of life. */
@@ -112,7 +114,29 @@ export class Partition {
    * The current life or the next, with the keeper's watch over it: what every hold and every place is asked under, so
    * that a busy event loop loses none, also of those that were asked for again under a new life.
    */
-  async guardedLife(): Promise<Incarnation> {
+  guardedLife(): Promise<Incarnation> {
+    this.#standing ??= this.#standGuarded().finally(() => {
+      this.#standing = undefined;
+    });
+    return this.#standing;
+  }
+
+  /**
+   * The current life or the next, for what needs no keeper: not before those who asked for one earlier are on their way,
+   * so that what a program does in turn reaches Redis in turn. A keeper that is long in coming holds nobody else up.
+   */
+  async lifeInTurn(): Promise<Incarnation> {
+    if (this.#standing !== undefined) {
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, this.#host.connectTimeout / 2);
+      await Promise.race([this.#standing, late]);
+      clearTimeout(timer);
+      await new Promise((next) => setImmediate(next));
+    }
+    return this.incarnation();
+  }
+
+  async #standGuarded(): Promise<Incarnation> {
     for (;;) {
       const life = await this.incarnation();
       if (!this.#guarded) await this.guard();

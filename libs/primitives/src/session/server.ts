@@ -61,6 +61,17 @@ function connectionOf(options: Options): Options {
 }
 
 /** Finds out what the caller meant: a URL, a socket's path, or a live client whose options are taken over. */
+/** Refuses what is no server, named `what`, before anything is opened. */
+export function checkServer(redis: unknown, what: string): void {
+  if (redis instanceof Cluster || redis instanceof Redis) return;
+  if (typeof redis !== 'string')
+    throw typeError(`${what} must be a URL, or a Redis or Cluster of ioredis, not ${show(redis)}`);
+  if (!/^(rediss?:\/\/|\/)/.test(redis))
+    throw typeError(
+      `${what}: ${show(hidePassword(redis))} is no Redis URL; write redis://[user:password@]host:port[/db], rediss://…, or a socket's path`,
+    );
+}
+
 export function resolveTarget(
   redis: unknown,
   extra: RedisOptions | undefined,
@@ -80,15 +91,8 @@ export function resolveTarget(
   }
   if (redis instanceof Redis)
     return { mode: 'standalone', options: connectionOf({ ...redis.options, ...extra, connectTimeout }) };
-  if (typeof redis !== 'string') {
-    throw typeError(`connect: redis must be a URL, or a Redis or Cluster of ioredis, not ${show(redis)}`);
-  }
-  if (!/^(rediss?:\/\/|\/)/.test(redis)) {
-    throw typeError(
-      `connect: ${show(hidePassword(redis))} is no Redis URL; write redis://[user:password@]host:port[/db], rediss://…, or a socket's path`,
-    );
-  }
-  const parsed = new Redis(redis, { lazyConnect: true }).options;
+  checkServer(redis, 'connect: redis');
+  const parsed = new Redis(redis as string, { lazyConnect: true }).options;
   return { mode: 'standalone', options: connectionOf({ ...parsed, ...extra, connectTimeout }) };
 }
 
