@@ -93,6 +93,10 @@ describe('a Redis that begins to refuse', () => {
     await lost;
     await until(() => errors.length > 0, 'Redis has refused a new life');
     expect(await failure(() => session.lock('x').acquire({ timeout: 0 }))).toMatchObject(refused);
+    const back = new Promise((resolve) => session.once('ready', () => resolve(undefined)));
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await back;
+    expect(await failure(() => session.lock('x').acquire({ timeout: 0 }))).toMatchObject(refused);
     await admin.call('ACL', 'SETUSER', 'narrow', '+evalsha', '+eval');
     await (await session.lock('x').acquire()).release();
     await session.close();

@@ -18,6 +18,7 @@
  * | `returning` | the lock is on its way back | reply → `idle`, `queued` or `held` |
  */
 
+import { once } from 'node:events';
 import { Deadline, now } from '../deadline.ts';
 import { LeaseLostError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
@@ -107,9 +108,10 @@ export class LockSeat implements Seat {
     return this.#state === 'held' ? this.#lease : undefined;
   }
 
-  /** Whether Redis has yet to answer something that was asked. */
-  get asking(): boolean {
-    return this.#state !== 'idle' && this.#state !== 'held';
+  /** Resolves once Redis has answered all that was asked. */
+  async answered(): Promise<void> {
+    while (this.#state !== 'idle' && this.#state !== 'held')
+      await new Promise<void>((resolve) => this.#onIdle.push(resolve));
   }
 
   acquire(
@@ -130,10 +132,13 @@ export class LockSeat implements Seat {
     const { owner } = claim;
     tell('acquire', () => claim);
     if (timeout === 0) {
-      return this.#core.patiently(this.#what, this.#try({ claim, maxHold }), {
+      const gone = new AbortController();
+      const lease = this.#core.patiently(this.#what, this.#try({ claim, maxHold }, gone.signal), {
         signal,
-        unwanted: (lease) => void lease?.release().catch((error: Error) => this.#core.failed(error)),
+        unwanted: (late) => void late?.release().catch((error: Error) => this.#core.failed(error)),
       });
+      lease.catch(() => gone.abort());
+      return lease;
     }
     const circle =
       Deadline.after(timeout) === Deadline.never && this.#core.deadlocks.ownCircle(owner, this.#target);
@@ -252,12 +257,22 @@ export class LockSeat implements Seat {
     if (this.#state === 'idle' && this.#waiters.size > 0 && !this.#core.closed) this.#ask();
   }
 
-  /** Without waiting: never in line, and never in front of those who wait here. */
-  async #try(wish: Wish): Promise<HeldLease | null> {
+  /**
+   * Without waiting: never in line, and never in front of those who wait here.
+   *
+   * @param gone aborts where nobody waits for it any more
+   */
+  async #try(wish: Wish, gone: AbortSignal): Promise<HeldLease | null> {
     if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
     this.#become('asking');
     try {
       for (;;) {
+        if (this.#foothold.stand() === undefined && !gone.aborted)
+          await Promise.race([this.#foothold.under(), once(gone, 'abort').catch(() => {})]);
+        if (gone.aborted) {
+          this.#idle();
+          return null;
+        }
         const reply = await this.#askRedis(0, asIs, refuse);
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (reply === undefined || reply.is === 'more') continue;
@@ -288,7 +303,9 @@ export class LockSeat implements Seat {
 
   readonly #refused = (error: unknown): void => {
     this.#waiters.rejectAll(() => error);
-    this.#idle();
+    // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
+    if (isShortage(error)) this.#leave();
+    else this.#idle();
   };
 
   #askRedis<T>(wait: 0 | 1, then: Then<T>, refused: (error: unknown) => T): Promise<T> {
@@ -456,7 +473,10 @@ export class LockSeat implements Seat {
       'lock.cancel',
       [this.#name, this.#kind, this.#parked > 0 ? 1 : 0],
       (reply) => (reply?.is === 'granted' ? this.#granted(reply.block) : this.#idle()),
-      () => this.#idle(),
+      (error) => {
+        if (!isShortage(error)) return this.#idle();
+        setTimeout(() => this.#state === 'leaving' && this.#leave(), SHORTAGE_RETRY).unref();
+      },
     );
   }
 

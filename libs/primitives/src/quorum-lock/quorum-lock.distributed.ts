@@ -163,10 +163,9 @@ export class DistributedQuorumLock implements AnyLock {
       const core = await server.session();
       this.#refuseTwins();
       const vote = await server.ask(this.name, async () => {
+        await this.#seat(core).answered(); // Never, where what a silent server was asked before is on its way still.
         const late = decided && ((await outcome.promise)?.over ?? true);
-        const seat = this.#seat(core);
-        // What was asked of a silent server before is on its way still.
-        return late || seat.asking ? undefined : seat.acquire(0, undefined, this.#maxHold);
+        return late ? undefined : this.#seat(core).acquire(0, undefined, this.#maxHold);
       });
       if (vote === undefined) throw new Error('it was not asked');
       answered += 1;

@@ -31,6 +31,9 @@ import type { Answer } from '../session/run-operations.ts';
 import { type Waiter, Waiters } from '../session/waiters.ts';
 import { semaphoreParts } from './semaphore.scripts.ts';
 
+/** Permits that a semaphore can have, by its shape or raised: as many as one of this process. */
+export const MOST_PERMITS = 2 ** 29 - 1;
+
 /** What must be the same for all who name a semaphore. */
 export interface SemaphoreShape {
   readonly permits: number;
@@ -128,10 +131,13 @@ export class SemaphoreSeat implements Seat {
     tell('acquire', () => claim);
     const wait: Wait = { id: this.#core.nextWait(), claim, shape, permits, asking: false, doubt: false };
     if (timeout === 0) {
-      return this.#core.patiently(this.#what, this.#try(wait), {
+      const gone = new AbortController();
+      const lease = this.#core.patiently(this.#what, this.#try(wait, gone.signal), {
         signal,
-        unwanted: (lease) => void lease?.release().catch((error: Error) => this.#core.failed(error)),
+        unwanted: (late) => void late?.release().catch((error: Error) => this.#core.failed(error)),
       });
+      lease.catch(() => gone.abort());
+      return lease;
     }
     this.#waits.set(wait.id, wait);
     const lease = this.#line.add(wait, {
@@ -168,9 +174,8 @@ export class SemaphoreSeat implements Seat {
         },
       );
     }
-    // What raises the limit may be refused, and then nothing is to have changed.
-    if (n > held) await this.#raise(shape, [], n - held);
-    let left = Math.min(n, held);
+    if (shape.permits + n - held > MOST_PERMITS) throw this.#tooManyPermits('nothing was changed');
+    let left = n;
     const pairs: (string | number)[] = [];
     for (const hold of this.#holds.values()) {
       if (left === 0) break;
@@ -179,7 +184,13 @@ export class SemaphoreSeat implements Seat {
       pairs.push(hold.id, given);
       this.#takeFrom(hold, given);
     }
-    if (pairs.length > 0 || left > 0) await this.#giveBack(shape, pairs, left);
+    try {
+      await this.#giveBack(shape, pairs, left);
+    } catch (error) {
+      // Raised before to what it can have: what was held goes back all the same.
+      if (error instanceof RangeError && pairs.length > 0) await this.#giveBack(shape, pairs, 0);
+      throw error;
+    }
   }
 
   /** The oldest hold of that many permits, where there is one. */
@@ -231,11 +242,13 @@ export class SemaphoreSeat implements Seat {
     this.#behind.clear();
   }
 
-  async #try(wait: Wait): Promise<HeldLease | null> {
+  /** @param gone aborts where nobody waits for it any more */
+  async #try(wait: Wait, gone: AbortSignal): Promise<HeldLease | null> {
     this.#busy += 1;
     try {
       for (;;) {
         const life = await this.#foothold.under();
+        if (gone.aborted) return null;
         const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (answer === undefined || answer[0] === 'more' || !life.lives) continue;
@@ -279,8 +292,12 @@ export class SemaphoreSeat implements Seat {
       if (waiter === undefined) return this.#decide(wait); // Served by a message, or gone: `cancel` sees to what was granted.
       if (answer?.[0] === 'granted') return this.#grant(waiter, life, tokensOf(answer));
       if (answer !== undefined) this.#refuse(answer, wait.shape, wait.permits);
-      if (answer?.[0] === 'more') void this.#advance(life).then(() => this.#ask(wait));
-      else if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
+      if (answer?.[0] === 'more') {
+        this.#advance(life).then(
+          () => this.#ask(wait),
+          (error: unknown) => this.#refused(wait, error),
+        );
+      } else if (answer?.[0] !== 'queued' || wait.doubt) this.#ask(wait);
       else this.#decide(wait);
     } catch (error) {
       this.#refused(wait, error);
@@ -293,6 +310,8 @@ export class SemaphoreSeat implements Seat {
     this.#waits.delete(wait.id);
     waiter?.reject(error);
     if (wait === this.#front) this.#promote();
+    // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
+    if (isShortage(error)) void this.#cancel(wait);
     this.#tidy();
   }
 
@@ -439,11 +458,11 @@ export class SemaphoreSeat implements Seat {
     raise: number,
     error: unknown,
   ): void | Promise<void> {
-    this.#free();
     if (isShortage(error)) {
+      // Redis has them held still, by a session that lives: they are given back when it takes writes again.
       const again = () => this.#giveBack(shape, pairs, 0).catch(() => {});
-      setTimeout(again, SHORTAGE_RETRY).unref();
-    }
+      setTimeout(() => void again().finally(() => this.#free()), SHORTAGE_RETRY).unref();
+    } else this.#free();
     if (!(error instanceof CallEnded)) throw error;
     if (raise === 0) return;
     if (error.sent) throw unknownOutcome(this.#what, error);
@@ -480,25 +499,34 @@ export class SemaphoreSeat implements Seat {
 
   /** Leaves the line in Redis, and gives back what was granted meanwhile. */
   #gaveUp(wait: Wait): Promise<void> | undefined {
-    const { life } = wait;
     this.#behind.delete(wait);
     if (wait === this.#front) {
       if (this.#leavePlace(wait)) return undefined;
       this.#promoteSoon(wait);
     }
     this.#waits.delete(wait.id);
+    return this.#cancel(wait);
+  }
+
+  /** Leaves the line, by and by where Redis takes no writes; gives back what was granted meanwhile. */
+  #cancel({ id, life, shape, permits }: Wait): Promise<void> | undefined {
     if (life === undefined || life.ended !== undefined) {
       this.#tidy();
       return undefined;
     }
     this.#busy += 1;
-    return this.#call(life, 'semaphore.cancel', [this.#name, this.#kind, wait.id])
-      .then(async ([was]) => {
-        if (was === 'granted') await this.#giveBack(wait.shape, [wait.id, wait.permits], 0);
+    const cancel = async (): Promise<void> => {
+      try {
+        const [was] = await this.#call(life, 'semaphore.cancel', [this.#name, this.#kind, id]);
+        if (was === 'granted') await this.#giveBack(shape, [id, permits], 0);
         if (was === 'more') await this.#advance(life);
-      })
-      .catch(() => undefined) // The life ended, and its place with it.
-      .finally(() => this.#free());
+      } catch (error) {
+        if (!isShortage(error)) return; // The life ended, and its place with it.
+        await new Promise((resolve) => setTimeout(resolve, SHORTAGE_RETRY).unref());
+        return cancel();
+      }
+    };
+    return cancel().finally(() => this.#free());
   }
 
   async #advance(life: Incarnation): Promise<void> {
@@ -525,12 +553,15 @@ export class SemaphoreSeat implements Seat {
 
   #refuse([tag, value]: Answer, shape: SemaphoreShape, permits: number): void {
     if (tag === 'too many') throw tooMany(permits, Number(value));
-    if (tag === 'full')
-      throw rangeError(`${this.#what} can't have more than ${value} permits; nothing was changed`);
+    if (tag === 'full') throw this.#tooManyPermits('only what was held was given back');
     if (tag !== 'mismatch') return;
     const [permitsText = '', bounded] = (value ?? '').split(' ');
     const existing: SemaphoreShape = { permits: Number(permitsText), bounded: bounded === 'bounded' };
     throw this.#mismatch(existing, shape);
+  }
+
+  #tooManyPermits(outcome: string): RangeError {
+    return rangeError(`${this.#what} can't have more than ${MOST_PERMITS} permits; ${outcome}`);
   }
 
   #mismatch(existing: SemaphoreShape, requested: SemaphoreShape): ConfigMismatchError {

@@ -5,10 +5,7 @@ import { checkCount, checkOptions, checkWait } from '../options.ts';
 import { type SessionCore, seatOf } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
-import { SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.distributed.ts';
-
-/** Permits that a semaphore can have: as many as one of this process. */
-const MOST = 2 ** 29 - 1;
+import { MOST_PERMITS, SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.distributed.ts';
 
 /**
  * A semaphore by name, in Redis: bounds how many of the whole fleet do something at once. Permits are held by sessions:
@@ -22,7 +19,10 @@ export class DistributedSemaphore implements AnySemaphore {
 
   constructor(core: SessionCore, name: string, permits = 1, bounded = false) {
     this.name = checkName(name, 'semaphore: name');
-    this.#shape = { permits: checkCount(permits, 'semaphore: permits', { min: 0, max: MOST }), bounded };
+    this.#shape = {
+      permits: checkCount(permits, 'semaphore: permits', { min: 0, max: MOST_PERMITS }),
+      bounded,
+    };
     this.#core = core;
     this.#seat = seatOf(core, 'semaphore', name, () => new SemaphoreSeat(core, 'semaphore', name));
   }
@@ -44,7 +44,7 @@ export class DistributedSemaphore implements AnySemaphore {
   }
 
   async release(n = 1): Promise<void> {
-    checkCount(n, 'semaphore.release: n', { max: MOST });
+    checkCount(n, 'semaphore.release: n', { max: MOST_PERMITS });
     this.#core.assertOpen(`semaphore ${this.name}`);
     await this.#seat().release(this.#shape, n);
   }

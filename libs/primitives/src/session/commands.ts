@@ -13,8 +13,6 @@ import type { Answer } from './run-operations.ts';
 export interface CommandHost {
   readonly connectTimeout: number;
   readonly closed: boolean;
-  /** What Redis says no with, as long as it does, where it can be reached. */
-  readonly refusal: Error | undefined;
   /** Where Redis is, for messages. */
   readonly where: string;
   partitionOf(name: string): Partition;
@@ -104,7 +102,8 @@ export class Commands {
 
   /** What is told where Redis does not answer, or will not. */
   unreachable(what: string): HeddleError {
-    const { where, connectTimeout, refusal } = this.#host;
+    const { where, connectTimeout } = this.#host;
+    const refusal = this.#host.partitionOf(nameOf(what) ?? '').refusal;
     if (refusal !== undefined)
       return new RedisRefusedError(`${what}: ${refusal.message}`, {
         primitive: nameOf(what),

@@ -98,8 +98,6 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
   readonly about: string;
-  /** What Redis says no with to a new life, as long as it does. */
-  refusal: Error | undefined;
   readonly #subscriber: Client;
   readonly #commands: Commands;
   readonly #partitions = new Map<number, Partition>();
@@ -302,13 +300,11 @@ export class SessionCore extends Voice implements PartitionHost {
   }
 
   refused(error: Error): void {
-    this.refusal = error;
     if (this.#refusedOpening !== undefined) this.#refusedOpening(error);
     else this.failed(error);
   }
 
   opened(partition: Partition): void {
-    this.refusal = undefined;
     for (const seat of [...this.#seats.values()]) seat.askAgain();
     void partition;
   }
@@ -390,7 +386,6 @@ export class SessionCore extends Voice implements PartitionHost {
   #disconnected(): void {
     if (this.closed || this.#down) return;
     this.#down = true;
-    this.refusal = undefined;
     this.tell('reconnecting');
   }
 

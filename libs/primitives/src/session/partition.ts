@@ -1,6 +1,7 @@
 /** A session's standing in one partition: its current life, opened anew when one was lost, and its sign of life. */
 import { randomBytes } from 'node:crypto';
 import { now } from '../deadline.ts';
+import type { RedisRefusedError } from '../errors.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Calls } from './calls.ts';
 import type { Confirmer } from './durability.ts';
@@ -58,6 +59,8 @@ function marginOf(ttl: number): number {
   return Math.min(ttl / 4, 5 + ttl / 100);
 }
 
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 export class Partition {
   readonly index: number;
   readonly site: CallSite;
@@ -66,6 +69,8 @@ export class Partition {
   #opening: Promise<Incarnation> | undefined;
   /** What those wait for who ask for a life with a keeper. */
   #standing: Promise<Incarnation> | undefined;
+  /** What those wait for who need none, and came after those. */
+  #turn: Promise<void> | undefined;
   #config: PulseConfig | undefined;
   #pulse: Pulse | undefined;
   #kept: Kept | undefined;
@@ -77,6 +82,7 @@ export class Partition {
   readonly #past = new Set<string>();
   /** The one that is being opened: it has to be ended only where we close. */
   #entering: string | undefined;
+  #refusal: RedisRefusedError | undefined;
 
   constructor(index: number, host: PartitionHost) {
     this.index = index;
@@ -91,7 +97,14 @@ export class Partition {
 
   /** The life of this moment, where the keeper watches over it and nobody who asked for that earlier still waits. */
   get kept(): Incarnation | undefined {
-    return this.#guarded && this.#standing === undefined ? this.current : undefined;
+    return this.#guarded && this.#standing === undefined && this.#turn === undefined
+      ? this.current
+      : undefined;
+  }
+
+  /** What Redis said no with when a life was to be opened last. */
+  get refusal(): RedisRefusedError | undefined {
+    return this.#refusal;
   }
 
   /** Whether the keeper thread gives the sign of life. */
@@ -115,6 +128,7 @@ export class Partition {
    * that a busy event loop loses none, also of those that were asked for again under a new life.
    */
   guardedLife(): Promise<Incarnation> {
+    if (this.#turn !== undefined) return this.#turn.then(nextTurn).then(() => this.guardedLife());
     this.#standing ??= this.#standGuarded().finally(() => {
       this.#standing = undefined;
     });
@@ -123,17 +137,24 @@ export class Partition {
 
   /**
    * The current life or the next, for what needs no keeper: not before those who asked for one earlier are on their way,
-   * so that what a program does in turn reaches Redis in turn. A keeper that is long in coming holds nobody else up.
+   * nor after those who ask for one later, so that what a program does in turn reaches Redis in turn. A keeper that is
+   * long in coming holds nobody else up.
    */
   async lifeInTurn(): Promise<Incarnation> {
-    if (this.#standing !== undefined) {
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, this.#host.connectTimeout / 2);
-      await Promise.race([this.#standing, late]);
-      clearTimeout(timer);
-      await new Promise((next) => setImmediate(next));
-    }
+    if (this.#standing !== undefined)
+      this.#turn ??= this.#waitForTurn(this.#standing).finally(() => {
+        this.#turn = undefined;
+      });
+    if (this.#turn !== undefined) await this.#turn;
     return this.incarnation();
+  }
+
+  async #waitForTurn(standing: Promise<unknown>): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#host.connectTimeout / 2).unref();
+    await Promise.race([standing, late]);
+    clearTimeout(timer);
+    await nextTurn();
   }
 
   async #standGuarded(): Promise<Incarnation> {
@@ -240,11 +261,12 @@ export class Partition {
       } catch (error) {
         if (this.#closed) return new Promise(() => {});
         const said = saidForGood(error);
-        if (said !== undefined) {
-          if (said !== told) this.#host.refused(asRefused(error, said));
-          told = said;
+        this.#refusal = said === undefined ? undefined : asRefused(error, said);
+        if (this.#refusal !== undefined) {
+          if (said !== told) this.#host.refused(this.#refusal);
           wait = Math.min(2 * wait, REOPEN_LATEST);
         }
+        told = said ?? '';
         await new Promise((resolve) => setTimeout(resolve, wait).unref());
       }
     }
@@ -277,6 +299,7 @@ export class Partition {
     const words = new LeaseWords();
     words.extendTo(sent + ttl - marginOf(ttl));
     const life = this.#beginLife(id, words);
+    this.#refusal = undefined;
     this.#config = {
       id,
       namespace: keyspace.namespace,

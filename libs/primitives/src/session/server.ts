@@ -60,7 +60,6 @@ function connectionOf(options: Options): Options {
   return picked;
 }
 
-/** Finds out what the caller meant: a URL, a socket's path, or a live client whose options are taken over. */
 /** Refuses what is no server, named `what`, before anything is opened. */
 export function checkServer(redis: unknown, what: string): void {
   if (redis instanceof Cluster || redis instanceof Redis) return;
@@ -72,6 +71,7 @@ export function checkServer(redis: unknown, what: string): void {
     );
 }
 
+/** Finds out what the caller meant: a URL, a socket's path, or a live client whose options are taken over. */
 export function resolveTarget(
   redis: unknown,
   extra: RedisOptions | undefined,

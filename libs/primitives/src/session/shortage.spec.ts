@@ -77,6 +77,37 @@ describe('a Redis that takes no writes for a while', () => {
   });
 });
 
+describe('a Redis that takes no writes for longer', () => {
+  it('has back in the end what it refused to take back, and grants nothing to those who have left', async () => {
+    const ttl = 1_000;
+    const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session({ ttl })];
+    const [held, name] = [bench.name(), bench.name()];
+    const permit = await other.semaphore(held, 1).acquire();
+    const holds = [await session.lock(name).acquire(), await session.semaphore(name, 1).acquire()];
+    // Two give up meanwhile; those who do not are asked for again meanwhile, and refused.
+    const waits = [
+      other.lock(name).acquire({ timeout: 400 }),
+      other.semaphore(name, 1).acquire({ timeout: 400 }),
+      other.rlock('other').acquire(),
+    ];
+    const queued = async () =>
+      (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) +
+      (await bench.admin.zcard(`{heddle:0}:semaphore:${name}:queue`));
+    await until(async () => (await queued()) === 2, 'they stand in line');
+    const relieve = await withConfig({ 'min-replicas-to-write': ['1', '0'] });
+    await expect(permit.release()).rejects.toThrow(/NOREPLICAS/);
+    await Promise.allSettled(waits.slice(0, 2));
+    const begun = performance.now();
+    await until(() => performance.now() - begun > 1_200, 'more than one attempt was refused');
+    await relieve();
+    await until(async () => (await queued()) === 0, 'their places are given up');
+    for (const hold of holds) await hold.release();
+    await (await session.lock(name).acquire()).release();
+    await (await session.semaphore(name, 1).acquire()).release();
+    await until(async () => (await session.semaphore(held, 1).value()) === 1, 'the permit is back');
+  });
+});
+
 describe('the last token of a lock', () => {
   it('is kept for longer than the clock needs to be past it', async () => {
     const session = await bench.session({ ttl: 60_000 });

@@ -59,14 +59,15 @@ function builtInKind(value: object, prototype: object): Kind {
   if (types.isDate(value)) return isOf(prototype, Date) ? bare(value, 'date') : 'other';
   if (types.isRegExp(value)) return isOf(prototype, RegExp) ? bare(value, 'regexp') : 'other';
   if (ArrayBuffer.isView(value)) return viewKind(value, prototype);
-  if (types.isArrayBuffer(value)) return isOf(prototype, ArrayBuffer) ? bare(value, 'bytes') : 'other';
+  if (types.isArrayBuffer(value))
+    return isOf(prototype, ArrayBuffer) && !isDetached(value) ? bare(value, 'bytes') : 'other';
   if (types.isSharedArrayBuffer(value))
     return isOf(prototype, SharedArrayBuffer) ? bare(value, 'shared') : 'other';
   return isOf(prototype, Object) && Object.getPrototypeOf(prototype) === null ? 'object' : 'other';
 }
 
 function viewKind(value: ArrayBufferView, prototype: object): Kind {
-  if (hasFields(value)) return 'other';
+  if (isDetached(value) || hasFields(value)) return 'other';
   const shared = types.isSharedArrayBuffer(value.buffer);
   if (Buffer.isBuffer(value) && prototype === Buffer.prototype) return shared ? 'shared' : 'buffer';
   const view = VIEWS.get(viewName(value));
@@ -111,6 +112,12 @@ function isNative(maker: object): boolean {
   return Function.prototype.toString.call(maker).includes('[native code]');
 }
 
+/** Bytes that were transferred to another thread, or a view of them. */
+function isDetached(value: object): boolean {
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : value;
+  return types.isArrayBuffer(buffer) && buffer.detached;
+}
+
 /** What would travel, were it not for its own fields. */
 function losesFields(value: object): boolean {
   return ArrayBuffer.isView(value) && hasFields(value);
@@ -153,6 +160,8 @@ export function refusal(value: unknown): string {
   if (whole !== undefined) return `is a side of a ${whole}; pass the ${whole}, and take the side over there`;
   if (symbolKey(value) !== undefined) return `has a symbol key (${String(symbolKey(value))}); use a string`;
   const made = className(value);
+  if (isDetached(value))
+    return `is a detached ${made}: its bytes were transferred before, and nothing is left of them`;
   if (losesFields(value))
     return `is a ${made} with fields of its own, which would be lost; pass them beside it`;
   return `is an instance of ${made}; pass its data as a plain object and make the ${made} on the other side`;

@@ -153,6 +153,14 @@ describe.each(Object.entries(ways))('a value that goes by %s', (_, travel) => {
   });
 });
 
+function transferred(): Record<string, unknown> {
+  const buffer = new ArrayBuffer(8);
+  const made = { buffer, view: new Uint8Array(buffer), node: Buffer.from(buffer) };
+  structuredClone(buffer, { transfer: [buffer] });
+  return made;
+}
+const gone = transferred();
+
 describe.each([
   ['toPortable', (value: unknown) => toPortable(value, 'args')],
   ['encodeText', (value: unknown) => encodeText(value, 'args')],
@@ -181,6 +189,9 @@ describe.each([
     ['a message port', [new MessageChannel().port1], 'args[0]'],
     ['an object made from another', [Object.create({ inherited: 1 })], 'args[0]'],
     ['a bare function', () => 1, 'args'],
+    ['bytes that were transferred', { bytes: gone.buffer }, 'args.bytes'],
+    ['a view of such', { bytes: gone.view }, 'args.bytes'],
+    ['a Buffer of such', { bytes: gone.node }, 'args.bytes'],
   ])('refuses %s and gives the path to it', (_, value, path) => {
     const refusal = (() => {
       try {
