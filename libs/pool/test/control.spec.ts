@@ -72,12 +72,15 @@ describe('a queue', () => {
     expect(await bench.plain.lrange(key, 0, -1)).toEqual(['first', 'a', 'b', 'c1', 'c2']);
   });
 
-  it('brings the context to each job of a map, in chunks too', async () => {
+  it.each([
+    ['in chunks', { chunksize: 4 }],
+    ['as there is room', { buffersize: 2 }],
+  ])('brings the context to each job of a map, submitted %s', async (_, options) => {
     await bench.host();
     const key = `${bench.namespace}:seen`;
     const inputs = Array.from({ length: 6 }, (): [string, string] => [bench.url, key]);
     await requestId.run('m1', async () => {
-      for await (const _ of bench.executor().map('noteContext', inputs, { chunksize: 4 }));
+      for await (const _ of bench.executor().map('noteContext', inputs, options));
     });
     expect(await bench.plain.lrange(key, 0, -1)).toEqual(inputs.map(() => 'm1'));
   });
@@ -132,8 +135,30 @@ describe('a schedule', () => {
     const cron = await bench.executor().schedule('bump', [[bench.url, key]], { cron: '* * * * * *' });
     await until(async () => expect(Number(await bench.plain.get(key))).toBeGreaterThan(0));
     expect(await cron.cancel()).toBe(true);
-    await expect(bench.executor().schedule('noop', [], { cron: 'never' })).rejects.toThrow();
   });
+
+  it.each(['never', '99 * * * *', '0 0 30 2 *', ''])('says that no cron goes by %j', async (cron) => {
+    const error = await bench
+      .executor()
+      .schedule('noop', [], { cron })
+      .catch((reason) => reason);
+    expect(error).toBeInstanceOf(RangeError);
+    expect(error).toMatchObject({
+      message: expect.stringContaining(`not ${JSON.stringify(cron)}`),
+      code: 'ERR_HEDDLE_OUT_OF_RANGE',
+    });
+  });
+
+  it.each([{ delay: 60_000 }, { every: 60_000, delay: 60_000 }])(
+    'is cancelled once, by the first who asks: %j',
+    async (when) => {
+      const pool = bench.executor();
+      const task = await pool.schedule('noop', [], when);
+      expect((await Promise.all([task.cancel(), task.cancel()])).sort()).toEqual([false, true]);
+      expect(await task.cancel()).toBe(false);
+      await pool.shutdown(); // waits for nothing any more
+    },
+  );
 });
 
 describe('a job', () => {

@@ -249,6 +249,11 @@ describe('a trace', () => {
     const pool = new DistributedExecutor<typeof import('./trace-tasks.ts')>('work', { session });
     try {
       expect(await context.with(inTrace('t2'), () => pool.submit('trace'))).toBe('t2');
+      const late = { buffersize: 1 };
+      const seen: unknown[] = [];
+      const mapped = context.with(inTrace('t3'), () => pool.map('trace', [undefined, undefined], late));
+      for await (const trace of mapped) seen.push(trace);
+      expect(seen).toEqual(['t3', 't3']);
       expect(await pool.submit('trace')).toBeUndefined();
     } finally {
       context.disable();
@@ -486,6 +491,21 @@ describe('cancelling a job', () => {
     await host();
     await expect(pool.with({ timeout: 30 }).submit('spinForever')).rejects.toThrow(TimeoutError);
     expect(await pool.submit('add', 1, 1)).toBe(2);
+  });
+});
+
+describe('no limit', () => {
+  it('is what Infinity says, of each attempt, of the whole, and of each run of a schedule', async () => {
+    await host();
+    const limited = executor({ timeout: 30_000, ttl: 30_000 });
+    const never = Number.POSITIVE_INFINITY;
+    expect(await limited.with({ timeout: never, ttl: never }).submit('remaining')).toBe(never);
+    const pool = executor({ timeout: never, ttl: never });
+    expect(await pool.submit('remaining')).toBe(never);
+    const key = `${namespace}:runs`;
+    const every = await pool.schedule('bump', [[server.url, key]], { every: 40 });
+    await until(async () => expect(Number(await plain.get(key))).toBeGreaterThan(0));
+    expect(await every.cancel()).toBe(true);
   });
 });
 

@@ -39,7 +39,18 @@ export async function inOrder(): Promise<number[]> {
 }
 
 export const square = (n: number): number => n * n;
-export const whereabouts = (): unknown => ({ context: requestId.get(), left: currentJob().remaining() });
+export const whereabouts = (): { context: string | undefined; left: number } => ({
+  context: requestId.get(),
+  left: currentJob().remaining(),
+});
+
+/** In which context each of a map's children ran, submitted as there was room. */
+export async function contextsOfMap(): Promise<unknown[]> {
+  const seen: unknown[] = [];
+  const ran = pool().map('whereabouts', [undefined, undefined, undefined], { buffersize: 1 });
+  for await (const { context } of ran) seen.push(context);
+  return seen;
+}
 
 export async function family(): Promise<unknown> {
   const squares: number[] = [];

@@ -69,6 +69,12 @@ describe('currentJob().executor()', () => {
     expect(await requestId.run('outer', () => bench.executor().submit('tree', 1, 1))).toBe(1);
   });
 
+  it('maps in the context of the task, also what it submits later', async () => {
+    await bench.host({ threads: 1 });
+    const seen = requestId.run('outer', () => bench.executor().submit('contextsOfMap'));
+    expect(await seen).toEqual(['outer', 'outer', 'outer']);
+  });
+
   it('refuses what an executor refuses', async () => {
     await bench.host({ threads: 1 });
     expect(await bench.executor().submit('refuseAll')).toEqual([

@@ -2,6 +2,7 @@ import { asCompleted, ContextVar, Future, wait } from '@heddle/pool';
 import { CancelledError, setExceptHook, TimeoutError } from '@heddle/primitives';
 import { describe, expect, it } from 'vitest';
 import { makeFuture, settling } from '../src/future/future.ts';
+import { requestId } from './context.ts';
 import { until } from './until.ts';
 
 const settle = settling();
@@ -85,6 +86,57 @@ describe('a Future', () => {
     } finally {
       setExceptHook(before);
     }
+  });
+
+  it('gives its progress to all who ask for the next at the same time, in order, and ends for all', async () => {
+    const one = future();
+    const steps = one.progress[Symbol.asyncIterator]();
+    const asked = [steps.next(), steps.next(), steps.next(), steps.next()];
+    settle.progress(one, 'a');
+    settle.progress(one, 'b');
+    settle.result(one, 1);
+    const over = { done: true, value: undefined };
+    expect(await Promise.all(asked)).toEqual([
+      { done: false, value: 'a' },
+      { done: false, value: 'b' },
+      over,
+      over,
+    ]);
+    expect(await steps.next()).toEqual(over);
+  });
+
+  it('gives progress that nobody has asked for yet, also when it is done', async () => {
+    const one = future();
+    const steps = one.progress[Symbol.asyncIterator]();
+    settle.progress(one, 'a');
+    settle.result(one, 1);
+    expect(await steps.next()).toEqual({ done: false, value: 'a' });
+    expect((await steps.next()).done).toBe(true);
+  });
+
+  it('ends the progress of who leaves it, at once, and of no other', async () => {
+    const one = future();
+    const [left, kept] = [one.progress[Symbol.asyncIterator](), one.progress[Symbol.asyncIterator]()];
+    settle.progress(one, 'a');
+    await left.next();
+    const [pending, other] = [left.next(), kept.next()];
+    expect(await left.return?.()).toEqual({ done: true, value: undefined });
+    expect(await pending).toEqual({ done: true, value: undefined });
+    settle.progress(one, 'b');
+    expect((await left.next()).done).toBe(true);
+    expect([await other, await kept.next()].map(({ value }) => value)).toEqual(['a', 'b']);
+    settle.result(one, 1);
+    expect((await kept.next()).done).toBe(true);
+  });
+
+  it('calls back in the context where that was asked for, whoever settles it', () => {
+    const one = future();
+    const seen: unknown[] = [];
+    const look = () => seen.push(requestId.get());
+    requestId.run('a', () => one.addDoneCallback(look));
+    one.addDoneCallback(look);
+    requestId.run('b', () => settle.result(one, 1));
+    expect(seen).toEqual(['a', 'none']);
   });
 });
 

@@ -1,11 +1,14 @@
 import { ThreadPoolExecutor } from '@heddle/pool';
 import { TimeoutError } from '@heddle/primitives';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requestId } from './context.ts';
 import type * as tasks from './tasks.ts';
+
+const TASKS = new URL('./tasks.ts', import.meta.url);
 
 let pool: ThreadPoolExecutor<typeof tasks>;
 beforeAll(() => {
-  pool = new ThreadPoolExecutor<typeof tasks>(new URL('./tasks.ts', import.meta.url), { maxWorkers: 2 });
+  pool = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 2 });
 });
 afterAll(() => pool.shutdown({ cancelFutures: true }));
 
@@ -56,6 +59,20 @@ describe('map', () => {
     expect(await lazy.next()).toEqual({ done: true, value: undefined });
   });
 
+  it.each([
+    { chunksize: 5, buffersize: 3 },
+    { chunksize: 3, buffersize: 8 },
+    { chunksize: 4, buffersize: 1 },
+  ])('reads no further ahead than buffersize, in smaller chunks where need be: %j', async (options) => {
+    const read: number[] = [];
+    const results = pool.map('square', upTo(20, read), options);
+    for (let taken = 0; taken < 20; taken += 1) {
+      expect(read.length - taken).toBeLessThanOrEqual(options.buffersize);
+      expect((await results.next()).value).toBe(taken * taken);
+    }
+    expect((await results.next()).done).toBe(true);
+  });
+
   it('reads an async input no further ahead than the workers can use', async () => {
     let read = 0;
     async function* inputs() {
@@ -103,4 +120,26 @@ describe('map', () => {
     expect((await results.next()).done).toBe(false);
     await expect(results.next()).rejects.toThrow(TimeoutError);
   }, 10_000);
+
+  it.each([
+    ['a plain input', false],
+    ['an async input', true],
+  ])('reads %s, and submits it, in the context of its caller, however late', async (_, late) => {
+    await using alone = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 1 });
+    await requestId.run('another', () => alone.submit('noop')); // its thread is started there
+    const read: unknown[] = [];
+    function* plain() {
+      for (let n = 0; n < 4; n += 1) {
+        read.push(requestId.get());
+        yield undefined;
+      }
+    }
+    async function* slow() {
+      yield* plain();
+    }
+    const map = () => alone.map('context', late ? slow() : plain(), { buffersize: 1 });
+    const mine = { requestId: 'mine', secret: undefined };
+    expect(await all(requestId.run('mine', map))).toEqual([mine, mine, mine, mine]);
+    expect(read).toEqual(['mine', 'mine', 'mine', 'mine']);
+  });
 });

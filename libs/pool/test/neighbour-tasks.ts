@@ -29,3 +29,8 @@ export function spin(words: Int32Array, at: number): never {
   mark(words, at);
   for (;;);
 }
+
+/** Quick, and at last never ending. */
+export function markOrSpin(words: Int32Array, at: number, last: boolean): number {
+  return last ? spin(words, at) : mark(words, at);
+}

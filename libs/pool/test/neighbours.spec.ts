@@ -95,6 +95,37 @@ describe('what a bad task costs its neighbours', () => {
     expect([outcome.words[STARTED], outcome.words[BAD]]).toEqual([3, 1]);
   });
 
+  it('nothing where their arguments were moved, which cannot be sent to two threads', async () => {
+    const words = new Int32Array(new SharedArrayBuffer(4));
+    await using executor: Pool = new ThreadPoolExecutor<typeof tasks>(TASKS, {
+      maxWorkers: 1,
+      gracePeriod: 20,
+    });
+    const bad = executor.submit('spin', words, 0);
+    await marked(words, 0);
+    const moved = new Int32Array([7]);
+    const behind = executor.with({ transfer: [moved.buffer] }).submit('mark', moved, 0);
+    const more = executor.submit('mark', words, 0);
+    await new Promise(setImmediate); // what may be sent ahead is
+    await bad.abort();
+    expect(await behind).toBe(await more);
+  });
+
+  it('nothing where they had ended and the news of it was held back: they may run again', async () => {
+    const words = new Int32Array(new SharedArrayBuffer(4 * 2));
+    await using executor: Pool = new ThreadPoolExecutor<typeof tasks>(TASKS, {
+      maxWorkers: 1,
+      gracePeriod: 20,
+    });
+    await Promise.all(Array.from({ length: 1000 }, () => executor.submit('markOrSpin', words, 0, false)));
+    const before = Array.from({ length: 200 }, () => executor.submit('markOrSpin', words, 0, false));
+    const bad = executor.submit('markOrSpin', words, 1, true);
+    await marked(words, 1);
+    await bad.abort();
+    await Promise.all(before);
+    expect(words[0]).toBeGreaterThanOrEqual(1200);
+  });
+
   it('nothing where it is cancelled, though it was sent ahead: no thread is replaced, and it never begins', async () => {
     const words = new Int32Array(new SharedArrayBuffer(4 * (BEHIND + COUNT + 1)));
     await using executor = await pool(words);

@@ -221,6 +221,81 @@ describe('a ThreadPoolExecutor', () => {
   });
 });
 
+describe('a scheduled task', () => {
+  const refusedBy = (act: Promise<unknown>) => act.then(() => undefined).catch((error: unknown) => error);
+
+  it('is refused at the call where it could not run', async () => {
+    const executor = pool();
+    const bad = executor as unknown as Executor;
+    const fn = () => 1;
+    for (const when of [{ delay: 5 }, { every: 5 }]) {
+      expect(await refusedBy(bad.schedule('echo', [{ fn }], when))).toMatchObject({ path: 'args[0].fn' });
+      const inContext = requestId.run(fn as unknown as string, () => bad.schedule('noop', [], when));
+      expect(await refusedBy(inContext)).toMatchObject({ path: 'context.requestId' });
+      const kept = new ArrayBuffer(8);
+      const moving = requestId.run(fn as unknown as string, () =>
+        executor.with({ transfer: [kept] }).schedule('echo', [kept], when),
+      );
+      expect(await refusedBy(moving)).toHaveProperty('code');
+      expect(kept.byteLength).toBe(8);
+      const holding = executor.with({ holding: 'x' }).schedule('noop', [], when);
+      expect(await refusedBy(holding)).toBeInstanceOf(TypeError);
+      const version = executor.with({ version: 'x' }).schedule('noop', [], when);
+      expect(await refusedBy(version)).toBeInstanceOf(TypeError);
+    }
+    const bytes = new ArrayBuffer(8);
+    const moving = executor.with({ transfer: [bytes] });
+    expect(await refusedBy(moving.schedule('echo', [bytes], { every: 5 }))).toMatchObject({
+      message: expect.stringMatching(/leave out transfer/),
+    });
+    await moving.schedule('echo', [bytes], { delay: 5 });
+    expect(bytes.byteLength).toBe(0);
+    await executor.shutdown();
+    for (const when of [{ delay: 5 }, { every: 5 }])
+      expect(await refusedBy(executor.schedule('noop', [], when))).toBeInstanceOf(InvalidStateError);
+  });
+
+  it.each([{ delay: 1 }, { every: 1 }])(
+    '(%o) is cancelled while a run of it waits for a thread',
+    async (when) => {
+      const executor = pool({ maxWorkers: 1 });
+      const memory = words();
+      const running = executor.submit('markAndBlock', memory, 0, 1);
+      await marked(memory, 0);
+      const schedule = await executor.schedule('markRun', [memory, 2], when);
+      await sleep(20); // timers fire in the order in which they are due
+      expect(await schedule.cancel()).toBe(true);
+      expect(await schedule.cancel()).toBe(false);
+      openGate(memory, 1);
+      await running;
+      await executor.submit('noop');
+      expect(memory[2]).toBe(0);
+    },
+  );
+
+  it('has an id of its own', async () => {
+    const executor = pool();
+    const [first, second] = await Promise.all(
+      [1, 2].map(() => executor.schedule('noop', [], { every: 9000 })),
+    );
+    await first?.cancel();
+    const third = await executor.schedule('noop', [], { every: 9000 });
+    expect(third.id).not.toBe(second?.id);
+  });
+
+  it('is accepted: shutdown waits for it, or cancels it, and ends what repeats', async () => {
+    const memory = words();
+    const executor = pool();
+    await executor.schedule('markRun', [memory, 0], { delay: 20 });
+    await executor.schedule('markRun', [memory, 1], { every: 60_000, delay: 60_000 });
+    await executor.shutdown();
+    const cancelling = pool();
+    await cancelling.schedule('markRun', [memory, 2], { delay: 60_000 });
+    await cancelling.shutdown({ cancelFutures: true });
+    expect([...memory.slice(0, 3)]).toEqual([1, 0, 0]);
+  });
+});
+
 describe('cancelling', () => {
   it('takes back what no thread has begun, even what lies behind a task that hangs, and nothing else', async () => {
     const executor = pool({ maxWorkers: 1 });
@@ -330,6 +405,20 @@ describe('bad work hurts itself only', () => {
     }
   });
 
+  it('reports what onLog throws, and the task goes on', async () => {
+    const told: unknown[] = [];
+    const before = setExceptHook(({ error }) => told.push((error as Error).message));
+    try {
+      const onLog = () => {
+        throw new Error('the disk is full');
+      };
+      expect(await pool({ onLog }).submit('contextLater')).toBe('none');
+      expect(told).toEqual(['the disk is full']);
+    } finally {
+      setExceptHook(before);
+    }
+  });
+
   it('fails a running task with what one of its callbacks throws', async () => {
     await expect(pool().submit('throwInCallback')).rejects.toThrow('thrown in a callback');
   });
@@ -404,6 +493,18 @@ describe('shutdown', () => {
     await executor.shutdown();
   });
 
+  it('refuses also what would be cancelled at once, or would be the Future of another', async () => {
+    const executor = pool();
+    const memory = words();
+    const running = executor.with({ dedupe: 'key' }).submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    const down = executor.shutdown();
+    for (const options of [{ signal: AbortSignal.abort() }, { dedupe: 'key' }, { version: '1' }])
+      expect(() => executor.with(options).submit('noop')).toThrow(InvalidStateError);
+    openGate(memory, 1);
+    await Promise.all([running, down]);
+  });
+
   it('cancels what has not begun, where that is asked for', async () => {
     const executor = pool({ maxWorkers: 1 });
     const memory = words();
@@ -460,6 +561,10 @@ describe('a trace', () => {
 });
 
 describe('bad arguments', () => {
+  const whole = new ArrayBuffer(8);
+  const detached = new ArrayBuffer(8);
+  structuredClone(detached, { transfer: [detached] });
+
   it.each<[string, () => unknown, RegExp]>([
     ['a path', () => new ThreadPoolExecutor('./tasks.ts' as unknown as URL), /must be a URL/],
     ['no worker', () => pool({ maxWorkers: 0 }), /maxWorkers/],
@@ -472,6 +577,60 @@ describe('bad arguments', () => {
     ['a hold of a thread', () => pool().with({ holding: 'x' }).submit('noop'), /needs a DistributedExecutor/],
     ['a task that is no name', () => pool().submit(1 as unknown as 'noop'), /name of a task/],
     ['inputs that are none', () => pool().map('square', 5 as unknown as number[]), /iterable/],
+    ['a limit', () => pool({ resourceLimits: 5 as never }), /resourceLimits.* not 5/],
+    [
+      'a text',
+      () => pool({ resourceLimits: { stackSizeMb: 'a' as unknown as number } }),
+      /stackSizeMb .* MB/,
+    ],
+    ['no limit', () => pool({ resourceLimits: { heap: 5 } as object }), /no limit "heap"/],
+    [
+      'no heap',
+      () => pool({ resourceLimits: { maxOldGenerationSizeMb: -1 } }),
+      /maxOldGenerationSizeMb .* -1/,
+    ],
+    ['no stack', () => pool({ resourceLimits: { stackSizeMb: 0.01 } }), /stackSizeMb .* 0.01/],
+    [
+      'a number moved',
+      () =>
+        pool()
+          .with({ transfer: [5 as never] })
+          .submit('noop'),
+      /transfer\[0\] .* not 5/,
+    ],
+    [
+      'data moved',
+      () =>
+        pool()
+          .with({ transfer: [{}] })
+          .submit('noop'),
+      /transferred/,
+    ],
+    [
+      'a view moved',
+      () =>
+        pool()
+          .with({ transfer: [new Uint8Array(1)] })
+          .submit('noop'),
+      /transferred/,
+    ],
+    [
+      'moved bytes',
+      () =>
+        pool()
+          .with({ transfer: [detached] })
+          .submit('noop'),
+      /transferred before/,
+    ],
+    [
+      'the same twice',
+      () =>
+        pool()
+          .with({ transfer: [whole, whole] })
+          .submit('noop'),
+      /twice/,
+    ],
+    ['gone bytes', () => pool().submit('echo', [detached]), /args\[0\]\[0\] .* transferred before/],
     ['no chunk', () => pool().map('square', [1], { chunksize: 0 }), /chunksize/],
   ])('%s', (_, act, message) => {
     const error = (() => {

@@ -37,7 +37,8 @@ export function jobOfCall({ task, args, options, chunk }: Call, from: string, ke
   }
   const context = captureContext();
   const trace = captureTrace();
-  const { retries = 0, backoff, priority, delay, dedupe, timeout, holding, version } = options;
+  const { retries = 0, backoff, priority, delay, dedupe, holding, version } = options;
+  const timeout = finite(options.timeout);
   return {
     name: task,
     data: {
@@ -61,6 +62,11 @@ export function jobOfCall({ task, args, options, chunk }: Call, from: string, ke
       ...(dedupe === undefined ? {} : { deduplication: { id: dedupe } }),
     },
   };
+}
+
+/** A limit in ms as it goes through Redis: none is left out, for JSON has no Infinity. */
+export function finite(limit: number | undefined): number | undefined {
+  return limit === Number.POSITIVE_INFINITY ? undefined : limit;
 }
 
 function bullBackoff(backoff: Backoff): { type: string; delay: number; jitter?: number } {

@@ -28,6 +28,8 @@ const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
 
 /** BullMQ's largest. */
 const LOWEST_PRIORITY = 2_097_152;
+/** The longest, in ms, after which something can be put off to: 30 000 years, of which a `Date` can tell the end. */
+const LONGEST_DELAY = 1e15;
 
 export function checkSubmitOptions(options: SubmitOptions, where: string): SubmitOptions {
   const given = checkOptions(options, where);
@@ -40,7 +42,7 @@ export function checkSubmitOptions(options: SubmitOptions, where: string): Submi
   }
   checkTimeout(given.timeout, where);
   checkNamed(given.ttl, where, 'ttl');
-  checkNamed(given.delay, where, 'delay');
+  checkDelay(given.delay, where, 'delay', 'leave a task out that is never to run');
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw typeError(`${where}: signal must be an AbortSignal, not ${show(given.signal)}`);
   }
@@ -77,8 +79,14 @@ export function holdingForm(holding: unknown, where: string): HandleForm {
     );
   }
   if (lock !== undefined) return { make: 'lock', name: checkName(lock, `${where}.lock`), args: [] };
-  const limit = checkCount(permits ?? 1, `${where}.permits`);
+  const limit = checkCount(permits === undefined ? 1 : permits, `${where}.permits`);
   return { make: 'semaphore', name: checkName(semaphore, `${where}.semaphore`), args: [limit] };
+}
+
+/** True or false, and nothing that counts as either. */
+export function checkFlag(value: unknown, what: string): boolean {
+  if (typeof value !== 'boolean') throw typeError(`${what} must be true or false, not ${show(value)}`);
+  return value;
 }
 
 /** Milliseconds, 0 or more. */
@@ -89,17 +97,27 @@ export function checkNamed(value: unknown, where: string, name: string): void {
   if (!(value >= 0)) throw rangeError(`${where}: ${name} must be 0 or more ms, not ${value}`);
 }
 
+/** Milliseconds until something happens, which Redis must be able to tell. */
+function checkDelay(value: number | undefined, where: string, name: string, instead: string): void {
+  checkNamed(value, where, name);
+  if (value !== undefined && value > LONGEST_DELAY)
+    throw rangeError(`${where}: ${name} must be ${LONGEST_DELAY} ms or less, not ${value}; ${instead}`);
+}
+
 function checkBackoff(backoff: Backoff, where: string): void {
-  if (typeof backoff === 'number') return checkNamed(backoff, where, 'backoff');
+  const instead = 'retries: 0 never runs it again';
+  if (typeof backoff === 'number') return checkDelay(backoff, where, 'backoff', instead);
   const { type, delay, jitter } = checkOptions(backoff, `${where}: backoff`);
   if (type !== 'fixed' && type !== 'exponential') {
     throw typeError(`${where}: backoff.type must be 'fixed' or 'exponential', not ${show(type)}`);
   }
   if (delay === undefined) throw typeError(`${where}: backoff.delay must be a number of ms`);
-  checkNamed(delay, where, 'backoff.delay');
-  if (jitter !== undefined && !(jitter >= 0 && jitter <= 1)) {
-    throw rangeError(`${where}: backoff.jitter must be from 0 to 1, not ${show(jitter)}`);
-  }
+  checkDelay(delay, where, 'backoff.delay', instead);
+  if (jitter === undefined) return;
+  if (typeof jitter !== 'number')
+    throw typeError(`${where}: backoff.jitter must be a number, not ${show(jitter)}`);
+  if (!(jitter >= 0 && jitter <= 1))
+    throw rangeError(`${where}: backoff.jitter must be from 0 to 1, not ${jitter}`);
 }
 
 /** How a schedule begins and repeats. */
@@ -112,12 +130,18 @@ export interface CheckedSchedule {
 
 export function checkSchedule(options: ScheduleOptions | undefined, where: string): CheckedSchedule {
   const { delay, at, every, cron } = checkOptions(options, where);
-  checkNamed(delay, where, 'delay');
-  checkNamed(every, where, 'every');
+  checkDelay(delay, where, 'delay', 'leave a task out that is never to run');
+  checkDelay(every, where, 'every', 'leave it out to run once');
   if (every === 0) throw rangeError(`${where}: every must be more than 0 ms`);
   const time = at instanceof Date ? at.getTime() : at;
   if (time !== undefined && (typeof time !== 'number' || Number.isNaN(time))) {
     throw typeError(`${where}: at must be a Date, or ms since 1970, not ${show(at)}`);
+  }
+  const wait = time === undefined ? 0 : Math.max(0, time - Date.now());
+  if (wait > LONGEST_DELAY) {
+    throw rangeError(
+      `${where}: at must be ${LONGEST_DELAY} ms from now or sooner, not ${time}; leave a task out that is never to run`,
+    );
   }
   if (cron !== undefined && typeof cron !== 'string') {
     throw typeError(`${where}: cron must be a cron expression, not ${show(cron)}`);
@@ -127,5 +151,5 @@ export function checkSchedule(options: ScheduleOptions | undefined, where: strin
   }
   if (cron !== undefined && every !== undefined)
     throw typeError(`${where}: every and cron exclude each other; give one`);
-  return { delay: delay ?? (time === undefined ? 0 : Math.max(0, time - Date.now())), every, cron };
+  return { delay: delay ?? wait, every, cron };
 }

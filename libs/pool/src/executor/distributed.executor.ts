@@ -8,7 +8,7 @@ import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
 import { withinJob } from '../threads/running-job.ts';
-import { type CallJob, jobOfCall, KEEP } from './call-job.ts';
+import { type CallJob, finite, jobOfCall, KEEP } from './call-job.ts';
 import { checkSchedule, checkSubmitOptions } from './check-options.ts';
 import type {
   AnyTasks,
@@ -92,7 +92,7 @@ class DistributedCore implements ExecutorCore {
     const where = 'DistributedExecutor';
     const {
       session,
-      parallelism,
+      parallelism = 16,
       keep,
       maxPending,
       whenFull = 'wait',
@@ -101,7 +101,7 @@ class DistributedCore implements ExecutorCore {
     const parts = partsOf(session, where);
     const address = queueAddress(parts.namespace, queue, where);
     this.defaults = checkSubmitOptions(defaults, where);
-    this.parallelism = checkCount(parallelism ?? 16, `${where}: parallelism`);
+    this.parallelism = checkCount(parallelism, `${where}: parallelism`);
     const { age = KEEP.age, count = KEEP.count } = checkOptions(keep, `${where}: keep`);
     this.keep = {
       age: checkCount(age, `${where}: keep.age`),
@@ -125,16 +125,15 @@ class DistributedCore implements ExecutorCore {
 
   async schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask> {
     const { delay, every, cron } = checkSchedule(options, 'DistributedExecutor.schedule');
+    const ttl = finite(call.options.ttl);
     if (every === undefined && cron === undefined) {
-      const { ttl } = call.options;
       const job = this.job({ ...call, options: { ...call.options, delay } });
       const submission = this.submitter.submit(job, ttl === undefined ? undefined : ttl + delay);
       await submission.accepted();
-      return { id: submission.id, cancel: () => submission.future.cancel() };
+      return { id: submission.id, cancel: () => cancelOnce(submission) };
     }
     const { name, data, opts } = this.job(call);
     checkSize(data.args, 'the arguments', LARGEST_INSIDE);
-    const { ttl } = call.options;
     const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
     return this.submitter.repeat(
       { ...repeat, startDate: Date.now() + delay },
@@ -156,6 +155,14 @@ class DistributedCore implements ExecutorCore {
   private job(call: Call): CallJob {
     return jobOfCall(call, this.submitter.parts.id, this.keep);
   }
+}
+
+/** Unlike `future.cancel()`, which is true again for what is cancelled: this is what the first to ask has done. */
+async function cancelOnce(submission: Submission): Promise<boolean> {
+  const { future } = submission;
+  if (future.done() || !(await submission.cancel())) return false;
+  settling().cancelled(future, new CancelledError('the task was cancelled before it began'));
+  return true;
 }
 
 function abortWith(submission: Submission, signal: AbortSignal): void {

@@ -1,7 +1,8 @@
 /** What all executors have in common: the public face, over a core that differs. */
+import { InvalidStateError } from '@heddle/primitives';
 import { checkOptions, show, typeError } from '@heddle/primitives/internal';
 import type { Future } from '../future/future.ts';
-import { checkSubmitOptions } from './check-options.ts';
+import { checkFlag, checkSubmitOptions } from './check-options.ts';
 import type {
   AnyTasks,
   Executor,
@@ -17,6 +18,9 @@ import type {
   TaskResult,
 } from './executor.ts';
 import { MapRun } from './map-run.ts';
+
+/** Those that were shut down, by whichever of their fronts: what has nothing to submit, or not yet, does not ask them. */
+const over = new WeakSet<ExecutorCore>();
 
 export class ExecutorFront<T = AnyTasks> implements Executor<T> {
   readonly #core: ExecutorCore;
@@ -45,6 +49,7 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     options?: MapOptions,
   ): AsyncIterableIterator<TaskResult<T, K>> {
     checkTaskName(task, 'map');
+    this.#assertOpen();
     return new MapRun<TaskResult<T, K>>(this.#core, task, inputs, this.#options, options);
   }
 
@@ -56,16 +61,25 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     checkTaskName(task, 'schedule');
     if (!Array.isArray(args))
       throw typeError(`schedule: args must be an array of arguments, not ${show(args)}`);
+    this.#assertOpen();
     return this.#core.schedule({ task, args, options: this.#options, chunk: false }, options);
   }
 
   async shutdown(options?: ShutdownOptions): Promise<void> {
     const { wait = true, cancelFutures = false } = checkOptions(options, 'shutdown');
+    checkFlag(wait, 'shutdown: wait');
+    checkFlag(cancelFutures, 'shutdown: cancelFutures');
+    over.add(this.#core);
     await this.#core.shutdown({ wait, cancelFutures });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
+  }
+
+  #assertOpen(): void {
+    if (over.has(this.#core))
+      throw new InvalidStateError('the executor has been shut down and takes no new tasks');
   }
 }
 

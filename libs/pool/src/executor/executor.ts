@@ -65,7 +65,8 @@ export interface MapOptions {
   readonly chunksize?: number | undefined;
   /**
    * How many inputs may be submitted whose results have not been taken. Default: all of a plain iterable, at once;
-   * 2 × workers × chunksize of an async one, which so is never read further ahead than the workers can use.
+   * 2 × workers × chunksize of an async one, which so is never read further ahead than the workers can use. Jobs have no
+   * more inputs than that either, whatever `chunksize` says.
    */
   readonly buffersize?: number | undefined;
   /** Results in the order of the inputs (default), or each as it comes. */
@@ -112,14 +113,16 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
   with(options: SubmitOptions): Executor<T>;
   /**
    * Calls a task with each input; gives the results. The first error ends the iteration, and so does leaving it early:
-   * what has not begun by then is cancelled.
+   * what has not begun by then is cancelled. Inputs are read, and submitted, in the context around this call, whenever
+   * that is.
+   * @throws InvalidStateError after `shutdown`
    */
   map<K extends TaskName<T>>(
     task: K,
     inputs: Iterable<TaskInput<T, K>> | AsyncIterable<TaskInput<T, K>>,
     options?: MapOptions,
   ): AsyncIterableIterator<TaskResult<T, K>>;
-  /** Runs a task later, or again and again. */
+  /** Runs a task later, or again and again. @throws InvalidStateError after `shutdown` */
   schedule<K extends TaskName<T>>(
     task: K,
     args: TaskArgs<T, K>,

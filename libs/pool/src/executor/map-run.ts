@@ -1,4 +1,5 @@
 /** One `map`: reads inputs no further ahead than it may, submits them in chunks, gives the results back. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { TimeoutError } from '@heddle/primitives';
 import {
   checkCount,
@@ -11,6 +12,7 @@ import {
 import { type Future, settling } from '../future/future.ts';
 import type { ChunkOutcome } from '../threads/protocol.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
+import { checkFlag } from './check-options.ts';
 import type { ExecutorCore, MapOptions, SubmitOptions } from './executor.ts';
 
 interface Waiter<R> {
@@ -28,6 +30,8 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   private readonly limit: number;
   private readonly source: Iterator<unknown> | AsyncIterator<unknown>;
   private readonly isAsync: boolean;
+  /** Calls a function in the context around `map`: that in which results come, and make room, is another's. */
+  private readonly asCaller = AsyncLocalStorage.snapshot();
 
   /** Submitted, its results not taken yet; in order of submission. */
   private readonly flying = new TaskQueue<Future<unknown>>();
@@ -54,17 +58,18 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   ) {
     const given = checkOptions(mapOptions, 'map');
     const timeout = checkTimeout(given.timeout, 'map');
+    const { chunksize = 1, buffersize, ordered = true } = given;
     this.core = core;
     this.task = task;
     this.options = options;
-    this.chunksize = checkCount(given.chunksize ?? 1, 'map: chunksize');
-    this.ordered = given.ordered ?? true;
+    checkCount(chunksize, 'map: chunksize');
+    if (buffersize !== undefined) checkCount(buffersize, 'map: buffersize');
+    this.ordered = checkFlag(ordered, 'map: ordered');
     this.isAsync = isAsyncIterable(inputs);
     this.source = iterate(inputs);
-    const ahead = this.isAsync ? 2 * core.parallelism * this.chunksize : Number.POSITIVE_INFINITY;
-    const buffersize =
-      given.buffersize === undefined ? ahead : checkCount(given.buffersize, 'map: buffersize');
-    this.limit = Math.max(1, Math.floor(buffersize / this.chunksize));
+    const ahead = buffersize ?? (this.isAsync ? 2 * core.parallelism * chunksize : Number.POSITIVE_INFINITY);
+    this.chunksize = Math.min(chunksize, ahead);
+    this.limit = Math.floor(ahead / this.chunksize);
     if (timeout !== undefined) {
       const late = () => {
         this.fail(new TimeoutError(`map: not all results were there within ${timeout} ms`));
@@ -96,7 +101,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   async return(): Promise<IteratorResult<R>> {
     this.end();
     this.finish();
-    if (!this.exhausted) await this.source.return?.();
+    if (!this.exhausted) await this.asCaller(() => this.source.return?.());
     return { done: true, value: undefined };
   }
 
@@ -177,8 +182,8 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   private feed(): void {
     if (this.feeding || this.exhausted || this.ended) return;
     this.feeding = true;
-    if (this.isAsync) void this.feedAsync().finally(() => this.serve());
-    else this.feedSync();
+    if (this.isAsync) void this.asCaller(() => this.feedAsync()).finally(() => this.serve());
+    else this.asCaller(() => this.feedSync());
   }
 
   private feedSync(): void {

@@ -16,11 +16,19 @@ import { captureTrace } from '../context/trace-context.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { PooledTask } from '../threads/pooled-task.ts';
+import { checkResourceLimits } from '../threads/resource-limits.ts';
 import { withinJob } from '../threads/running-job.ts';
 import { attach, share } from '../threads/sharing.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { checkNamed, checkSchedule } from './check-options.ts';
-import type { AnyTasks, Call, ExecutorCore, ScheduledTask, ScheduleOptions } from './executor.ts';
+import type {
+  AnyTasks,
+  Call,
+  ExecutorCore,
+  ScheduledTask,
+  ScheduleOptions,
+  SubmitOptions,
+} from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
 
 /** A line that a task wrote with `currentJob().log`. */
@@ -49,7 +57,10 @@ export interface ThreadPoolOptions {
   readonly idleTimeout?: number | undefined;
   /** Milliseconds each task may run (default: for ever); `with({ timeout })` overrides it. */
   readonly taskTimeout?: number | undefined;
-  /** Milliseconds an aborted or timed-out task has to end before its thread is ended (default: 1000). */
+  /**
+   * Milliseconds an aborted or timed-out task has to end before its thread is ended (default: 1000). A task that had
+   * ended just before, of whose outcome the thread could not tell any more, is run again.
+   */
   readonly gracePeriod?: number | undefined;
   /** How often a task is run again after an error or a crash of its thread (default: 0). */
   readonly retries?: number | undefined;
@@ -71,6 +82,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
 ] satisfies (keyof ThreadPoolOptions)[]);
 
 let pools = 0;
+let scheduled = 0;
 
 /**
  * Runs the tasks of a module in worker threads, like `concurrent.futures.ThreadPoolExecutor`, only truly at once.
@@ -111,6 +123,7 @@ function checkPoolOptions(module: unknown, options: ThreadPoolOptions | undefine
   if (given.initargs !== undefined && !Array.isArray(given.initargs)) {
     throw typeError(`${where}: initargs must be an array, not ${show(given.initargs)}`);
   }
+  checkResourceLimits(given.resourceLimits, `${where}: resourceLimits`);
   for (const name of ['idleTimeout', 'taskTimeout', 'gracePeriod'] as const)
     checkNamed(given[name], where, name);
   if (given.onLog !== undefined && typeof given.onLog !== 'function') {
@@ -124,7 +137,8 @@ class ThreadPoolCore implements ExecutorCore {
   private readonly pool: ThreadPool;
   private readonly options: ThreadPoolOptions;
   private readonly byKey = new Map<string, Future<unknown>>();
-  private readonly schedules = new Set<() => boolean>();
+  /** What ends each of those that repeat. */
+  private readonly schedules = new Set<() => void>();
   private closed: Promise<void> | undefined;
 
   constructor(module: URL, options: ThreadPoolOptions) {
@@ -151,23 +165,14 @@ class ThreadPoolCore implements ExecutorCore {
     return this.start(ttl === call.options.ttl ? call : { ...call, options: { ...call.options, ttl } });
   }
 
-  private start(call: Call): Future<unknown> {
-    const { signal, dedupe, delay, ttl, holding, version } = call.options;
-    if (version !== undefined) {
-      throw typeError(
-        'ThreadPoolExecutor: version needs a DistributedExecutor; a pool has one module of tasks',
-        'ERR_HEDDLE_NOT_SUPPORTED',
-      );
-    }
-    if (holding !== undefined) {
-      throw typeError(
-        'ThreadPoolExecutor: holding needs a DistributedExecutor; acquire a local lock inside the task',
-        'ERR_HEDDLE_NOT_BUILT',
-      );
-    }
-    const known = dedupe === undefined ? undefined : this.byKey.get(dedupe);
+  /** @param parcel what travels, where that was packed before */
+  private start(call: Call, parcel?: Parcel): Future<unknown> {
+    const { signal, dedupe, delay, ttl } = call.options;
+    this.pool.assertOpen();
+    refuseDistributed(call.options);
+    const known = this.known(dedupe);
     if (known !== undefined) return known;
-    const task = new LocalTask(this.pool, call, this.options);
+    const task = new LocalTask(this.pool, call, parcel ?? pack(call), this.options);
     const { future } = task;
     if (signal?.aborted === true) {
       settling().cancelled(future, new CancelledError('the task was aborted', { cause: signal.reason }));
@@ -188,33 +193,81 @@ class ThreadPoolCore implements ExecutorCore {
         'ERR_HEDDLE_NOT_BUILT',
       );
     }
-    const args = toPortable(call.args, 'args', { share }); // what is wrong with them is told now
+    return every === undefined ? this.once(call, delay) : this.repeat(call, delay, every);
+  }
+
+  private once(call: Call, delay: number): ScheduledTask {
+    const ttl = call.options.ttl === undefined ? undefined : call.options.ttl + delay;
+    const future = this.start({ ...call, options: { ...call.options, delay, ttl } });
+    return { id: future.id, cancel: async () => !future.done() && future.cancel() };
+  }
+
+  private repeat(given: Call, delay: number, every: number): ScheduledTask {
+    const call = { ...given, options: { ...given.options, delay: undefined } };
+    const { dedupe, transfer } = call.options;
+    this.pool.assertOpen();
+    refuseDistributed(call.options);
+    if (transfer !== undefined && transfer.length > 0) {
+      throw typeError(
+        'ThreadPoolExecutor.schedule: what is transferred is gone after the first run; leave out transfer, or every',
+      );
+    }
+    const parcel = pack(call); // what is wrong with it is told now
+    /** Those that are not done. */
+    const runs = new Set<Future<unknown>>();
     let stop: () => void = () => {};
-    const cancel = () => {
-      stop();
-      return this.schedules.delete(cancel);
-    };
+    const end = () => stop();
     const run = () => {
-      if (every === undefined) this.schedules.delete(cancel);
-      else stop = Deadline.after(every).onExpiry(run);
-      this.start({ ...call, args: fromPortable(structuredClone(args), { attach }) as unknown[] });
+      stop = Deadline.after(every).onExpiry(run);
+      if (this.known(dedupe) !== undefined) return;
+      const future = this.start(call, parcel);
+      runs.add(future);
+      settling().whenDone(future, () => runs.delete(future));
     };
     stop = Deadline.after(delay).onExpiry(run);
-    this.schedules.add(cancel);
-    return { id: `schedule:${this.schedules.size}`, cancel: async () => cancel() };
+    this.schedules.add(end);
+    const cancel = async () => {
+      end();
+      const lived = this.schedules.delete(end);
+      const taken = await Promise.all([...runs].map((future) => future.cancel()));
+      return lived || taken.includes(true);
+    };
+    scheduled += 1;
+    return { id: `schedule:${scheduled}`, cancel };
   }
 
   async shutdown({ wait, cancelFutures }: { wait: boolean; cancelFutures: boolean }): Promise<void> {
-    for (const cancel of this.schedules) cancel();
+    for (const end of this.schedules) end();
+    this.schedules.clear();
     if (cancelFutures) for (const task of this.pool.unfinished()) void (task as LocalTask).future.cancel();
     this.closed ??= this.pool.close();
     if (wait) await this.closed;
     else this.closed.catch(reportException);
   }
 
+  /** The task of that key that is not done. */
+  private known(dedupe: string | undefined): Future<unknown> | undefined {
+    return dedupe === undefined ? undefined : this.byKey.get(dedupe);
+  }
+
   private keepUnique(key: string, future: Future<unknown>): void {
     this.byKey.set(key, future);
     settling().whenDone(future, () => this.byKey.delete(key));
+  }
+}
+
+function refuseDistributed({ version, holding }: SubmitOptions): void {
+  if (version !== undefined) {
+    throw typeError(
+      'ThreadPoolExecutor: version needs a DistributedExecutor; a pool has one module of tasks',
+      'ERR_HEDDLE_NOT_SUPPORTED',
+    );
+  }
+  if (holding !== undefined) {
+    throw typeError(
+      'ThreadPoolExecutor: holding needs a DistributedExecutor; acquire a local lock inside the task',
+      'ERR_HEDDLE_NOT_BUILT',
+    );
   }
 }
 
@@ -242,13 +295,10 @@ class LocalTask extends PooledTask implements FutureSource {
   private readonly pool: ThreadPool;
   private readonly onLog: ((entry: TaskLog) => void) | undefined;
 
-  constructor(pool: ThreadPool, call: Call, defaults: ThreadPoolOptions) {
+  constructor(pool: ThreadPool, call: Call, parcel: Parcel, defaults: ThreadPoolOptions) {
     const { options, chunk } = call;
     const timeout = options.timeout ?? defaults.taskTimeout;
-    const [args, transfer] = ownArguments(call.args, options.transfer);
-    const captured = captureContext();
-    const context = captured === undefined ? undefined : toPortable(captured, 'context', { share });
-    const trace = captureTrace();
+    const { args, transfer, context, trace } = parcel;
     const { ttl } = options;
     const plain = (timeout ?? context ?? trace ?? ttl) === undefined && !chunk;
     submitted += 1;
@@ -324,9 +374,29 @@ class LocalTask extends PooledTask implements FutureSource {
       line,
       context: context ?? {},
     };
-    if (this.onLog !== undefined) this.onLog(entry);
-    else console.log(`[${entry.job} ${entry.task} #${entry.attempt}] ${line}`);
+    try {
+      if (this.onLog !== undefined) this.onLog(entry);
+      else console.log(`[${entry.job} ${entry.task} #${entry.attempt}] ${line}`);
+    } catch (error) {
+      reportException(error);
+    }
   }
+}
+
+/** What travels with a task, as it was at the call. */
+interface Parcel {
+  readonly args: unknown;
+  readonly transfer: readonly object[] | undefined;
+  readonly context: unknown;
+  readonly trace: Readonly<Record<string, string>> | undefined;
+}
+
+/** @throws NotCloneableError, TypeError for what can't go to another thread; nothing is taken from the caller then. */
+function pack({ args, options }: Call): Parcel {
+  const captured = captureContext();
+  const context = captured === undefined ? undefined : toPortable(captured, 'context', { share });
+  const [own, transfer] = ownArguments(args, options.transfer);
+  return { args: own, transfer, context, trace: captureTrace() };
 }
 
 /** The arguments as they are now; what is to be transferred is taken from the caller at once. */
@@ -336,7 +406,22 @@ function ownArguments(
 ): [args: unknown, transfer: readonly object[] | undefined] {
   if (transfer === undefined || transfer.length === 0)
     return [toPortable(args, 'args', { share }), undefined];
+  checkTransfer(transfer);
   const portable = toPortable(args, 'args', { share, transfer: new Set(transfer) });
-  const taken = structuredClone({ portable, transfer }, { transfer: transfer as ArrayBuffer[] });
-  return [taken.portable, taken.transfer];
+  try {
+    const taken = structuredClone({ portable, transfer }, { transfer: transfer as ArrayBuffer[] });
+    return [taken.portable, taken.transfer];
+  } catch (error) {
+    throw typeError(`transfer: not all of it can be transferred: ${(error as Error).message}`);
+  }
+}
+
+function checkTransfer(transfer: readonly unknown[]): void {
+  for (const [at, each] of transfer.entries()) {
+    if (each === null || typeof each !== 'object')
+      throw typeError(`transfer[${at}] must be a transferable object, not ${show(each)}`);
+    if (transfer.indexOf(each) < at) throw typeError(`transfer[${at}] stands there twice`);
+    if (each instanceof ArrayBuffer && each.detached)
+      throw typeError(`transfer[${at}] was transferred before, and nothing is left of it`);
+  }
 }

@@ -10,6 +10,7 @@
  *
  * Only executors make and settle Futures, through the functions at the end of this file, which no user imports.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
 import { checkFunction, checkWait, Deadline, typeError } from '@heddle/primitives/internal';
 import { reportException } from './report-exception.ts';
@@ -151,12 +152,12 @@ export class Future<T> implements PromiseLike<T> {
 
   /**
    * Calls `fn` with this Future once it is done: in the order in which they were added, and at once where it is done
-   * already. An error in `fn` goes to the exception hook and stops no other.
+   * already; in the context around this call. An error in `fn` goes to the exception hook and stops no other.
    */
   addDoneCallback(fn: (future: Future<T>) => void): void {
     checkFunction(fn, 'Future.addDoneCallback: fn');
     if (this.#outcome !== undefined) this.#call(fn);
-    else this.#subscribe(fn);
+    else this.#subscribe(AsyncLocalStorage.bind(fn));
   }
 
   /** Settles when the job is in Redis, or queued locally; rejects where it could not be put there. */
@@ -258,26 +259,35 @@ export class Future<T> implements PromiseLike<T> {
 
   #listen(): AsyncIterator<unknown> {
     const values: unknown[] = [];
-    let wake: (() => void) | undefined;
+    const waiting: ((result: IteratorResult<unknown>) => void)[] = [];
+    let left = false;
+    const serve = () => {
+      while (waiting.length > 0) {
+        if (values.length > 0) waiting.shift()?.({ done: false, value: values.shift() });
+        else if (left || this.#outcome !== undefined) waiting.shift()?.({ done: true, value: undefined });
+        else return;
+      }
+    };
     const take = (value: unknown) => {
       values.push(value);
-      wake?.();
+      serve();
     };
     this.#progress ??= new Set();
     const listeners = this.#progress;
     listeners.add(take);
-    if (this.#outcome === undefined) this.#subscribe(() => wake?.());
+    const stop = this.#outcome === undefined ? this.#subscribe(serve) : () => {};
     return {
-      next: async () => {
-        while (values.length === 0 && this.#outcome === undefined) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-        return values.length > 0 ? { done: false, value: values.shift() } : { done: true, value: undefined };
-      },
+      next: () =>
+        new Promise((resolve) => {
+          waiting.push(resolve);
+          serve();
+        }),
       return: async () => {
+        left = true;
+        stop();
         listeners.delete(take);
+        values.length = 0;
+        serve();
         return { done: true, value: undefined };
       },
     };

@@ -29,7 +29,8 @@ export async function wait<T>(
   const { timeout, signal } = checkWait(options, 'wait');
   const { returnWhen = 'ALL_COMPLETED' } = checkOptions(options, 'wait');
   if (!['FIRST_COMPLETED', 'FIRST_EXCEPTION', 'ALL_COMPLETED'].includes(returnWhen)) {
-    throw rangeError(
+    const wrong = typeof returnWhen === 'string' ? rangeError : typeError;
+    throw wrong(
       `wait: returnWhen must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED, not ${show(returnWhen)}`,
     );
   }

@@ -5,6 +5,7 @@ import { checkCount, checkOptions, rangeError, show, typeError } from '@heddle/p
 import { checkNamed } from '../executor/check-options.ts';
 import type { TaskLog } from '../executor/thread-pool.executor.ts';
 import { checkName } from '../primitive-name.ts';
+import { checkResourceLimits } from '../threads/resource-limits.ts';
 
 /** What a `WorkerHost` takes. Anything else is a `TypeError`. */
 export interface WorkerHostOptions {
@@ -119,6 +120,9 @@ function checkKinds(given: Partial<WorkerHostOptions>): void {
     if (value !== undefined && typeof value !== 'string')
       throw typeError(`${where}: ${name} must be a string, not ${show(value)}`);
   }
+  if (given.initargs !== undefined && !Array.isArray(given.initargs))
+    throw typeError(`${where}: initargs must be an array, not ${show(given.initargs)}`);
+  checkResourceLimits(given.resourceLimits, `${where}: resourceLimits`);
   for (const name of ['onLog', 'onError'] as const) {
     if (given[name] !== undefined && typeof given[name] !== 'function')
       throw typeError(`${where}: ${name} must be a function, not ${show(given[name])}`);

@@ -175,7 +175,11 @@ export class HostQueue implements HostDesk {
   logged(task: HostTask, line: string, context: Record<string, unknown>): void {
     task.job.log(line).catch((error: Error) => this.#share.report(error));
     const { attempt } = task.extra as { attempt: number };
-    this.#share.options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
+    try {
+      this.#share.options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
+    } catch (error) {
+      this.#share.report(error as Error);
+    }
   }
 
   askedOfChild(task: HostTask, call: ChildCall): void {

@@ -14,6 +14,7 @@ import type { ScheduledTask } from '../executor/executor.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { type Admission, Pause } from './admission.ts';
+import { checkCron } from './cron.ts';
 import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
@@ -108,12 +109,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
     return submission;
   }
 
-  /** Has Redis make such a job again and again. */
+  /** Has Redis make such a job again and again. @throws RangeError for a pattern that is none; as `submit` */
   async repeat(
     repeat: { readonly every?: number; readonly pattern?: string; readonly startDate: number },
     { name, data, opts }: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> },
   ): Promise<ScheduledTask> {
     this.assertOpen();
+    if (repeat.pattern !== undefined) checkCron(repeat.pattern, repeat.startDate);
     numbered += 1;
     const id = `${this.parts.id}-s${numbered.toString(36)}`;
     await this.queue.bull.upsertJobScheduler(id, repeat, { name, data, opts });

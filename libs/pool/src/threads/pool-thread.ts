@@ -65,6 +65,12 @@ export class PoolThread {
   started = false;
   /** Aborted tasks that have not ended yet: until they have, or it is replaced, it gets nothing new. */
   hanging = 0;
+  /** A task of it is overdue: it gets nothing new for good, and ends once the others that it has begun have ended. */
+  retiring = false;
+  /** The pool ended it for its overdue task: whatever else it ran is not to blame. */
+  putDown = false;
+  /** It was asked whether its event loop turns, and has not answered. */
+  silent = false;
   /** Tasks that wait for their children: others run in their places. */
   lent = 0;
   /** Stops the clock of its idleness. */
@@ -129,9 +135,14 @@ export class PoolThread {
 
   /** How many tasks it may be sent now. */
   get room(): number {
-    if (this.state !== 'ready' || this.hanging > 0) return 0;
+    if (this.state !== 'ready' || this.hanging > 0 || this.retiring) return 0;
     const ahead = Math.min(SLOTS, Math.floor(AHEAD / this.pace));
     return Math.min(SLOTS, Math.max(this.concurrency + 1, ahead) + this.lent) - this.inFlight;
+  }
+
+  /** What comes after so many more tasks is begun at once, as far as is known here. */
+  isFree(more: number): boolean {
+    return this.inFlight + more < this.concurrency + this.lent;
   }
 
   /** Sends tasks, all in one message. */
@@ -198,6 +209,12 @@ export class PoolThread {
 
   tellOfChild(news: ChildNews): void {
     this.order({ news });
+  }
+
+  /** Asks whether its event loop turns; `silent` until it answers. */
+  ping(): void {
+    this.silent = true;
+    this.order({ ping: true });
   }
 
   /** Lets it end by itself, its `exit` handlers included; it has nothing left to do. */
@@ -271,7 +288,8 @@ export class PoolThread {
       const task = this.slots[notice.lends];
       if (task !== undefined && task.lends !== notice.place) this.lend(task, notice.place);
       if (notice.place) this.watcher.relieved(this);
-    } else this.watcher.stray(fromPortable(notice.stray));
+    } else if ('pong' in notice) this.silent = false;
+    else this.watcher.stray(fromPortable(notice.stray));
   }
 
   /** A task does without its place, or has it back. */
@@ -298,6 +316,11 @@ export class PoolThread {
   /** What it was sent and has not answered for. */
   tasks(): PooledTask[] {
     return this.slots.filter((task) => task !== undefined);
+  }
+
+  /** It has begun others than its overdue tasks, and those that wait for their children. */
+  get hasInnocents(): boolean {
+    return this.tasks().some((task) => !task.overdue && !task.lends && this.claims.begun(task.slot));
   }
 
   /** After its end: the tasks it had begun, and those it had not. */

@@ -55,6 +55,8 @@ export abstract class PooledTask {
   sentAs = 0;
   /** Its outcome is wanted by nobody any more: it was aborted, or has timed out. */
   abandoned = false;
+  /** It was abandoned, and its time to end has passed, too. */
+  overdue = false;
   stopClock: (() => void) | undefined;
   /** It waits for its children, and its thread runs another task in its place. */
   lends = false;
@@ -86,12 +88,18 @@ export abstract class PooledTask {
   /** Makes it ready to be run once more; gives back how many ms to wait before. */
   prepareRetry(): number {
     this.retriesLeft -= 1;
-    const extra = this.extra ?? { attempt: 1, context: undefined, chunk: false, timed: false };
-    this.extra = { ...extra, attempt: extra.attempt + 1 };
+    const before = this.nextAttempt();
     if (typeof this.backoff === 'number') return this.backoff;
     const { type, delay, jitter = 0 } = this.backoff;
-    const full = type === 'fixed' ? delay : delay * 2 ** (extra.attempt - 1);
+    const full = type === 'fixed' ? delay : delay * 2 ** (before - 1);
     return full * (1 - jitter * Math.random());
+  }
+
+  /** It may have run before; gives back the number of the attempt that was. */
+  nextAttempt(): number {
+    const extra = this.extra ?? { attempt: 1, context: undefined, chunk: false, timed: false };
+    this.extra = { ...extra, attempt: extra.attempt + 1 };
+    return extra.attempt;
   }
 
   /** The thread's outcome, in the pool's codec. */
@@ -106,7 +114,7 @@ export abstract class PooledTask {
   askedOfChild(_call: ChildCall): void {}
   /** The task has lent its place, or has it back. */
   lent(_place: boolean): void {}
-  /** Its thread ended under it by the fault of another task; true: it sees to itself. */
+  /** Its thread ended under it by the fault of another task. True: it sees to itself; else the pool begins it again. */
   displaced(): boolean {
     return false;
   }

@@ -64,6 +64,8 @@ export interface TaskExtra {
 export type Order =
   | { readonly abort: number; readonly reason: unknown }
   | { readonly close: true }
+  /** Say that your event loop turns. */
+  | { readonly ping: true }
   | { readonly session: SessionNews }
   | { readonly news: ChildNews };
 
@@ -89,6 +91,7 @@ export type Notice =
   | { readonly parent: number; readonly calls: readonly ChildCall[] }
   /** A task waits for its children and does without its place, or wants it back. */
   | { readonly lends: number; readonly place: boolean }
+  | { readonly pong: true }
   | { readonly stray: unknown };
 
 /** A chunk's outcome: the results up to the first error, and that error. */

@@ -30,6 +30,9 @@ export interface PoolSettings extends ThreadSettings {
   readonly onStray?: ((error: unknown) => void) | undefined;
 }
 
+/** An event loop that has not turned for so long, in ms, is taken to stand still. */
+const STANDS_STILL = 1000;
+
 export class ThreadPool {
   readonly settings: PoolSettings;
   private readonly backlog = new Backlog();
@@ -85,9 +88,14 @@ export class ThreadPool {
     return this.tasks ?? [];
   }
 
+  /** @throws InvalidStateError after `close`. */
+  assertOpen(): void {
+    if (this.closing) throw new InvalidStateError('the executor has been shut down and takes no new tasks');
+  }
+
   /** Takes a task, to be run in `delay` ms at the earliest. @throws InvalidStateError after `close`. */
   submit(task: PooledTask, delay = 0): void {
-    if (this.closing) throw new InvalidStateError('the executor has been shut down and takes no new tasks');
+    this.assertOpen();
     if (this.broken !== undefined) return task.failed(this.broken);
     if (this.tasks !== undefined && !this.tasks.includes(task.name))
       return task.failed(this.unknown(task.name));
@@ -135,7 +143,8 @@ export class ThreadPool {
 
   /**
    * Tells a task to end; what it gives or throws interests nobody from now on. If it has begun and not ended in
-   * `gracePeriod` ms, its thread is ended and replaced. The tasks behind it go to other threads at once.
+   * `gracePeriod` ms, its thread is ended and replaced. The tasks behind it go to other threads at once; those that
+   * have begun beside it end first, if the thread lets them.
    */
   abort(task: PooledTask, reason: unknown): void {
     if (this.cancel(task) || task.place === 'gone' || task.abandoned) return;
@@ -146,10 +155,39 @@ export class ThreadPool {
     for (const behind of thread.revokeSome(Number.POSITIVE_INFINITY)) this.backlog.giveBack(behind);
     thread.abort(task, reason);
     const late = () => {
-      if (task.place === 'sent') void thread.terminate();
+      if (task.place !== 'sent') return;
+      task.overdue = true;
+      this.retire(thread);
+      this.planDispatch();
     };
     task.stopClock = Deadline.after(this.settings.gracePeriod).onExpiry(late);
     this.planDispatch();
+  }
+
+  /**
+   * Ends a thread that has an overdue task as soon as it has begun nothing else, or can't go on with that because its
+   * event loop stands still. Another takes its place at once.
+   */
+  private retire(thread: PoolThread): void {
+    if (!thread.hasInnocents) this.putDown(thread);
+    else if (!thread.retiring) this.watchLoop(thread);
+    thread.retiring = true;
+  }
+
+  private watchLoop(thread: PoolThread): void {
+    thread.ping();
+    const look = () => {
+      if (thread.state === 'ended') return;
+      if (thread.silent) this.putDown(thread);
+      else this.watchLoop(thread);
+    };
+    // What it has said while this thread was busy itself is heard first.
+    Deadline.after(STANDS_STILL).onExpiry(() => setImmediate(look), { unref: true });
+  }
+
+  private putDown(thread: PoolThread): void {
+    thread.putDown = true;
+    void thread.terminate();
   }
 
   isRunning(task: PooledTask): boolean {
@@ -219,11 +257,15 @@ export class ThreadPool {
 
   /** Fills the threads, the emptiest first, and starts more while there are more tasks than threads. */
   private dispatch(): void {
-    const crowded = [...this.threads].filter((thread) => thread.crowded).length;
-    const wanted = Math.min(
-      this.settings.maxWorkers + crowded,
-      Math.ceil(this.outstanding / this.settings.concurrency),
-    );
+    const retiring = [...this.threads].filter((thread) => thread.retiring);
+    const kept = retiring.reduce((sum, thread) => sum + thread.tasks().length, 0);
+    const crowded = [...this.threads].filter((thread) => thread.crowded && !thread.retiring).length;
+    const wanted =
+      retiring.length +
+      Math.min(
+        this.settings.maxWorkers + crowded,
+        Math.ceil((this.outstanding - kept) / this.settings.concurrency),
+      );
     while (this.threads.size < wanted && this.broken === undefined && !this.terminated) this.spawn();
     const free = [...this.threads].filter((thread) => thread.room > 0);
     free.sort((a, b) => a.inFlight - b.inFlight);
@@ -239,6 +281,11 @@ export class ThreadPool {
     while (batch.length < room) {
       const task = this.backlog.shift();
       if (task === undefined) break;
+      // Arguments that move can't be sent twice: they go to a thread that begins with them at once.
+      if (task.transfer !== undefined && !thread.isFree(batch.length)) {
+        this.backlog.giveBack(task);
+        break;
+      }
       if (thread.knows(task.name)) batch.push(task);
       else this.refuse(task, this.unknown(task.name));
     }
@@ -248,6 +295,7 @@ export class ThreadPool {
   }
 
   private relieved(thread: PoolThread): void {
+    if (thread.retiring) return this.retire(thread);
     if (this.backlog.size > 0) this.fill(thread, Math.ceil(this.backlog.size / this.threads.size));
     if (thread.inFlight > 0 || thread.state !== 'ready') return;
     this.share(thread);
@@ -361,14 +409,16 @@ export class ThreadPool {
     this.threads.delete(thread);
     thread.stopIdle?.();
     const { begun, untouched } = thread.leftovers();
-    for (const task of untouched.reverse()) this.backlog.giveBack(task);
+    for (const task of untouched.reverse()) {
+      if (task.transfer === undefined) this.backlog.giveBack(task);
+      else this.crashed(task, thread, code, error);
+    }
     // Who waited for its children did nothing; it is to blame only where nobody else was at work.
     const guilty = begun.some((task) => !task.lends);
     for (const task of begun) {
-      const innocent = guilty && task.lends;
+      const innocent = thread.putDown ? !task.abandoned : guilty && task.lends;
       if (task.lends) thread.lend(task, false);
-      if (innocent && task.displaced()) this.release(task);
-      else this.crashed(task, thread, code, error);
+      if (!innocent || !this.displace(task)) this.crashed(task, thread, code, error);
     }
     if (!started && !this.closing && this.broken === undefined) {
       this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'import');
@@ -376,6 +426,20 @@ export class ThreadPool {
     this.look();
     // Also where the backlog is empty: what it had may lie behind another thread's task by now, and that may take long.
     if (this.outstanding > 0) this.planDispatch();
+  }
+
+  /** It begins again elsewhere, and no attempt is counted; false: it can't, since its arguments were moved. */
+  private displace(task: PooledTask): boolean {
+    if (task.displaced()) {
+      this.release(task);
+      return true;
+    }
+    if (task.transfer !== undefined || this.broken !== undefined) return false;
+    task.stopClock?.();
+    task.nextAttempt();
+    task.retried();
+    this.backlog.giveBack(task);
+    return true;
   }
 
   private crashed(task: PooledTask, thread: PoolThread, code: number, error: Error | undefined): void {

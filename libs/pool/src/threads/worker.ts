@@ -307,6 +307,7 @@ function asError(thrown: unknown): Error {
 
 function obey(order: Order): void {
   if ('close' in order) process.exit(0);
+  if ('ping' in order) return port.postMessage({ pong: true });
   if ('session' in order) return line?.hear(order.session);
   if ('news' in order) return families.get(order.news.child)?.hear(order.news);
   runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
