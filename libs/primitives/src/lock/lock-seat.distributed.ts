@@ -131,15 +131,8 @@ export class LockSeat implements Seat {
     const claim = this.#claim(currentLogicalThread());
     const { owner } = claim;
     tell('acquire', () => claim);
-    if (timeout === 0) {
-      const gone = new AbortController();
-      const lease = this.#core.patiently(this.#what, this.#try({ claim, maxHold }, gone.signal), {
-        signal,
-        unwanted: (late) => void late?.release().catch((error: Error) => this.#core.failed(error)),
-      });
-      lease.catch(() => gone.abort());
-      return lease;
-    }
+    if (timeout === 0)
+      return this.#core.attempt(this.#what, signal, (gone) => this.#try({ claim, maxHold }, gone));
     const circle =
       Deadline.after(timeout) === Deadline.never && this.#core.deadlocks.ownCircle(owner, this.#target);
     if (circle) return Promise.reject(circle);

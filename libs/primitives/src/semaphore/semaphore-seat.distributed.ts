@@ -130,15 +130,7 @@ export class SemaphoreSeat implements Seat {
     const claim: Claim = { kind: this.#kind, name: this.#name, session, owner, asked: now() };
     tell('acquire', () => claim);
     const wait: Wait = { id: this.#core.nextWait(), claim, shape, permits, asking: false, doubt: false };
-    if (timeout === 0) {
-      const gone = new AbortController();
-      const lease = this.#core.patiently(this.#what, this.#try(wait, gone.signal), {
-        signal,
-        unwanted: (late) => void late?.release().catch((error: Error) => this.#core.failed(error)),
-      });
-      lease.catch(() => gone.abort());
-      return lease;
-    }
+    if (timeout === 0) return this.#core.attempt(this.#what, signal, (gone) => this.#try(wait, gone));
     this.#waits.set(wait.id, wait);
     const lease = this.#line.add(wait, {
       timeout,

@@ -277,6 +277,24 @@ export class SessionCore extends Voice implements PartitionHost {
     return this.#commands.patiently(...terms);
   }
 
+  /**
+   * A try without waiting, patiently: `work` is told where nobody waits for it any more, and what it gets all the same
+   * is released.
+   */
+  attempt<L extends { release(): Promise<void> }>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (gone: AbortSignal) => Promise<L | null>,
+  ): Promise<L | null> {
+    const gone = new AbortController();
+    const lease = this.patiently(what, work(gone.signal), {
+      signal,
+      unwanted: (late) => void late?.release().catch((error: Error) => this.failed(error)),
+    });
+    lease.catch(() => gone.abort());
+    return lease;
+  }
+
   /** What is told where Redis does not answer. */
   unreachable(what: string): Error {
     return this.#commands.unreachable(what);
