@@ -13,7 +13,7 @@ const INPUTS = 50_000;
 const LATENCIES = 100;
 /** Jobs that compute in a round, and their steps: some 20 ms each. */
 const BURNS = 200;
-const STEPS = 10_000_000;
+const STEPS = 11_500_000;
 
 /** The commands that Redis has run, also those of scripts. */
 async function commandsRun(redis: Redis): Promise<number> {

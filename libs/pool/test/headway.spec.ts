@@ -21,7 +21,7 @@ describe('jobs that a host fetches ahead', () => {
   it('are none before one was done and where they are slow, one for each thread or so of 20 ms, more of quick ones', () => {
     expect([Number.POSITIVE_INFINITY, 1000, 61].map((pace) => headway(pace, 2))).toEqual([0, 0, 0]);
     expect(headway(20, 2)).toBe(3);
-    expect([headway(0.01, 2), headway(0.01, 64)]).toEqual([14, 64]);
+    expect([headway(0.01, 2), headway(0.01, 64)]).toEqual([60, 64]);
     expect(headway(0.01, 1)).toBe(0); // so that it keeps their order
   });
 

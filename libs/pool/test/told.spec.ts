@@ -71,7 +71,7 @@ describe('the end of a job', () => {
       .exec();
     await future;
     expect(host.status().completed).toBe(1);
-    const isLook = ({ command, text }: Sent) => command === 'eval' && text.includes('Tells a submitter');
+    const isLook = ({ command, text }: Sent) => command.startsWith('eval') && text.includes('jobs\\n[[');
     const isTold = ({ command, text, byScript }: Sent) =>
       byScript && command === 'publish' && text.includes(future.id);
     await until(() => expect(sent.some(isTold)).toBe(true));

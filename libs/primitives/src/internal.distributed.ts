@@ -8,6 +8,7 @@ import type { Logger } from './session/options.ts';
 import { coreOf, type Session } from './session.distributed.ts';
 
 export type { InboxHandler } from './session/inbox.ts';
+export { Script } from './session/lua.ts';
 
 /** The seam between a session and the pools. */
 export interface SessionParts {

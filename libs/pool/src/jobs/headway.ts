@@ -11,7 +11,7 @@ const SOON = 30;
 /** One that has not begun after so long, in ms, goes back. */
 export const BACK_AFTER = 150;
 /** At the most so many, or one for each place: Redis answers no faster to more at a time. */
-const MOST = 14;
+const MOST = 60;
 
 /**
  * How many jobs to fetch beyond those that have places, where one takes `pace` ms. Beyond a single place none: it does

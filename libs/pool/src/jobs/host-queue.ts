@@ -44,10 +44,10 @@ import type { Turnstile } from './turnstile.ts';
 
 const UNBEGUN = readFileSync(new URL('./job.unbegun.lua', import.meta.url), 'utf8');
 
-/** A job that has run for so long, in ms, is told to be running; quicker ones need not be. */
-export const TELL_RUNNING_AFTER = 20;
+/** How often a host looks at the jobs in its hands, in ms. One that runs at two looks is told to be running. */
+export const LOOK_EVERY = 50;
 
-/** So many other jobs in hand are few. */
+/** So many jobs that end in one turn are few. */
 const FEW = 2;
 
 /** What all queues of a host share. */
@@ -60,6 +60,8 @@ export interface HostShare {
   /** The host's. */
   readonly id: string;
   tasks(): readonly string[];
+  /** There is a job to look at. */
+  watch(): void;
   report(error: Error): void;
   broken(error: BrokenExecutorError): void;
 }
@@ -75,6 +77,8 @@ export class HostQueue implements HostDesk {
   /** Whose arguments are on their way. */
   readonly #bringing = new Set<HostTask>();
   readonly #turnstile: Turnstile;
+  /** Jobs that have ended in this turn. */
+  #ended = 0;
   /** Of jobs that end, whether their submitters have been told. */
   readonly #told = new WeakMap<Job, Promise<boolean>>();
 
@@ -159,12 +163,13 @@ export class HostQueue implements HostDesk {
     void this.#worker.take(id);
   }
 
+  /** Tells of those that have been running for a while: quicker ones need not be told of. */
   tellRunning(): void {
-    const before = performance.now() - TELL_RUNNING_AFTER;
     for (const [id, task] of this.#tasks) {
-      if (task.told || task.since > before || !this.#share.pool.isRunning(task)) continue;
-      task.told = true;
-      this.#share.outbox.post(task.payload.from, id, 'running', '');
+      if (task.told || !this.#share.pool.isRunning(task)) continue;
+      if (task.seen) this.#share.outbox.post(task.payload.from, id, 'running', '');
+      task.told = task.seen;
+      task.seen = true;
     }
   }
 
@@ -174,7 +179,7 @@ export class HostQueue implements HostDesk {
 
   logged(task: HostTask, line: string, context: Record<string, unknown>): void {
     task.job.log(line).catch((error: Error) => this.#share.report(error));
-    const { attempt } = task.extra as { attempt: number };
+    const attempt = task.extra?.attempt ?? 1;
     try {
       this.#share.options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
     } catch (error) {
@@ -240,6 +245,7 @@ export class HostQueue implements HostDesk {
     const ends = life === Deadline.never ? undefined : life.at;
     const task = new HostTask(job, payload, this, this.#share.parts, ends);
     this.#tasks.set(id, task);
+    this.#share.watch();
     const stopClock = life.onExpiry(() => this.#tooLate(task), { unref: true });
     try {
       const key = this.#worker.toKey(id);
@@ -248,6 +254,8 @@ export class HostQueue implements HostDesk {
       else if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
       else this.#share.pool.submit(task);
       const ending = await task.ending;
+      this.#ended += 1;
+      corkForTurn(this.#share.parts.redis, this.#forgetEnded);
       if (ending.how !== 'returned') this.#lookAhead();
       if (ending.how === 'ok') return await this.#stow(job, key, ending.text);
       if (ending.how === 'error') throw ending.error;
@@ -345,14 +353,19 @@ export class HostQueue implements HostDesk {
     );
   }
 
+  readonly #forgetEnded = () => {
+    this.#ended = 0;
+  };
+
   /**
-   * One that ended with few others in hand is told of in the same breath in which it ends; where there are many, it is
-   * cheaper to tell of several at once when Redis has answered. It counts from here on: whoever hears of it may look.
+   * One that ends with few others is told of in the same breath: nobody has to be woken for Redis's answer to the one and
+   * to the other. Where many end, it is cheaper to tell of them at once when Redis has answered. It counts from here on:
+   * whoever hears of it may look.
    */
   #tellEnding(job: Job, text: string): (() => void) | undefined {
     const payload = readPayload(job.data);
     const { parts, outbox } = this.#share;
-    if (payload === undefined || this.#tasks.size > FEW || isMark(text) || text.length > LARGEST_NEWS)
+    if (payload === undefined || this.#ended > FEW || isMark(text) || text.length > LARGEST_NEWS)
       return undefined;
     if ('nodes' in parts.redis) return undefined; // A session's channel lies in another shard than its jobs.
     corkForTurn(parts.redis);

@@ -40,7 +40,8 @@ export class HostTask extends PooledTask {
   readonly job: Job;
   readonly payload: JobPayload;
   readonly since = performance.now();
-  /** The submitter has been told that it runs. */
+  /** It was running when the host looked at it; the submitter has been told so. */
+  seen = false;
   told = false;
   /** How it leaves the host is decided. */
   over = false;
@@ -60,16 +61,7 @@ export class HostTask extends PooledTask {
 
   constructor(job: Job, payload: JobPayload, desk: HostDesk, parts: SessionParts, ends: number | undefined) {
     super(job.name, job.id ?? '', payload.args, {
-      extra: {
-        attempt: Math.max(1, job.attemptsStarted),
-        context: payload.context,
-        chunk: payload.chunk === true,
-        timed: payload.timeout !== undefined,
-        timeout: payload.timeout,
-        ends,
-        trace: payload.trace,
-        failures: job.attemptsMade,
-      },
+      extra: extraOf(job, payload, ends),
       timeout: payload.timeout,
     });
     this.job = job;
@@ -146,8 +138,7 @@ export class HostTask extends PooledTask {
   /** It holds this while it runs. */
   hold(lease: Lease, form: HandleForm): void {
     const terms = this.lend().lend(lease, [form]);
-    const extra = this.extra as TaskExtra; // a host's task has one
-    this.extra = { ...extra, holding: { terms, names: [heldAs(form)] } };
+    this.extra = { ...(this.extra ?? FIRST), holding: { terms, names: [heldAs(form)] } };
   }
 
   /** From now on, once no thread runs it any more, it fails with this, whatever it may have ended with. */
@@ -169,6 +160,19 @@ export class HostTask extends PooledTask {
   logged(line: string, context: Record<string, unknown> | undefined): void {
     this.desk.logged(this, line, context ?? {});
   }
+}
+
+/** What a job has that nothing is said of. */
+const FIRST: TaskExtra = { attempt: 1, context: undefined, chunk: false, timed: false };
+
+/** An object for each costs more than all else that a thread is sent: most have none. */
+function extraOf(job: Job, payload: JobPayload, ends: number | undefined): TaskExtra | undefined {
+  const { context, timeout, trace, chunk = false } = payload;
+  const attempt = Math.max(1, job.attemptsStarted);
+  const given = [context, timeout, trace, ends].some((each) => each !== undefined);
+  if (!given && !chunk && attempt === 1) return undefined; // nor has it failed
+  const timed = timeout !== undefined;
+  return { attempt, context, chunk, timed, timeout, ends, trace, failures: job.attemptsMade };
 }
 
 /** Errors of which another attempt would not be rid. */

@@ -1,16 +1,17 @@
 /** A host's news to submitters: those of one tick for one submitter go in one message. */
 import { readFileSync } from 'node:fs';
+import { Script } from '@heddle/primitives/internal-session';
+import { corkForTurn } from './cork.ts';
 import { type JobNews, LARGEST_NEWS, LONGEST_MESSAGE, NEWS } from './job-form.ts';
 import { MARK } from './large-texts.ts';
 import type { SessionParts } from './session-parts.ts';
 
-const TOLD = readFileSync(new URL('./job.told.lua', import.meta.url), 'utf8');
+const TOLD = new Script(readFileSync(new URL('./job.told.lua', import.meta.url), 'utf8'));
 
 export class Outbox {
   private readonly parts: SessionParts;
   private readonly onError: (error: Error) => void;
   private waiting = new Map<string, JobNews[]>();
-  private planned = false;
   private readonly sending = new Set<Promise<unknown>>();
 
   constructor(parts: SessionParts, onError: (error: Error) => void) {
@@ -24,9 +25,7 @@ export class Outbox {
     const list = this.waiting.get(to);
     if (list === undefined) this.waiting.set(to, [news]);
     else list.push(news);
-    if (this.planned) return;
-    this.planned = true;
-    setImmediate(() => this.send());
+    corkForTurn(this.parts.redis, this.send);
   }
 
   /**
@@ -39,7 +38,7 @@ export class Outbox {
     const told = new Promise<void>((resolve) => process.nextTick(resolve)) // behind what microtasks are about to send
       .then(() => {
         this.send(); // what it told of itself before
-        return parts.redis.eval(TOLD, 1, key, parts.inbox.channelOf(to), before, ']]', LARGEST_NEWS, MARK);
+        return TOLD.run(parts.redis, [key], [parts.inbox.channelOf(to), before, ']]', LARGEST_NEWS, MARK]);
       })
       .then((answer) => answer === 1)
       .catch(() => false)
@@ -57,12 +56,12 @@ export class Outbox {
     }
   }
 
-  private send(): void {
-    this.planned = false;
+  private readonly send = (): void => {
+    if (this.waiting.size === 0) return;
     const batch = this.waiting;
     this.waiting = new Map();
     for (const [to, news] of batch) for (const message of messages(news)) this.publish(to, message);
-  }
+  };
 
   /** A message that is lost costs time, and nothing else: the outcome stands in Redis. */
   private publish(to: string, message: string): void {

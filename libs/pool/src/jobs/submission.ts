@@ -25,7 +25,9 @@ export class Submission implements FutureSource {
   /** Hears of what comes of it before it is done. */
   readonly heard: ((what: 'running' | 'progress', text: string) => void) | undefined;
   private readonly desk: SubmissionDesk;
-  private readonly arrival = Promise.withResolvers<void>();
+  /** Made for who asks, which few do. */
+  private arrival: PromiseWithResolvers<void> | undefined;
+  private refusal: Error | undefined;
 
   constructor(
     desk: SubmissionDesk,
@@ -41,8 +43,6 @@ export class Submission implements FutureSource {
     this.job = job;
     this.foreign = job === undefined;
     this.state = job === undefined ? 'accepted' : 'held';
-    this.arrival.promise.catch(() => {}); // told by the Future too
-    if (job === undefined) this.arrival.resolve();
     this.future = makeFuture<unknown>(this);
   }
 
@@ -50,15 +50,24 @@ export class Submission implements FutureSource {
     this.foreign ||= id !== this.id;
     this.id = id;
     this.state = 'accepted';
-    this.arrival.resolve();
+    this.job = undefined;
+    this.arrival?.resolve();
   }
 
   refuse(error: Error): void {
+    if (this.state === 'accepted') return;
     this.state = 'refused';
-    this.arrival.reject(error);
+    this.refusal = error;
+    this.arrival?.reject(error);
   }
 
   accepted(): Promise<void> {
+    if (this.arrival === undefined) {
+      this.arrival = Promise.withResolvers();
+      this.arrival.promise.catch(() => {}); // told by the Future too
+      if (this.state === 'accepted') this.arrival.resolve();
+      else if (this.state === 'refused') this.arrival.reject(this.refusal);
+    }
     return this.arrival.promise;
   }
 

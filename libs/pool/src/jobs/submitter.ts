@@ -46,7 +46,7 @@ let numbered = 0;
 export class Submitter implements NewsReader, SubmissionDesk {
   readonly parts: SessionParts;
   private readonly queue: JobQueue;
-  private readonly open = new Map<string, Set<Submission>>();
+  private readonly open = new Map<string, Submission | Set<Submission>>();
   private held: Submission[] = [];
   private unfinished = 0;
   private closing = false;
@@ -154,7 +154,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   unfinishedFutures(): Future<unknown>[] {
-    return [...this.open.values()].flatMap((set) => [...set].map((submission) => submission.future));
+    return [...this.submissions()].map((submission) => submission.future);
   }
 
   /** Refuses new jobs; resolves when all Futures are done and the queue's handle is closed. */
@@ -173,11 +173,12 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   read([id, what, text]: JobNews): boolean {
-    const submissions = this.open.get(id);
-    if (submissions === undefined) return false;
+    const some = this.open.get(id);
+    if (some === undefined) return false;
     this.pause.cut();
-    if (what === 'fetch') void this.fetch([...submissions]);
-    else for (const submission of [...submissions]) this.tell(submission, what, text);
+    const submissions = some instanceof Set ? [...some] : [some];
+    if (what === 'fetch') void this.fetch(submissions);
+    else for (const submission of submissions) this.tell(submission, what, text);
     return true;
   }
 
@@ -199,13 +200,15 @@ export class Submitter implements NewsReader, SubmissionDesk {
 
   private enlist(submission: Submission): void {
     const same = this.open.get(submission.id);
-    if (same === undefined) this.open.set(submission.id, new Set([submission]));
-    else same.add(submission);
+    if (same instanceof Set) same.add(submission);
+    // A Set is larger than what it would hold: most ids are one submission's.
+    else this.open.set(submission.id, same === undefined ? submission : new Set([same, submission]));
   }
 
   private unlist(submission: Submission): void {
     const same = this.open.get(submission.id);
-    if (same?.delete(submission) === true && same.size === 0) this.open.delete(submission.id);
+    if (same instanceof Set) same.delete(submission);
+    if (same === submission || (same instanceof Set && same.size === 0)) this.open.delete(submission.id);
   }
 
   /** It has not left yet, and will not. */
@@ -297,10 +300,15 @@ export class Submitter implements NewsReader, SubmissionDesk {
     }
   }
 
-  private *accepted(): Generator<Submission> {
-    for (const set of this.open.values()) {
-      for (const submission of set) if (submission.state === 'accepted') yield submission;
+  private *submissions(): Generator<Submission> {
+    for (const some of this.open.values()) {
+      if (some instanceof Set) yield* some;
+      else yield some;
     }
+  }
+
+  private *accepted(): Generator<Submission> {
+    for (const submission of this.submissions()) if (submission.state === 'accepted') yield submission;
   }
 
   private look(): void {
@@ -377,11 +385,9 @@ export class Submitter implements NewsReader, SubmissionDesk {
     const error = new SessionClosedError(
       'the session was closed before the task was done; it goes on without it',
     );
-    for (const set of [...this.open.values()]) {
-      for (const submission of [...set]) {
-        submission.refuse(error);
-        settling().error(submission.future, error);
-      }
+    for (const submission of [...this.submissions()]) {
+      submission.refuse(error);
+      settling().error(submission.future, error);
     }
     this.pause.cut();
     for (const undo of this.undo.splice(0)) undo();

@@ -12,7 +12,7 @@ import { ThreadPool } from '../threads/thread-pool.ts';
 import { ChildJobs } from './child-jobs.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
 import { checkHostOptions, checkQueues, type Queues, type WorkerHostOptions } from './host-options.ts';
-import { HostQueue, type HostShare, TELL_RUNNING_AFTER } from './host-queue.ts';
+import { HostQueue, type HostShare, LOOK_EVERY } from './host-queue.ts';
 import { type CancelAnswer, queueAddress, thisHost } from './job-form.ts';
 import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
@@ -48,6 +48,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   #tasks: readonly string[] = [];
   #started: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
+  #looks: NodeJS.Timeout | undefined;
 
   /** @param queues A queue's name, or an object of names and weights: `{ images: 3, mail: 1 }`. */
   constructor(queues: Queues, options: WorkerHostOptions) {
@@ -147,6 +148,9 @@ export class WorkerHost implements HostReader, AsyncDisposable {
       children: this.#children,
       id: this.id,
       tasks: () => this.#tasks,
+      watch: () => {
+        this.#looks ??= setInterval(() => this.#look(), LOOK_EVERY).unref();
+      },
       report: (error) => this.#report(error),
       broken: (error) => this.#broken(error),
     };
@@ -164,16 +168,10 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     const inbox = JobInbox.of(this.#parts);
     inbox.hosts.add(this);
     const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
-    const tellRunning = setInterval(() => {
-      for (const queue of this.#queues.values()) {
-        queue.tellRunning();
-        queue.returnWaiting();
-      }
-    }, TELL_RUNNING_AFTER).unref();
     this.#undo.push(
       () => inbox.hosts.delete(this),
       () => clearInterval(announce),
-      () => clearInterval(tellRunning),
+      () => clearInterval(this.#looks),
     );
     await announceHost(this.#parts, this.status());
     for (const queue of this.#queues.values()) queue.open();
@@ -199,6 +197,19 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     if (this.#closed !== undefined) return;
     this.#report(error);
     void this.close({ gracePeriod: 0 });
+  }
+
+  /** At the jobs in hand, while there are any. */
+  #look(): void {
+    let jobs = 0;
+    for (const queue of this.#queues.values()) {
+      queue.tellRunning();
+      queue.returnWaiting();
+      jobs += queue.running;
+    }
+    if (jobs > 0) return;
+    clearInterval(this.#looks);
+    this.#looks = undefined;
   }
 
   #announce(): void {

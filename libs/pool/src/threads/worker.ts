@@ -77,7 +77,8 @@ const families = new Map<number, Children>();
 let outcomes: unknown[] = [];
 /** The time as it was last looked at: one look a task is what it takes to know how long each took. */
 let clock = performance.now();
-let sentAt = clock;
+/** No outcome that is held back is older. */
+let heldSince = clock;
 let busySince: number | undefined;
 let busy = 0;
 let sendPlanned = false;
@@ -145,7 +146,6 @@ function send(): void {
   port.postMessage(outcomes);
   outcomes = [];
   busy = 0;
-  sentAt = clock;
 }
 
 /** Sends when the microtasks of this turn are done: async tasks that are quick end in them. */
@@ -170,7 +170,8 @@ function hasNext(): boolean {
 function pump(): void {
   while (running < boot.concurrency && hasNext()) {
     const known = tasks[batch[head + 1] as number] as KnownTask;
-    if (outcomes.length > 0 && (known.streak < QUICK_STREAK || clock - sentAt > HOLD)) send();
+    if (outcomes.length === 0) heldSince = clock;
+    else if (known.streak < QUICK_STREAK || clock - heldSince > HOLD) send();
     const slot = batch[head] as number;
     const id = batch[head + 2] as number | string;
     const extra = batch[head + 3] as TaskExtra | undefined;
