@@ -33,6 +33,7 @@ export { Future } from './future/future.ts';
 export {
   asCompleted,
   type CompletedFutures,
+  type ResultOf,
   type ReturnWhen,
   type WaitForOptions,
   type WaitResult,

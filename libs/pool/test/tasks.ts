@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { currentJob } from '@heddle/pool/task';
-import { getIdent, type Lock, ThreadLocal, TimeoutError } from '@heddle/primitives';
+import { currentThread, getIdent, type Lock, ThreadLocal, TimeoutError } from '@heddle/primitives';
 import { Redis } from 'ioredis';
 import { requestId, secret } from './context.ts';
 
@@ -24,6 +24,7 @@ export const add = async (a: number, b: number): Promise<number> => a + b;
 export const square = (n: number): number => n * n;
 export const count = (): number => ++calls;
 export const thread = (): number => threadId;
+export const threadName = (): string => currentThread().name;
 export const kind = (value: unknown): string => Object.prototype.toString.call(value);
 
 export async function nap(ms: number): Promise<number> {

@@ -71,6 +71,7 @@ describe('a ThreadPoolExecutor', () => {
     const executor = pool({ threadNamePrefix: 'loom' });
     const future = executor.submit('job');
     expect(await future).toMatchObject({ id: future.id, task: 'job', attempt: 1, thread: 'loom-1' });
+    expect(await executor.submit('threadName')).toBe('loom-1');
   });
 
   it('refuses an unknown task with the list of known ones, before and after the module is loaded', async () => {
@@ -405,15 +406,25 @@ describe('bad work hurts itself only', () => {
     }
   });
 
-  it('reports what onLog throws, and the task goes on', async () => {
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('the disk is full');
+      },
+    ],
+    [
+      'rejects with',
+      async () => {
+        throw new Error('the disk is full');
+      },
+    ],
+  ])('reports what onLog %s, and the task goes on', async (_, onLog) => {
     const told: unknown[] = [];
     const before = setExceptHook(({ error }) => told.push((error as Error).message));
     try {
-      const onLog = () => {
-        throw new Error('the disk is full');
-      };
       expect(await pool({ onLog }).submit('contextLater')).toBe('none');
-      expect(told).toEqual(['the disk is full']);
+      await until(() => expect(told).toEqual(['the disk is full']));
     } finally {
       setExceptHook(before);
     }

@@ -19,6 +19,15 @@ export function compiles(): void {
   })();
   const any: Future<unknown>[] = [executor.submit('add', 1, 2), executor.submit('noop')];
   expectTypeOf(wait(any)).resolves.toHaveProperty('done');
+  const several = [executor.submit('add', 1, 2), executor.submit('noop')] as const;
+  expectTypeOf(wait(several)).resolves.toHaveProperty('done');
+  void (async () => {
+    for await (const done of asCompleted([executor.submit('add', 1, 2), executor.submit('repeat', 1)])) {
+      expectTypeOf(done).toEqualTypeOf<Future<number | string>>();
+    }
+  })();
+  // @ts-expect-error it needs two arguments
+  executor.map('add', [1, 2]);
   // @ts-expect-error its result may be anything
   const number: Future<number> = untyped.submit('anything');
   number.addDoneCallback((future) => expectTypeOf(future).toEqualTypeOf<Future<number>>());

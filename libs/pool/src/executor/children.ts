@@ -205,8 +205,12 @@ class ChildCore implements ExecutorCore {
     this.#queue = queue;
   }
 
-  submit(call: Call): Future<unknown> {
+  assertOpen(): void {
     if (this.#closed) throw new InvalidStateError('the executor has been shut down and takes no new tasks');
+  }
+
+  submit(call: Call): Future<unknown> {
+    this.assertOpen();
     checkSubmitOptions(call.options, 'submit');
     const { future } = this.#family.submit(call, this.#queue);
     this.#open.add(future);

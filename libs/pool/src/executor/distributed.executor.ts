@@ -114,6 +114,10 @@ class DistributedCore implements ExecutorCore {
     this.submitter = new Submitter(parts, address, queue, { admission });
   }
 
+  assertOpen(): void {
+    this.submitter.assertOpen();
+  }
+
   submit(call: Call): Future<unknown> {
     const { signal } = call.options;
     const ttl = withinJob(call.options.ttl);

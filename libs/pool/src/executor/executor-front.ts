@@ -1,5 +1,4 @@
 /** What all executors have in common: the public face, over a core that differs. */
-import { InvalidStateError } from '@heddle/primitives';
 import { checkOptions, show, typeError } from '@heddle/primitives/internal';
 import type { Future } from '../future/future.ts';
 import { checkFlag, checkSubmitOptions } from './check-options.ts';
@@ -18,9 +17,6 @@ import type {
   TaskResult,
 } from './executor.ts';
 import { MapRun } from './map-run.ts';
-
-/** Those that were shut down, by whichever of their fronts: what has nothing to submit, or not yet, does not ask them. */
-const over = new WeakSet<ExecutorCore>();
 
 export class ExecutorFront<T = AnyTasks> implements Executor<T> {
   readonly #core: ExecutorCore;
@@ -49,7 +45,7 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     options?: MapOptions,
   ): AsyncIterableIterator<TaskResult<T, K>> {
     checkTaskName(task, 'map');
-    this.#assertOpen();
+    this.#core.assertOpen(); // also where there is nothing to submit, or not yet
     return new MapRun<TaskResult<T, K>>(this.#core, task, inputs, this.#options, options);
   }
 
@@ -61,7 +57,7 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     checkTaskName(task, 'schedule');
     if (!Array.isArray(args))
       throw typeError(`schedule: args must be an array of arguments, not ${show(args)}`);
-    this.#assertOpen();
+    this.#core.assertOpen(); // also where there is nothing to submit, or not yet
     return this.#core.schedule({ task, args, options: this.#options, chunk: false }, options);
   }
 
@@ -69,17 +65,11 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     const { wait = true, cancelFutures = false } = checkOptions(options, 'shutdown');
     checkFlag(wait, 'shutdown: wait');
     checkFlag(cancelFutures, 'shutdown: cancelFutures');
-    over.add(this.#core);
     await this.#core.shutdown({ wait, cancelFutures });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
-  }
-
-  #assertOpen(): void {
-    if (over.has(this.#core))
-      throw new InvalidStateError('the executor has been shut down and takes no new tasks');
   }
 }
 

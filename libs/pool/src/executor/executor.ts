@@ -19,8 +19,9 @@ export type TaskResult<T, K extends keyof T> = T[K] extends (...args: never[]) =
   ? Awaited<R>
   : never;
 
-/** The one argument that `map` gives. */
-export type TaskInput<T, K extends keyof T> = TaskArgs<T, K>[0];
+/** The one argument that `map` gives; none will do for a task that needs more than one. */
+export type TaskInput<T, K extends keyof T> =
+  TaskArgs<T, K> extends readonly [unknown, unknown, ...unknown[]] ? never : TaskArgs<T, K>[0];
 
 /** How a task is to be run. An executor refuses by name (TypeError) what it cannot do. */
 export interface SubmitOptions {
@@ -115,7 +116,7 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
    * Calls a task with each input; gives the results. The first error ends the iteration, and so does leaving it early:
    * what has not begun by then is cancelled. Inputs are read, and submitted, in the context around this call, whenever
    * that is.
-   * @throws InvalidStateError after `shutdown`
+   * @throws InvalidStateError after `shutdown`, as `submit`, also where there are no inputs
    */
   map<K extends TaskName<T>>(
     task: K,
@@ -145,6 +146,8 @@ export interface Call {
 export interface ExecutorCore {
   /** How many tasks run at once, at a guess where that is not known. */
   readonly parallelism: number;
+  /** @throws InvalidStateError after `shutdown`, SessionClosedError after its session's end. */
+  assertOpen(): void;
   submit(call: Call): Future<unknown>;
   schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask>;
   shutdown(options: { readonly wait: boolean; readonly cancelFutures: boolean }): Promise<void>;

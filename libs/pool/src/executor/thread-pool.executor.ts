@@ -14,7 +14,7 @@ import {
 import { captureContext } from '../context/context-var.ts';
 import { captureTrace } from '../context/trace-context.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
-import { reportException } from '../future/report-exception.ts';
+import { callUser, reportException } from '../future/report-exception.ts';
 import { PooledTask } from '../threads/pooled-task.ts';
 import { checkResourceLimits } from '../threads/resource-limits.ts';
 import { withinJob } from '../threads/running-job.ts';
@@ -165,10 +165,14 @@ class ThreadPoolCore implements ExecutorCore {
     return this.start(ttl === call.options.ttl ? call : { ...call, options: { ...call.options, ttl } });
   }
 
+  assertOpen(): void {
+    this.pool.assertOpen();
+  }
+
   /** @param parcel what travels, where that was packed before */
   private start(call: Call, parcel?: Parcel): Future<unknown> {
     const { signal, dedupe, delay, ttl } = call.options;
-    this.pool.assertOpen();
+    this.assertOpen();
     refuseDistributed(call.options);
     const known = this.known(dedupe);
     if (known !== undefined) return known;
@@ -205,7 +209,7 @@ class ThreadPoolCore implements ExecutorCore {
   private repeat(given: Call, delay: number, every: number): ScheduledTask {
     const call = { ...given, options: { ...given.options, delay: undefined } };
     const { dedupe, transfer } = call.options;
-    this.pool.assertOpen();
+    this.assertOpen();
     refuseDistributed(call.options);
     if (transfer !== undefined && transfer.length > 0) {
       throw typeError(
@@ -374,13 +378,12 @@ class LocalTask extends PooledTask implements FutureSource {
       line,
       context: context ?? {},
     };
-    try {
-      if (this.onLog !== undefined) this.onLog(entry);
-      else console.log(`[${entry.job} ${entry.task} #${entry.attempt}] ${line}`);
-    } catch (error) {
-      reportException(error);
-    }
+    callUser(this.onLog ?? printLine, reportException, entry);
   }
+}
+
+function printLine({ job, task, attempt, line }: TaskLog): void {
+  console.log(`[${job} ${task} #${attempt}] ${line}`);
 }
 
 /** What travels with a task, as it was at the call. */

@@ -13,6 +13,9 @@ export interface WaitForOptions extends WaitOptions {
   readonly returnWhen?: ReturnWhen | undefined;
 }
 
+/** What one of these Futures may give. */
+export type ResultOf<F extends Future<unknown>> = F extends Future<infer T> ? T : never;
+
 export interface WaitResult<T> {
   readonly done: Set<Future<T>>;
   readonly notDone: Set<Future<T>>;
@@ -22,6 +25,12 @@ export interface WaitResult<T> {
  * Waits for Futures and tells which are done. A time-out is no error: what is not done by then is in `notDone`.
  * @throws `signal.reason` when `signal` aborts. The tasks go on in either case.
  */
+export async function wait<T>(futures: Iterable<Future<T>>, options?: WaitForOptions): Promise<WaitResult<T>>;
+/** The same, of Futures of results of several types. */
+export async function wait<F extends Future<unknown>>(
+  futures: Iterable<F>,
+  options?: WaitForOptions,
+): Promise<WaitResult<ResultOf<F>>>;
 export async function wait<T>(
   futures: Iterable<Future<T>>,
   options?: WaitForOptions,
@@ -68,6 +77,12 @@ export interface CompletedFutures<T> {
  * The Futures themselves, each as it gets done; those done already come first. A Future given twice comes once.
  * `timeout` counts from this call: when it is over before all have come, `next` rejects with TimeoutError.
  */
+export function asCompleted<T>(futures: Iterable<Future<T>>, options?: WaitOptions): CompletedFutures<T>;
+/** The same, of Futures of results of several types. */
+export function asCompleted<F extends Future<unknown>>(
+  futures: Iterable<F>,
+  options?: WaitOptions,
+): CompletedFutures<ResultOf<F>>;
 export function asCompleted<T>(futures: Iterable<Future<T>>, options?: WaitOptions): CompletedFutures<T> {
   const { timeout, signal } = checkWait(options, 'asCompleted');
   const all = checkFutures(futures, 'asCompleted');

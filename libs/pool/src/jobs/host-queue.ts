@@ -10,6 +10,7 @@ import {
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
 import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import { callUser } from '../future/report-exception.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
@@ -180,11 +181,9 @@ export class HostQueue implements HostDesk {
   logged(task: HostTask, line: string, context: Record<string, unknown>): void {
     task.job.log(line).catch((error: Error) => this.#share.report(error));
     const attempt = task.extra?.attempt ?? 1;
-    try {
-      this.#share.options.onLog?.({ job: task.job.id ?? '', task: task.name, attempt, line, context });
-    } catch (error) {
-      this.#share.report(error as Error);
-    }
+    const { onLog } = this.#share.options;
+    const entry = { job: task.job.id ?? '', task: task.name, attempt, line, context };
+    if (onLog !== undefined) callUser(onLog, (error) => this.#share.report(error as Error), entry);
   }
 
   askedOfChild(task: HostTask, call: ChildCall): void {

@@ -182,7 +182,8 @@ export class Submitter implements NewsReader, SubmissionDesk {
     return true;
   }
 
-  private assertOpen(): void {
+  /** @throws SessionClosedError, InvalidStateError after `close`. */
+  assertOpen(): void {
     if (this.parts.closed())
       throw new SessionClosedError('submit: the session is closed; connect() a new one');
     if (this.closing) throw new InvalidStateError('the executor has been shut down and takes no new tasks');

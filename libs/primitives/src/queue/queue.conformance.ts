@@ -289,7 +289,8 @@ export function queueConformance(scope: string, { make, makeSimple, another }: Q
         await expect(call({ signal: {} } as never)).rejects.toThrow(TypeError);
         await expect(call(null as never)).rejects.toThrow(TypeError);
       }
-      await expect((async () => queue.shutdown({ immediate: 1 } as never))()).rejects.toThrow(TypeError);
+      for (const wrong of [{ immediate: 1 }, { immediatly: true }, null, true])
+        await expect((async () => queue.shutdown(wrong as never))()).rejects.toThrow(TypeError);
       await expect((async () => make('Queue', '2' as never))()).rejects.toThrow(TypeError);
       expect(await queue.size()).toBe(0);
       await queue.put(1);

@@ -2,7 +2,7 @@
  * The queues in the distributed scope: Python's `queue` module between processes. The items, and who waits for what,
  * stand in Redis; here are the handles, and how items travel.
  */
-import { HeddleError, show, typeError } from '../errors.ts';
+import { HeddleError, show } from '../errors.ts';
 import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } from '../options.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
@@ -11,7 +11,7 @@ import { itemsUntilShutdown } from './items-until-shutdown.ts';
 import { priorityKey } from './priority-key.ts';
 import { emptyError, fullError, mismatch, overRelease, shutDownError, tooLarge } from './queue.errors.ts';
 import { type QueueShape, queueParts, shapeText } from './queue.scripts.ts';
-import type { AnyQueue, AnySimpleQueue, ShutdownOptions } from './queue.ts';
+import { type AnyQueue, type AnySimpleQueue, checkShutdown, type ShutdownOptions } from './queue.ts';
 import { type Parcel, QueueSeat } from './queue-seat.distributed.ts';
 
 /** Bytes of UTF-8 that an item may have as text, its place in a priority queue included: Redis serves others meanwhile. */
@@ -163,11 +163,7 @@ export class DistributedQueue<T = unknown> extends DistributedSimpleQueue<T> imp
   }
 
   async shutdown(options?: ShutdownOptions): Promise<void> {
-    const where = `${this.shape.kind}.shutdown`;
-    const { immediate = false } = checkOptions(options, where);
-    if (typeof immediate !== 'boolean') {
-      throw typeError(`${where}: immediate must be true or false, not ${show(immediate)}`);
-    }
+    const immediate = checkShutdown(options, this.shape.kind);
     const args = [this.name, shapeText(this.shape), immediate ? 1 : 0];
     await this.command('queue.shutdown', this.keys, args, true);
   }

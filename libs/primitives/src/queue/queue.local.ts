@@ -1,16 +1,10 @@
 /** The queues between threads: Python's `queue` module, on `item-queue.local.ts`. */
 import { Deadline } from '../deadline.ts';
-import { OverReleaseError, show, typeError } from '../errors.ts';
-import {
-  type BlockingOptions,
-  checkBlocking,
-  checkOptions,
-  checkWait,
-  type WaitOptions,
-} from '../options.ts';
+import { OverReleaseError } from '../errors.ts';
+import { type BlockingOptions, checkBlocking, checkWait, type WaitOptions } from '../options.ts';
 import { type Kind, Memory } from '../shared-memory/memory.ts';
 import { ItemQueue } from './item-queue.local.ts';
-import type { AnyQueue, ShutdownOptions } from './queue.ts';
+import { type AnyQueue, checkShutdown, type ShutdownOptions } from './queue.ts';
 import { makeQueueMemory, type QueueOptions, type SimpleQueueOptions } from './queue-core.local.ts';
 
 /** `queue.SimpleQueue` between the threads of one process. */
@@ -66,12 +60,7 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
   }
 
   shutdown(options?: ShutdownOptions): void {
-    const where = `${this.core.kind}.shutdown`;
-    const { immediate = false } = checkOptions(options, where, '{ immediate: true }');
-    if (typeof immediate !== 'boolean') {
-      throw typeError(`${where}: immediate must be true or false, not ${show(immediate)}`);
-    }
-    this.core.shutdown({ immediate });
+    this.core.shutdown({ immediate: checkShutdown(options, this.core.kind) });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which threads there are, and which this is: the functions of Python's `threading`. */
 import { threadId } from 'node:worker_threads';
-import { currentLogicalThread } from '../identity.ts';
+import { currentLogicalThread, workerThread } from '../identity.ts';
 import { type Seat, takenSeats } from '../shared-memory/roster.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
 import { here } from './here.ts';
@@ -9,9 +9,9 @@ import { Observed, observe, started, type Thread } from './thread.local.ts';
 let current: Thread | undefined;
 let main: Thread | undefined;
 
-/** The thread that calls: in a `Thread` that one, elsewhere one that stands for the thread we are in. */
+/** The thread that calls: in a `Thread` that one, elsewhere one that stands for the thread we are in, a pool's by its name. */
 export function currentThread(): Thread {
-  current ??= observe(new Observed(threadId, threadId === 0 ? 'MainThread' : `Worker-${threadId}`));
+  current ??= observe(new Observed(threadId, workerThread().name));
   return current;
 }
 
