@@ -60,6 +60,28 @@ describe('a ThreadPoolExecutor', () => {
     expect(new Set(await Promise.all(blocked)).size).toBeLessThanOrEqual(3);
   });
 
+  it('takes what waits behind a slow task to an idle thread, also past one that has nothing to give', async () => {
+    const executor = pool({ maxWorkers: 3 });
+    const memory = words();
+    const gates = [1, 2, 3];
+    const block = () => gates.map((gate) => executor.submit('markAndBlock', memory, 0, gate));
+    for (let round = 1; round <= 2; round += 1) {
+      const blocked = block();
+      await marked(memory, 0, 3 * round); // each thread has one
+      const behind = gates.map(() => executor.submit('noop'));
+      await new Promise((resolve) => setImmediate(resolve)); // one is sent to each, ahead of its turn
+      if (round === 2) {
+        expect(await behind[0]?.cancel()).toBe(true);
+        openGate(memory, 3);
+        await Promise.all(behind.slice(1));
+        expect(blocked.map((future) => future.done())).toEqual([false, false, true]);
+      }
+      for (const gate of gates) openGate(memory, gate);
+      await Promise.all(blocked);
+      memory.fill(0, 1, 4);
+    }
+  });
+
   it('imports the module once in each thread, and calls the initializer there first', async () => {
     const executor = pool({ maxWorkers: 1, initializer: 'init', initargs: ['hi'] });
     const counts = await Promise.all([1, 2, 3].map(() => executor.submit('count')));

@@ -302,16 +302,17 @@ export class ThreadPool {
     if (thread.inFlight === 0) this.idle(thread);
   }
 
-  /** Gives an idle thread half of what the fullest one has not begun. */
+  /** Gives an idle thread half of what the fullest one has not begun, or the fullest that has something to give. */
   private share(idle: PoolThread): void {
-    let fullest: PoolThread | undefined;
-    for (const thread of this.threads) {
-      if (thread.inFlight > Math.max(this.settings.concurrency, fullest?.inFlight ?? 0)) fullest = thread;
+    const { concurrency } = this.settings;
+    const full = [...this.threads].filter((thread) => thread.inFlight > concurrency);
+    full.sort((a, b) => b.inFlight - a.inFlight);
+    for (const thread of full) {
+      const taken = thread.revokeSome(Math.ceil((thread.inFlight - concurrency) / 2));
+      if (taken.length === 0) continue; // those it has not begun were taken back, or had their arguments moved
+      for (const task of taken) this.backlog.giveBack(task);
+      return this.fill(idle, taken.length);
     }
-    if (fullest === undefined || fullest === idle) return;
-    const taken = fullest.revokeSome(Math.ceil((fullest.inFlight - this.settings.concurrency) / 2));
-    for (const task of taken) this.backlog.giveBack(task);
-    this.fill(idle, taken.length);
   }
 
   private idle(thread: PoolThread): void {
