@@ -12,7 +12,12 @@ export {
   TimeoutError,
   UnknownTaskError,
 } from '@heddle/primitives';
-export { ContextVar, type ContextVarOptions } from './context/context-var.ts';
+export {
+  ContextVar,
+  type ContextVarConstructor,
+  type ContextVarOptions,
+  type ContextVarWithDefault,
+} from './context/context-var.ts';
 export { DistributedExecutor, type DistributedOptions } from './executor/distributed.executor.ts';
 export type {
   AnyTasks,

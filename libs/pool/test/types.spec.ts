@@ -1,5 +1,5 @@
 /** What must compile and what must not; the compiler is the test, the run only shows that the file is one. */
-import { asCompleted, type Executor, type Future, wait } from '@heddle/pool';
+import { asCompleted, ContextVar, type Executor, type Future, wait } from '@heddle/pool';
 import { expectTypeOf, it } from 'vitest';
 import type * as tasks from './tasks.ts';
 
@@ -26,6 +26,14 @@ export function compiles(): void {
       expectTypeOf(done).toEqualTypeOf<Future<number | string>>();
     }
   })();
+  expectTypeOf(new ContextVar<string>('a').get()).toEqualTypeOf<string | undefined>();
+  expectTypeOf(new ContextVar<string>('b', { propagate: false }).get()).toEqualTypeOf<string | undefined>();
+  expectTypeOf(new ContextVar<string>('c', { default: '-' }).get()).toEqualTypeOf<string>();
+  expectTypeOf(new ContextVar('d', { default: 1 }).run(2, () => 'x')).toEqualTypeOf<string>();
+  const some: ContextVar<number> = new ContextVar('e', { default: 1 });
+  expectTypeOf(some.get()).toEqualTypeOf<number | undefined>();
+  // @ts-expect-error a default of another type
+  new ContextVar<string>('f', { default: 1 });
   // @ts-expect-error it needs two arguments
   executor.map('add', [1, 2]);
   // @ts-expect-error its result may be anything

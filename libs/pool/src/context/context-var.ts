@@ -33,13 +33,31 @@ export interface ContextVarOptions<T> {
  * await runId.run('r1', () => executor.submit('index', path));   // the task's runId.get() is 'r1'
  * ```
  */
-export class ContextVar<T> {
+export interface ContextVar<T> {
+  readonly name: string;
+  /** The value of the innermost `run` around the caller, wherever it was; else the default; else `undefined`. */
+  get(): T | undefined;
+  /** Calls `fn` with the variable set to `value` for it and for all that it starts; gives back what `fn` gives. */
+  run<R>(value: T, fn: () => R): R;
+}
+
+/** A ContextVar that has a default: there is always a value. */
+export interface ContextVarWithDefault<T> extends ContextVar<T> {
+  get(): T;
+}
+
+/** Makes ContextVars. */
+export interface ContextVarConstructor {
+  new <T>(name: string, options: ContextVarOptions<T> & { readonly default: T }): ContextVarWithDefault<T>;
+  new <T>(name: string, options?: ContextVarOptions<T>): ContextVar<T>;
+  readonly prototype: ContextVar<unknown>;
+}
+
+export const ContextVar: ContextVarConstructor = class ContextVar<T> {
   readonly name: string;
   readonly #default: T | undefined;
   readonly #propagate: boolean;
 
-  constructor(name: string, options: { readonly default: T; readonly propagate?: boolean | undefined });
-  constructor(name: string, options?: ContextVarOptions<T>);
   constructor(name: string, options?: ContextVarOptions<T>) {
     if (typeof name !== 'string' || name === '') {
       throw typeError(`ContextVar: name must be a string of 1 character or more, not ${show(name)}`);
@@ -54,20 +72,18 @@ export class ContextVar<T> {
     this.#propagate = propagate;
   }
 
-  /** The value of the innermost `run` around the caller, wherever it was; else the default; else `undefined`. */
-  get(): T | undefined {
+  get(): T {
     const held = current.getStore()?.get(this.name);
-    return held === undefined ? this.#default : (held.value as T);
+    return (held === undefined ? this.#default : held.value) as T; // without a default it says that there may be none
   }
 
-  /** Calls `fn` with the variable set to `value` for it and for all that it starts; gives back what `fn` gives. */
   run<R>(value: T, fn: () => R): R {
     checkFunction(fn, 'ContextVar.run: fn');
     const next = new Map(current.getStore());
     next.set(this.name, { value, propagate: this.#propagate });
     return current.run(next, fn);
   }
-}
+};
 
 /** The propagating variables set here, by name, for `restoreContext` elsewhere; `undefined` where there are none. */
 export function captureContext(): Readonly<Record<string, unknown>> | undefined {
