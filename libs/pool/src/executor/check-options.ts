@@ -27,7 +27,7 @@ const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
 ] satisfies (keyof SubmitOptions)[]);
 
 /** BullMQ's largest. */
-const LOWEST_PRIORITY = 2_097_152;
+const LOWEST_PRIORITY = 2_097_151; // BullMQ counts in 21 bits
 /** The longest, in ms, after which something can be put off to: 30 000 years, of which a `Date` can tell the end. */
 const LONGEST_DELAY = 1e15;
 

@@ -35,9 +35,12 @@ function begin(redis: Redis | Cluster): Turn {
   turns.set(redis, turn);
   stream?.cork();
   setImmediate(() => {
-    for (const say of turn.lasts) say();
-    turns.delete(redis);
-    stream?.uncork();
+    try {
+      for (const say of turn.lasts) say();
+    } finally {
+      turns.delete(redis);
+      stream?.uncork();
+    }
   });
   return turn;
 }

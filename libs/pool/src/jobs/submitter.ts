@@ -250,30 +250,46 @@ export class Submitter implements NewsReader, SubmissionDesk {
     for (const submission of batch) submission.state = 'sent';
     // Of those that go in front of all others the last comes first.
     const line = batch.some(({ job }) => job?.opts.lifo === true) ? batch.toReversed() : batch;
-    let loaded = line.filter(({ job }) => job !== undefined && job.data.args.length > LARGEST_IN_JOB);
-    const large = loaded;
+    const large = new Set(
+      line.filter(({ job }) => job !== undefined && job.data.args.length > LARGEST_IN_JOB),
+    );
+    let loaded = [...large];
+    let ids: string[] = [];
     const mortal = batch.some(({ life }) => life !== Deadline.never);
+    const failure = await this.insist(async () => {
+      for (const submission of loaded) submission.job = await this.queue.lighten(submission.job as NewJob);
+      loaded = [];
+      if (mortal) await this.parts.clock.keep();
+      ids = await this.queue.add(line.map((submission) => this.dated(submission)));
+    });
+    if (failure !== undefined) {
+      for (const { id } of large) this.queue.dropArguments(id).catch(() => {}); // they expire
+      return this.refused(batch, failure);
+    }
+    const places = line.map((submission, n) => [submission, ids[n] ?? submission.id] as const);
+    for (const [submission, id] of places) if (!large.has(submission)) this.arrived(submission, id);
+    for (const [submission, id] of places) if (large.has(submission)) await this.settleArguments(submission, id);
+  }
+
+  /** What lies beside a job that is in Redis stays with it; what was brought for one that was there already goes. */
+  private async settleArguments(submission: Submission, id: string): Promise<void> {
+    const own = submission.id;
+    const failure = await this.insist(() =>
+      own === id ? this.queue.keepArguments(own) : this.queue.dropArguments(own),
+    );
+    if (failure !== undefined && !this.parts.closed()) reportException(failure); // it is there for a while at least
+    this.arrived(submission, id);
+  }
+
+  /** Does `work` again while Redis is away; gives why it can't be done, if so. */
+  private async insist(work: () => Promise<void>): Promise<Error | undefined> {
     for (let pause = RETRY_FIRST; ; pause = Math.min(pause * 2, RETRY_LAST)) {
       try {
-        for (const submission of loaded) submission.job = await this.queue.lighten(submission.job as NewJob);
-        loaded = [];
-        if (mortal) await this.parts.clock.keep();
-        const ids = await this.queue.add(line.map((submission) => this.dated(submission)));
-        const places = line.map(
-          (submission, n) => [submission, submission.id, ids[n] ?? submission.id] as const,
-        );
-        for (const [submission, , id] of places) this.arrived(submission, id);
-        for (const [submission, own, id] of places) {
-          if (!large.includes(submission)) continue;
-          await (own === id ? this.queue.keepArguments(own) : this.queue.dropArguments(own));
-        }
-        return;
+        await work();
+        return undefined;
       } catch (error) {
-        if (this.parts.closed()) return this.sessionClosed();
-        if (isRefusal(error)) {
-          for (const { id } of large) this.queue.dropArguments(id).catch(() => {}); // they expire
-          return this.refused(batch, error as Error);
-        }
+        if (this.parts.closed()) return leftOpen();
+        if (isRefusal(error)) return error as Error;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
@@ -383,9 +399,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   sessionClosed(): void {
-    const error = new SessionClosedError(
-      'the session was closed before the task was done; it goes on without it',
-    );
+    const error = leftOpen();
     for (const submission of [...this.submissions()]) {
       submission.refuse(error);
       settling().error(submission.future, error);
@@ -393,6 +407,10 @@ export class Submitter implements NewsReader, SubmissionDesk {
     this.pause.cut();
     for (const undo of this.undo.splice(0)) undo();
   }
+}
+
+function leftOpen(): SessionClosedError {
+  return new SessionClosedError('the session was closed before the task was done; it goes on without it');
 }
 
 /** Redis has said no, or the job is such that it can't be put there: trying again would not help. */

@@ -171,7 +171,10 @@ function pump(): void {
   while (running < boot.concurrency && hasNext()) {
     const known = tasks[batch[head + 1] as number] as KnownTask;
     if (outcomes.length === 0) heldSince = clock;
-    else if (known.streak < QUICK_STREAK || clock - heldSince > HOLD) send();
+    else if (known.streak < QUICK_STREAK || clock - heldSince > HOLD) {
+      send();
+      heldSince = clock;
+    }
     const slot = batch[head] as number;
     const id = batch[head + 2] as number | string;
     const extra = batch[head + 3] as TaskExtra | undefined;
