@@ -268,7 +268,8 @@ export class Submitter implements NewsReader, SubmissionDesk {
     }
     const places = line.map((submission, n) => [submission, ids[n] ?? submission.id] as const);
     for (const [submission, id] of places) if (!large.has(submission)) this.arrived(submission, id);
-    for (const [submission, id] of places) if (large.has(submission)) await this.settleArguments(submission, id);
+    for (const [submission, id] of places)
+      if (large.has(submission)) await this.settleArguments(submission, id);
   }
 
   /** What lies beside a job that is in Redis stays with it; what was brought for one that was there already goes. */
