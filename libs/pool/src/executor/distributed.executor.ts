@@ -122,8 +122,9 @@ class DistributedCore implements ExecutorCore {
     const { signal } = call.options;
     const ttl = withinJob(call.options.ttl);
     const submission = this.submitter.submit(this.job(call), ttl);
-    if (signal !== undefined) abortWith(submission, signal);
-    if (ttl !== undefined) limitLife(submission, call.task, ttl);
+    const end = (reason: unknown) => void this.submitter.end(submission, reason);
+    if (signal !== undefined) abortWith(submission, signal, end);
+    if (ttl !== undefined) limitLife(submission, call.task, ttl, end);
     return submission.future;
   }
 
@@ -169,24 +170,24 @@ async function cancelOnce(submission: Submission): Promise<boolean> {
   return true;
 }
 
-function abortWith(submission: Submission, signal: AbortSignal): void {
+function abortWith(submission: Submission, signal: AbortSignal, end: (reason: unknown) => void): void {
   const { future } = submission;
   const abort = () => {
     settling().cancelled(future, new CancelledError('the task was aborted', { cause: signal.reason }));
-    void submission.abort(signal.reason);
+    end(signal.reason);
   };
   if (signal.aborted) return abort();
   signal.addEventListener('abort', abort, { once: true });
   settling().whenDone(future, () => signal.removeEventListener('abort', abort));
 }
 
-function limitLife(submission: Submission, task: string, ttl: number): void {
-  const end = () => {
+function limitLife(submission: Submission, task: string, ttl: number, end: (reason: unknown) => void): void {
+  const late = () => {
     const error = new TimeoutError(
       `the task ${JSON.stringify(task)} was not done within its ttl of ${ttl} ms`,
     );
     settling().error(submission.future, error);
-    void submission.abort(error);
+    end(error);
   };
-  settling().whenDone(submission.future, Deadline.after(ttl).onExpiry(end));
+  settling().whenDone(submission.future, Deadline.after(ttl).onExpiry(late));
 }

@@ -53,7 +53,8 @@ export function replay(session: Session, queue: string, ids: readonly string[]):
         const { until: _, ...immortal } = payload;
         await job.updateData(immortal);
       }
-      await partsOf(session, 'replay').redis.hdel(bull.toKey(id), 'parked'); // where it was cancelled while it waited
+      // Where it was cancelled while it waited, or aborted.
+      await partsOf(session, 'replay').redis.hdel(bull.toKey(id), 'parked', 'aborted');
       await job.retry('failed', { resetAttemptsMade: true });
       replayed.push(id);
     }

@@ -141,9 +141,19 @@ export class HostQueue implements HostDesk {
     const task = this.#tasks.get(id);
     if (task === undefined) return false;
     const cause = decodeText(reason);
-    task.failed(new CancelledError('the task was aborted', { cause }));
+    task.failed(aborted(cause));
     this.#stop(task, cause);
     return true;
+  }
+
+  /** Messages may have been lost, those that told of aborts among them. */
+  askAgain(): void {
+    for (const id of this.#tasks.keys()) {
+      this.#share.parts.redis
+        .hget(this.#worker.toKey(id), 'aborted')
+        .then((reason) => reason !== null && this.abort(id, reason))
+        .catch((error: Error) => this.#share.report(error));
+    }
   }
 
   /** Takes a job back that no thread has begun: fetched ahead, or waiting for what it is to hold. */
@@ -248,9 +258,10 @@ export class HostQueue implements HostDesk {
     const stopClock = life.onExpiry(() => this.#tooLate(task), { unref: true });
     try {
       const key = this.#worker.toKey(id);
-      if (isMark(payload.args)) await this.#bring(task, key);
+      if (isMark(payload.args) || job.attemptsStarted > 1) await this.#bring(task, key);
       if (task.over) await task.ending;
-      else if (payload.holding !== undefined) await this.#parking.hold(task, key, payload.holding);
+      else if (payload.holding !== undefined)
+        await this.#parking.hold(task, { job: key, meta: this.#worker.toKey('meta') }, payload.holding);
       else this.#share.pool.submit(task);
       const ending = await task.ending;
       this.#ended += 1;
@@ -267,12 +278,19 @@ export class HostQueue implements HostDesk {
     return this.#handBack(job);
   }
 
-  /** Fetches arguments that do not lie in the job; until they are here it can be cancelled, or aborted. */
+  /**
+   * Fetches what is not handed over with the job: whether it was aborted under a host that did not hear of it, and large
+   * arguments. Until that is here it can be cancelled, or aborted.
+   */
   async #bring(task: HostTask, key: string): Promise<void> {
     task.place = 'gone'; // not the pool's yet
     this.#bringing.add(task);
+    const { parts } = this.#share;
+    const { args } = task.payload;
     try {
-      task.args = await getText(this.#share.parts, argumentsKey(key), task.payload.args);
+      const reason = task.job.attemptsStarted > 1 ? await parts.redis.hget(key, 'aborted') : null;
+      if (reason !== null) task.failed(aborted(decodeText(reason)));
+      else if (isMark(args)) task.args = await getText(parts, argumentsKey(key), args);
       task.place = 'waiting';
     } catch (error) {
       if (error instanceof OutcomeUnknownError) task.failed(error);
@@ -403,6 +421,10 @@ export class HostQueue implements HostDesk {
     );
     this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
   }
+}
+
+function aborted(cause: unknown): CancelledError {
+  return new CancelledError('the task was aborted', { cause });
 }
 
 /** Milliseconds for which BullMQ is to keep a job that has ended. */

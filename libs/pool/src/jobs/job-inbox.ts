@@ -24,6 +24,8 @@ export interface HostReader {
   abort(id: string, reason: string): boolean;
   /** Takes a job back that no thread has begun. */
   cancel(id: string): CancelAnswer;
+  /** Messages may have been lost. */
+  askAgain(): void;
   /** True: it was for this reader. */
   offer(host: string, queue: string, id: string): boolean;
 }
@@ -58,7 +60,7 @@ export class JobInbox {
     parts.inbox.on(CANCEL_ANSWER, (message) => this.answered(message), options);
     parts.inbox.on(OFFER, (message) => this.offer(message), options);
     parts.onReconnect(() => {
-      for (const reader of this.news) reader.askAgain();
+      for (const reader of [...this.news, ...this.hosts]) reader.askAgain();
     });
     parts.onClose(() => {
       for (const reader of [...this.news]) reader.sessionClosed();

@@ -1,11 +1,12 @@
 /** A submitter's side of one queue in Redis: puts jobs in, takes them back, asks for outcomes. */
 import { readFileSync } from 'node:fs';
-import { OutcomeUnknownError } from '@heddle/primitives';
-import { encodeText } from '@heddle/primitives/internal';
+import { CancelledError, OutcomeUnknownError } from '@heddle/primitives';
+import { decodeText, encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
-import { ABORT, type JobPayload, type QueueAddress, unpackError } from './job-form.ts';
+import { ABORT, type JobPayload, packError, type QueueAddress, unpackError } from './job-form.ts';
 import { JobInbox } from './job-inbox.ts';
 import { argumentsKey, getText, LARGEST_IN_JOB, LAST_RESORT, putText, resultKey } from './large-texts.ts';
+import { Outbox } from './outbox.ts';
 import type { SessionParts } from './session-parts.ts';
 
 const CANCEL = readFileSync(new URL('./job.cancel.lua', import.meta.url), 'utf8');
@@ -15,8 +16,12 @@ const GRANT_HOLDS = 10_000;
 /** How often a host is asked about a job that is neither in the queue nor in its hands, and after how many ms again. */
 const ASK = 5;
 const ASK_AGAIN_AFTER = 20;
+/** For so long, in ms, a job that was taken out says so to who asks after it. */
+const SAYS_SO = 60_000;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
+
+const UNBEGUN = 'the task was cancelled before it began';
 
 export interface NewJob {
   readonly name: string;
@@ -32,10 +37,12 @@ export type Fetched =
 export class JobQueue {
   private readonly parts: SessionParts;
   private readonly queue: Queue;
+  private readonly outbox: Outbox;
   private grants = 0;
 
   constructor(parts: SessionParts, address: QueueAddress, onError: (error: Error) => void) {
     this.parts = parts;
+    this.outbox = new Outbox(parts, () => {}); // who misses the news asks
     this.queue = new Queue(address.name, {
       connection: parts.redis,
       prefix: address.prefix,
@@ -94,13 +101,13 @@ export class JobQueue {
     return { granted, put };
   }
 
-  /** Takes a job back that no thread has begun; true: it will never begin. */
-  async cancel(id: string): Promise<boolean> {
+  /** Takes a job back that no thread has begun; true: it will never begin, and its Futures end with `error`. */
+  async cancel(id: string, error = new CancelledError(UNBEGUN)): Promise<boolean> {
     for (let asked = 0; asked < ASK; asked += 1) {
-      const taken = await this.#takeOut(id);
+      const taken = await this.#takeOut(id, error);
       if (typeof taken === 'boolean') return taken;
       const answer = await JobInbox.of(this.parts).askToCancel(taken.host, id);
-      if (answer === undefined) return (await this.#takeOut(id)) === true; // the host may have died meanwhile
+      if (answer === undefined) return (await this.#takeOut(id, error)) === true; // the host may have died meanwhile
       if (answer !== 'unknown') return answer === 'cancelled';
       // On its way to that host, from it to the queue, or it is over there.
       await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_AFTER));
@@ -109,12 +116,27 @@ export class JobQueue {
   }
 
   /** Takes a job out of the queue; a host: that one has it, and knows whether it has begun. */
-  async #takeOut(id: string): Promise<boolean | { readonly host: string }> {
+  async #takeOut(
+    id: string,
+    error: CancelledError,
+    abort = '',
+  ): Promise<boolean | { readonly host: string }> {
     const key = (part: string) => this.queue.toKey(part);
     const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`].map(key);
     keys.push(argumentsKey(key(id)), resultKey(key(id)));
-    const reply = await this.parts.redis.eval(CANCEL, keys.length, ...keys, id, key('de:'));
+    const failure = [`${error.name}: ${error.message}`, JSON.stringify([packError(error)]), SAYS_SO];
+    const reply = await this.parts.redis.eval(
+      CANCEL,
+      keys.length,
+      ...keys,
+      id,
+      key('de:'),
+      ...failure,
+      abort,
+    );
     const [taken, host = ''] = reply as [number, string?];
+    if (taken === 1 && host !== '')
+      this.outbox.post(host, id, 'error', encodeText(error, 'error', { lenient: true }));
     // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.
     if (taken === 2) await this.#tellToEnd(host, id, encodeText('cancelled', 'reason'));
     return taken === 3 ? { host } : taken !== 0;
@@ -122,7 +144,8 @@ export class JobQueue {
 
   /** Takes a job back that no thread has begun, wherever it is; where it has begun, tells its host to end it. */
   async abort(id: string, reason: string): Promise<void> {
-    const taken = await this.#takeOut(id);
+    const cause = decodeText(reason);
+    const taken = await this.#takeOut(id, new CancelledError('the task was aborted', { cause }), reason);
     if (typeof taken === 'object') await this.#tellToEnd(taken.host, id, reason);
   }
 
@@ -159,6 +182,7 @@ export class JobQueue {
   }
 
   async close(): Promise<void> {
+    await this.outbox.flush();
     await this.queue.close();
   }
 }

@@ -15,6 +15,12 @@ const PARK = readFileSync(new URL('./job.park.lua', import.meta.url), 'utf8');
 /** So many jobs may wait for what they are to hold beside those that run; further ones take the turn of others. */
 const MOST_PARKED = 100;
 
+/** Where Redis has the job, and what holds for its queue. */
+export interface ParkingKeys {
+  readonly job: string;
+  readonly meta: string;
+}
+
 /** What it does for its host. */
 export interface ParkingDesk {
   /** One more job may be fetched; and no more. */
@@ -50,7 +56,7 @@ export class Parking {
    * Waits for what the task is to hold, then has it begin. To be called in the turn in which BullMQ hands the job over,
    * before it looks whether it may fetch one more.
    */
-  async hold(task: HostTask, key: string, form: HandleForm): Promise<void> {
+  async hold(task: HostTask, keys: ParkingKeys, form: HandleForm): Promise<void> {
     const room = this.#waiting.size < MOST_PARKED;
     const waiting = new AbortController();
     task.place = 'gone'; // not the pool's yet
@@ -58,7 +64,8 @@ export class Parking {
     if (room) this.#desk.lend();
     let lease: Lease | undefined;
     try {
-      lease = await this.#acquire(task, key, form, waiting.signal);
+      lease = await this.#acquire(task, keys, form, waiting.signal);
+      if (lease === undefined) task.giveBack();
     } catch (error) {
       if (!waiting.signal.aborted) this.#failed(task, error as Error);
     } finally {
@@ -71,10 +78,13 @@ export class Parking {
     this.#watch(task, lease.signal);
   }
 
-  /** What is free is taken without a word to Redis about waiting, unless such a word may stand there from a run before. */
+  /**
+   * What is free is taken without a word to Redis about waiting, unless such a word may stand there from a run before.
+   * Gives nothing where the queue has been paused while it waited.
+   */
   async #acquire(
     task: HostTask,
-    key: string,
+    keys: ParkingKeys,
     form: HandleForm,
     signal: AbortSignal,
   ): Promise<Lease | undefined> {
@@ -83,17 +93,19 @@ export class Parking {
     let lease = await acquireFor(session, form, { timeout: 0 });
     if (lease !== null && !again) return lease;
     if (lease === null) {
-      if (!(await this.#note(key, '1'))) throw cancelled();
+      if ((await this.#note(keys, '1')) === 'cancelled') throw cancelled();
       lease = await acquireFor(session, form, { signal });
     }
-    if (lease !== null && (await this.#note(key, '0'))) return lease;
+    const word = lease === null ? 'cancelled' : await this.#note(keys, '0');
+    if (lease !== null && word === 'go on') return lease;
     await lease?.release().catch(() => {}); // lost: nothing to give back
+    if (word === 'paused') return undefined;
     throw cancelled();
   }
 
-  /** False: it was cancelled. */
-  async #note(key: string, waits: '0' | '1'): Promise<boolean> {
-    return (await this.#parts.redis.eval(PARK, 1, key, waits)) === 1;
+  async #note({ job, meta }: ParkingKeys, waits: '0' | '1'): Promise<'go on' | 'cancelled' | 'paused'> {
+    const answer = await this.#parts.redis.eval(PARK, 2, job, meta, waits);
+    return answer === 1 ? 'go on' : answer === 2 ? 'paused' : 'cancelled';
   }
 
   #watch(task: HostTask, signal: AbortSignal): void {

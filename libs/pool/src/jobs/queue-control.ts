@@ -1,10 +1,7 @@
 /** What can be done to a queue as a whole, from anywhere. */
 import { CancelledError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, encodeText, show, typeError } from '@heddle/primitives/internal';
-import type { Job } from 'bullmq';
-import { readPayload } from './job-form.ts';
-import { Outbox } from './outbox.ts';
+import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
 import { partsOf } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
 
@@ -35,18 +32,20 @@ export function drainQueue(
     const states = delayed
       ? (['wait', 'prioritized', 'delayed'] as const)
       : (['wait', 'prioritized'] as const);
-    const outbox = new Outbox(partsOf(session, where), () => {}); // who misses the news asks
-    const text = encodeText(new CancelledError('the queue was drained'), 'error');
+    const error = new CancelledError('the queue was drained');
+    const { redis } = partsOf(session, where);
     let drained = 0;
     for (let taken = 1; taken > 0; drained += taken) {
       taken = 0;
       for (const job of await jobs.bull.getJobs([...states], 0, 499)) {
-        if (job?.id === undefined || !(await jobs.cancel(job.id))) continue;
-        taken += 1;
-        tellEnd(outbox, job, text);
+        if (job?.id !== undefined && (await jobs.cancel(job.id, error))) taken += 1;
       }
     }
-    await outbox.flush();
+    // To BullMQ those are active that wait in a host for what they are to hold.
+    for (const { id = '' } of await jobs.bull.getActive()) {
+      if ((await redis.hget(jobs.bull.toKey(id), 'parked')) === '1' && (await jobs.cancel(id, error)))
+        drained += 1;
+    }
     return drained;
   });
 }
@@ -68,9 +67,4 @@ export function jobLogs(
     const { logs } = await bull.getJobLogs(id, start, start + limit - 1);
     return logs;
   });
-}
-
-function tellEnd(outbox: Outbox, { id, data }: Job, text: string): void {
-  const payload = readPayload(data);
-  if (payload !== undefined) outbox.post(payload.from, id ?? '', 'error', text);
 }

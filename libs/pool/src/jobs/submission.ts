@@ -46,7 +46,11 @@ export class Submission implements FutureSource {
     this.future = makeFuture<unknown>(this);
   }
 
+  /** What it submitted is another's job: its own limits are not that one's. */
+  joined = false;
+
   accept(id: string): void {
+    this.joined ||= this.job !== undefined && id !== this.id;
     this.foreign ||= id !== this.id;
     this.id = id;
     this.state = 'accepted';

@@ -131,10 +131,30 @@ export class Submitter implements NewsReader, SubmissionDesk {
   /** A job that is in the queue already. */
   follow(id: string): Submission {
     this.assertOpen();
+    const own = this.open.get(id);
+    const first = own instanceof Set ? own.values().next().value : own;
     const submission = new Submission(this, id, undefined);
     this.track(submission);
-    void this.fetch([submission]);
+    if (first === undefined || first.state === 'accepted') void this.fetch([submission]);
+    else void this.followOnceThere(submission, first);
     return submission;
+  }
+
+  /** One of ours that has not arrived yet. */
+  private async followOnceThere(submission: Submission, first: Submission): Promise<void> {
+    submission.state = 'sent';
+    try {
+      await first.accepted();
+      this.arrived(submission, first.id);
+    } catch (error) {
+      this.refused([submission], error as Error);
+    }
+  }
+
+  /** Its time is over, or its signal has aborted: it ends, and with it the job, where that is its own. */
+  async end(submission: Submission, reason: unknown): Promise<void> {
+    if (submission.state !== 'held') await submission.accepted().catch(() => {});
+    if (!submission.joined) await this.abort(submission, reason);
   }
 
   async cancel(submission: Submission): Promise<boolean> {
@@ -314,7 +334,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private refused(batch: readonly Submission[], error: Error): void {
     for (const submission of batch) {
       submission.refuse(error);
-      settling().error(submission.future, error);
+      settleError(submission.future, error);
     }
   }
 

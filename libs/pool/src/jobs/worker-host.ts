@@ -125,6 +125,10 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     return [...this.#queues.values()].some((queue) => queue.abort(id, reason));
   }
 
+  askAgain(): void {
+    for (const queue of this.#queues.values()) queue.askAgain();
+  }
+
   cancel(id: string): CancelAnswer {
     for (const queue of this.#queues.values()) {
       const answer = queue.cancel(id);
