@@ -26,7 +26,8 @@ export class JoinedLease implements Lease {
 
   /** Aborts when the first of them is lost. */
   get signal(): AbortSignal {
-    this.#signal ??= AbortSignal.any(this.#leases.map(({ signal }) => signal));
+    const signals = this.#leases.map(({ signal }) => signal); // each looks whether its lease is lost
+    this.#signal ??= AbortSignal.any(signals);
     return this.#signal;
   }
 

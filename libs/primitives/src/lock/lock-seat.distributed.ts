@@ -35,6 +35,9 @@ import { TOKEN_BLOCK } from '../session/sweep.ts';
 import { Waiters } from '../session/waiters.ts';
 import { type LockReply, parseBlock, parseLockReply, type TokenBlock } from './lock.scripts.ts';
 
+/** Ms by which this event loop may be late with the end of a `maxHold` before the keeper sees to it. */
+const LATE = 50;
+
 /** Hand-overs inside a session before the others get their turn. */
 const LOCAL_TURNS = 64;
 
@@ -473,7 +476,7 @@ export class LockSeat implements Seat {
     );
   }
 
-  /** At the end of `maxHold` the lease is void first; then Redis hands the lock on, by the keeper if this loop is busy. */
+  /** At the end of `maxHold` the lease is void first; then Redis hands the lock on, by the keeper if this loop stands still. */
   #limit(lease: HeldLease, maxHold: number): void {
     const block = this.#block as TokenBlock; // Held, hence granted.
     const deadline = Deadline.after(maxHold);
@@ -486,7 +489,7 @@ export class LockSeat implements Seat {
       },
       { unref: true },
     );
-    const stopKeeper = this.#partition.runAt(deadline.at, {
+    const stopKeeper = this.#partition.runAt(deadline.at + LATE, {
       operation: 'lock.expire',
       keys: this.#keys,
       args: [this.#name, this.#kind, lease.incarnation.id, block.first, TOKEN_BLOCK],

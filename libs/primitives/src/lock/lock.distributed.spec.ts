@@ -192,6 +192,23 @@ describe('Lock, distributed: between sessions', () => {
     await next.release();
   });
 
+  it('tells of the end of maxHold before it grants the lock to another, and before anybody looks', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session(), await bench.session()];
+    for (let round = 0; round < 25; round += 1) {
+      const lease = await session.lock(name, { maxHold: 15 }).acquire();
+      const next = await other.lock(name).acquire();
+      expect(lease.signal.aborted).toBe(true);
+      await next.release();
+    }
+    const names = [bench.name(), bench.name()];
+    const all = await session.acquireAll(names.map((each) => session.lock(each, { maxHold: 15 })));
+    expect(all.signal.aborted).toBe(false);
+    for (const end = performance.now() + 30; performance.now() < end; ); // the loop stands still
+    expect([all.valid, all.signal.aborted]).toEqual([false, true]);
+    await expect(all.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+  });
+
   it('passes nothing on in its session once the keeper has ended the hold', async () => {
     const name = bench.name();
     const [session, other] = [await bench.session(), await bench.session()];

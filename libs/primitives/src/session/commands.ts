@@ -15,6 +15,7 @@ export interface CommandHost {
   readonly closed: boolean;
   /** Where Redis is, for messages. */
   readonly where: string;
+  readonly denied: RedisRefusedError | undefined;
   partitionOf(name: string): Partition;
 }
 
@@ -103,7 +104,7 @@ export class Commands {
   /** What is told where Redis does not answer, or will not. */
   unreachable(what: string): HeddleError {
     const { where, connectTimeout } = this.#host;
-    const refusal = this.#host.partitionOf(nameOf(what) ?? '').refusal;
+    const refusal = this.#host.denied ?? this.#host.partitionOf(nameOf(what) ?? '').refusal;
     if (refusal !== undefined)
       return new RedisRefusedError(`${what}: ${refusal.message}`, {
         primitive: nameOf(what),

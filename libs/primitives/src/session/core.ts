@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Cluster } from 'ioredis';
+import { RedisRefusedError } from '../errors.ts';
 import { Commands, type CommandTerms } from './commands.ts';
 import { Deadlocks } from './deadlock.ts';
 import { tell } from './diagnostics.ts';
@@ -109,6 +110,7 @@ export class SessionCore extends Voice implements PartitionHost {
   #lives = 0;
   #closing: Promise<void> | undefined;
   #down = false;
+  #denied: RedisRefusedError | undefined;
   /** While it is being opened: what Redis refuses ends that. */
   #refusedOpening: ((error: Error) => void) | undefined;
 
@@ -182,6 +184,7 @@ export class SessionCore extends Voice implements PartitionHost {
       this.#ordinary.push(confirming);
     }
     client.on('ready', () => this.#connected());
+    client.on('error', (error: unknown) => this.#deniedBy(error));
     client.on('close', () => this.#disconnected());
     this.inbox.onReconnect(() => this.#askAgain());
     for (const kind of [...Object.keys(machinery.kinds), 'deadlock', 'watch'])
@@ -200,6 +203,11 @@ export class SessionCore extends Voice implements PartitionHost {
 
   get connectTimeout(): number {
     return this.options.connectTimeout;
+  }
+
+  /** Why Redis does not let the session in, where it says so. */
+  get denied(): RedisRefusedError | undefined {
+    return this.#denied;
   }
 
   /** Where Redis is, for messages. */
@@ -398,7 +406,17 @@ export class SessionCore extends Voice implements PartitionHost {
       this.tell('ready');
     }
     this.#down = false;
+    this.#denied = undefined;
     for (const partition of this.#partitions.values()) partition.connected();
+  }
+
+  /** Redis is there and lets us in no more, as where a password was changed: told once, until it does. */
+  #deniedBy(error: unknown): void {
+    if (error instanceof Error && error.message.startsWith('LOADING')) return; // it will
+    const known = connectionError(error, this.where);
+    if (this.#denied !== undefined || !(known instanceof RedisRefusedError)) return;
+    this.#denied = known;
+    this.refused(known);
   }
 
   #disconnected(): void {

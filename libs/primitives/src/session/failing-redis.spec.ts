@@ -149,7 +149,47 @@ describe('a Redis that stands still', () => {
   });
 });
 
+describe('a session whose credentials stop working', () => {
+  it('says so, once and at each call, until they work again', async () => {
+    const { redis, admin } = await ownRedis();
+    const become = (password: string) =>
+      admin.call('ACL', 'SETUSER', 'weaver', 'on', 'resetpass', `>${password}`, '~*', '&*', '+@all');
+    await become('first');
+    const url = redis.url.replace(/\/\/.*@/, '//weaver:first@');
+    const session = await connect(url, { ...quiet, ttl: 30_000, connectTimeout: 1500 });
+    const errors: unknown[] = [];
+    session.on('error', (error) => errors.push(error));
+    const counter = session.counter('c');
+    expect(await counter.add()).toBe(1);
+    await become('second');
+    await admin.call('CLIENT', 'KILL', 'USER', 'weaver');
+    const refused = { code: 'ERR_HEDDLE_REDIS_REFUSED', message: expect.stringMatching(/credentials/) };
+    await expect(counter.value()).rejects.toMatchObject(refused);
+    await expect(session.lock('x').acquire({ timeout: 0 })).rejects.toMatchObject(refused);
+    expect(errors).toEqual([expect.objectContaining(refused)]);
+    await become('first');
+    await until(async () => (await counter.value().catch(() => 0)) === 1, 'it is let in again');
+    expect(errors).toHaveLength(1);
+    await session.close();
+  });
+});
+
 describe('a session that was lost', () => {
+  it('is told to be so once, where Redis was silent for longer than a next life would have lasted', async () => {
+    const { redis } = await ownRedis();
+    const session = await connect(redis.url, { ...quiet, ttl: 600 });
+    const losses: string[] = [];
+    session.on('lost', (reason) => losses.push(reason));
+    await session.lock('x').acquire();
+    await redis.pause();
+    const end = performance.now() + 2000; // more than two such lives
+    await until(() => performance.now() > end && losses.length > 0, 'two lives would be over');
+    await redis.resume();
+    expect(await session.lock('y').with(() => 1)).toBe(1);
+    expect(losses).toHaveLength(1);
+    await session.close();
+  });
+
   it('has the keeper watch over what its waiters are granted under the next life', async () => {
     const { redis, admin } = await ownRedis();
     const session = await connect(redis.url, { ...quiet, ttl: 600 });

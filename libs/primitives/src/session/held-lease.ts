@@ -89,9 +89,7 @@ export class HeldLease implements Lease, Dependent {
   }
 
   get signal(): AbortSignal {
-    // An end that the event loop slept through is told before anybody looks.
-    if (!this.#over && !this.#suspended && !this.incarnation.lives)
-      this.lose(this.incarnation.ended ?? 'its session ended');
+    this.#look();
     this.#controller ??= new AbortController();
     if (this.#lost !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#lost);
     return this.#controller.signal;
@@ -189,8 +187,7 @@ export class HeldLease implements Lease, Dependent {
 
   release(): Promise<void> {
     if (this.#over || this.#suspended) return Promise.resolve();
-    if (this.#lost === undefined && !this.incarnation.lives)
-      this.lose(this.incarnation.ended ?? 'its session ended');
+    this.#look();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     this.conclude();
     return this.#end(this);
@@ -198,6 +195,13 @@ export class HeldLease implements Lease, Dependent {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
+  }
+
+  /** An end that the event loop slept through is told before anybody looks. */
+  #look(): void {
+    if (this.#over || this.#suspended) return;
+    if (!this.incarnation.lives) this.lose(this.incarnation.ended ?? 'its session ended');
+    else if (now() >= this.#until) this.lose('it was held for longer than its maxHold');
   }
 
   #granted(asked: number, handedOver: boolean): void {

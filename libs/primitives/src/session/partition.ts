@@ -293,11 +293,13 @@ export class Partition {
     await this.#stopSigns();
     // From here on nothing is waited for: a session that closes meanwhile must not find a pulse begun behind its back.
     if (this.#closed) throw new Error('closed meanwhile');
+    const until = sent + ttl - marginOf(ttl);
+    if (now() >= until) throw new Error('answered too late'); // it would be lost before it began
 
     this.#past.delete(id);
     void this.#clearPast();
     const words = new LeaseWords();
-    words.extendTo(sent + ttl - marginOf(ttl));
+    words.extendTo(until);
     const life = this.#beginLife(id, words);
     this.#refusal = undefined;
     this.#config = {
