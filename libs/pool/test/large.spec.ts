@@ -42,6 +42,29 @@ describe('arguments and results too large to lie in a job', () => {
     }
   }, 60_000);
 
+  it('are kept though Redis is busy when their jobs are in, and harm no job beside them', async () => {
+    await using work = bench.executor();
+    await bench.plain.config('SET', 'busy-reply-threshold', '1');
+    const other = bench.plain.duplicate();
+    try {
+      const large = Array.from({ length: 20 }, () => work.submit('echo', 'x'.repeat(1.1 * MIB)));
+      const small = work.submit('echo', 'y');
+      await large[0]?.accepted; // the others' arguments are not kept yet
+      other.eval('while true do redis.call("PING") end', 0).catch(() => {});
+      await until(() => expect(bench.plain.ping()).rejects.toThrow('BUSY'));
+      await bench.plain.script('KILL');
+      await until(() => bench.plain.ping());
+      for (const future of large) await future.accepted;
+      for (const key of await beside('arguments')) expect(await bench.plain.ttl(key)).toBe(-1);
+      await hostProcess();
+      const results = await Promise.all([...large, small]);
+      expect(new Set(results.map((text) => text.length))).toEqual(new Set([1.1 * MIB, 1].map(Math.floor)));
+    } finally {
+      await bench.plain.config('SET', 'busy-reply-threshold', '5000');
+      other.disconnect();
+    }
+  }, 60_000);
+
   it('have a limit, which is told', async () => {
     await hostProcess();
     await using work = bench.executor();
