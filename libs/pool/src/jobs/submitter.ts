@@ -6,20 +6,20 @@ import {
   CancelledError,
   InvalidStateError,
   OutcomeUnknownError,
-  QueueFullError,
   SessionClosedError,
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
-import { type Admission, Pause } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { checkCron } from './cron.ts';
+import { Dispatch, leftOpen } from './dispatch.ts';
 import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
 import { type Fetched, JobQueue, type NewJob } from './job-queue.ts';
-import { isMark, LARGEST_IN_JOB } from './large-texts.ts';
+import { isMark } from './large-texts.ts';
 import type { SessionParts } from './session-parts.ts';
 import { Submission, type SubmissionDesk } from './submission.ts';
 
@@ -29,10 +29,6 @@ const OWN_EVERY = 10;
 /** How many jobs are asked after at most in one slow look, and how long they must have been silent for it. */
 const LOOK_AT = 500;
 const SILENT = 4000;
-/** Waits between attempts to put jobs in the queue while Redis is away, in ms. */
-const RETRY_FIRST = 100;
-const RETRY_LAST = 2000;
-
 /** What a job that a task submits has beside others. */
 export interface ChildTerms {
   readonly id: string;
@@ -47,7 +43,6 @@ export class Submitter implements NewsReader, SubmissionDesk {
   readonly parts: SessionParts;
   private readonly queue: JobQueue;
   private readonly open = new Map<string, Submission | Set<Submission>>();
-  private held: Submission[] = [];
   private unfinished = 0;
   private closing = false;
   private readonly whenIdle: (() => void)[] = [];
@@ -56,11 +51,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   /** Whose results are being fetched piece by piece, and when that is done. */
   private readonly bringing = new Set<Submission>();
   private brought: Promise<void> = Promise.resolve();
-
-  private readonly admission: Admission | undefined;
-  private readonly pause = new Pause();
-  private admitting = false;
-
+  private readonly dispatch: Dispatch;
   /** Whether results are given as the texts they are. */
   private readonly raw: boolean;
 
@@ -71,9 +62,14 @@ export class Submitter implements NewsReader, SubmissionDesk {
     { admission, raw = false }: { readonly admission?: Admission | undefined; readonly raw?: boolean } = {},
   ) {
     this.parts = parts;
-    this.admission = admission;
     this.raw = raw;
     this.queue = new JobQueue(parts, address, () => {}); // a broken connection is not news: it comes back, or the session ends
+    this.dispatch = new Dispatch(parts, this.queue, admission, {
+      arrived: (submission, id) => this.arrived(submission, id),
+      refused: (batch, error) => this.refused(batch, error),
+      // What comes from threads comes in a message each, those of a turn before the next immediate.
+      soon: raw ? setImmediate : queueMicrotask,
+    });
     const inbox = JobInbox.of(parts);
     inbox.news.add(this);
     const look = setInterval(() => this.look(), LOOK_EVERY);
@@ -103,9 +99,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
     // One that may be there already has another to tell of it.
     submission.foreign = child?.again ?? false;
     this.track(submission);
-    this.held.push(submission);
-    // What comes from threads comes in a message each, those of a turn before the next immediate.
-    if (this.held.length === 1) (this.raw ? setImmediate : queueMicrotask)(() => this.sendHeld());
+    this.dispatch.hold(submission);
     return submission;
   }
 
@@ -158,13 +152,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   async cancel(submission: Submission): Promise<boolean> {
-    if (this.takeBack(submission)) return true;
+    if (this.dispatch.takeBack(submission)) return true;
     await submission.accepted();
     return this.queue.cancel(submission.id);
   }
 
   async abort(submission: Submission, reason: unknown): Promise<void> {
-    if (this.takeBack(submission)) return;
+    if (this.dispatch.takeBack(submission)) return;
     try {
       await submission.accepted();
       await this.queue.abort(submission.id, encodeText(reason, 'reason', { lenient: true }));
@@ -195,7 +189,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   read([id, what, text]: JobNews): boolean {
     const some = this.open.get(id);
     if (some === undefined) return false;
-    this.pause.cut();
+    this.dispatch.lookForRoom();
     const submissions = some instanceof Set ? [...some] : [some];
     if (what === 'fetch') void this.fetch(submissions);
     else for (const submission of submissions) this.tell(submission, what, text);
@@ -230,97 +224,6 @@ export class Submitter implements NewsReader, SubmissionDesk {
     const same = this.open.get(submission.id);
     if (same instanceof Set) same.delete(submission);
     if (same === submission || (same instanceof Set && same.size === 0)) this.open.delete(submission.id);
-  }
-
-  /** It has not left yet, and will not. */
-  private takeBack(submission: Submission): boolean {
-    if (submission.state !== 'held') return submission.state === 'refused';
-    this.held.splice(this.held.indexOf(submission), 1);
-    submission.refuse(new CancelledError('the task was cancelled before it was sent'));
-    return true;
-  }
-
-  private sendHeld(): void {
-    if (this.admission !== undefined) return void this.admit(this.admission);
-    const batch = this.held;
-    this.held = [];
-    if (batch.length > 0) void this.send(batch);
-  }
-
-  /** Sends what is held, in order, as there is room for it. */
-  private async admit({ maxPending, whenFull }: Admission): Promise<void> {
-    if (this.admitting) return;
-    this.admitting = true;
-    while (this.held.length > 0 && !this.parts.closed()) {
-      const room = await this.queue.room(this.held.length, maxPending).catch(() => undefined);
-      const batch = this.held.splice(0, room?.granted ?? 0);
-      if (whenFull === 'refuse' && room !== undefined) {
-        const full = `the queue has ${maxPending} jobs that wait to be begun, and takes no more; submit later, or let submit wait`;
-        this.refused(this.held.splice(0), new QueueFullError(full));
-      }
-      if (batch.length > 0) await this.send(batch);
-      room?.put();
-      if (batch.length === 0 && this.held.length > 0) await this.pause.take();
-    }
-    this.admitting = false;
-  }
-
-  /** A repeated attempt puts no job in twice: they go by their ids. */
-  private async send(batch: readonly Submission[]): Promise<void> {
-    for (const submission of batch) submission.state = 'sent';
-    // Of those that go in front of all others the last comes first.
-    const line = batch.some(({ job }) => job?.opts.lifo === true) ? batch.toReversed() : batch;
-    const large = new Set(
-      line.filter(({ job }) => job !== undefined && job.data.args.length > LARGEST_IN_JOB),
-    );
-    let loaded = [...large];
-    let ids: string[] = [];
-    const mortal = batch.some(({ life }) => life !== Deadline.never);
-    const failure = await this.insist(async () => {
-      for (const submission of loaded) submission.job = await this.queue.lighten(submission.job as NewJob);
-      loaded = [];
-      if (mortal) await this.parts.clock.keep();
-      ids = await this.queue.add(line.map((submission) => this.dated(submission)));
-    });
-    if (failure !== undefined) {
-      for (const { id } of large) this.queue.dropArguments(id).catch(() => {}); // they expire
-      return this.refused(batch, failure);
-    }
-    const places = line.map((submission, n) => [submission, ids[n] ?? submission.id] as const);
-    for (const [submission, id] of places) if (!large.has(submission)) this.arrived(submission, id);
-    for (const [submission, id] of places)
-      if (large.has(submission)) await this.settleArguments(submission, id);
-  }
-
-  /** What lies beside a job that is in Redis stays with it; what was brought for one that was there already goes. */
-  private async settleArguments(submission: Submission, id: string): Promise<void> {
-    const own = submission.id;
-    const failure = await this.insist(() =>
-      own === id ? this.queue.keepArguments(own) : this.queue.dropArguments(own),
-    );
-    if (failure !== undefined && !this.parts.closed()) reportException(failure); // it is there for a while at least
-    this.arrived(submission, id);
-  }
-
-  /** Does `work` again while Redis is away; gives why it can't be done, if so. */
-  private async insist(work: () => Promise<void>): Promise<Error | undefined> {
-    for (let pause = RETRY_FIRST; ; pause = Math.min(pause * 2, RETRY_LAST)) {
-      try {
-        await work();
-        return undefined;
-      } catch (error) {
-        if (this.parts.closed()) return leftOpen();
-        if (isRefusal(error)) return error as Error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-
-  /** The job, with the end of its life on Redis's clock. */
-  private dated({ job, life }: Submission): NewJob {
-    const known = job as NewJob; // what was submitted here
-    if (life === Deadline.never) return known;
-    return { ...known, data: { ...known.data, until: this.parts.clock.now() + life.remaining() } };
   }
 
   private arrived(submission: Submission, id: string): void {
@@ -425,21 +328,9 @@ export class Submitter implements NewsReader, SubmissionDesk {
       submission.refuse(error);
       settling().error(submission.future, error);
     }
-    this.pause.cut();
+    this.dispatch.lookForRoom();
     for (const undo of this.undo.splice(0)) undo();
   }
-}
-
-function leftOpen(): SessionClosedError {
-  return new SessionClosedError('the session was closed before the task was done; it goes on without it');
-}
-
-/** Redis has said no, or the job is such that it can't be put there: trying again would not help. */
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return true;
-  if (error.name !== 'ReplyError')
-    return !/connection|closed|ECONN|EPIPE|writeable|timed out/i.test(error.message);
-  return !/^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|UNKILLABLE)/.test(error.message);
 }
 
 function settleError(future: Future<unknown>, error: Error): void {
