@@ -2,63 +2,15 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { Deadline } from '../deadline.ts';
 import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
+import { type ClusterNode, connectionOf, nodesOf, type Options } from './taken-over.ts';
 
 /** What a connection is made of; clonable wherever the user's options are. */
-/** ioredis's options, less the form of replies: ours is the default one. */
-type Options = Omit<RedisOptions, 'replyMapping'>;
-
 export type Target =
   | { readonly mode: 'standalone'; readonly options: Options }
   | { readonly mode: 'cluster'; readonly nodes: readonly ClusterNode[]; readonly options: ClusterOptions };
 
-interface ClusterNode {
-  readonly host: string;
-  readonly port: number;
-}
-
 export type Client = Redis | Cluster;
 export type ClientUse = 'command' | 'subscriber' | 'keeper' | 'confirming' | 'ordinary';
-
-/** Options of a user's client that say where and as whom to connect; the rest is ours to choose. */
-const CONNECTION = [
-  'host',
-  'port',
-  'path',
-  'family',
-  'username',
-  'password',
-  'db',
-  'tls',
-  'keyPrefix',
-  'keepAlive',
-  'noDelay',
-  'sentinels',
-  'name',
-  'role',
-  'sentinelUsername',
-  'sentinelPassword',
-  'sentinelTLS',
-  'enableTLSForSentinelMode',
-  'natMap',
-  'preferredSlaves',
-  'connectTimeout',
-  'socketTimeout',
-  'Connector',
-  'dnsLookup',
-  'updateSentinels',
-  'failoverDetector',
-  'sentinelMaxConnections',
-  'protocol',
-] as const;
-
-function connectionOf(options: Options): Options {
-  const picked: Record<string, unknown> = {};
-  for (const key of CONNECTION) {
-    const value = (options as Record<string, unknown>)[key];
-    if (value !== undefined && value !== null) picked[key] = value;
-  }
-  return picked;
-}
 
 /** Refuses what is no server, named `what`, before anything is opened. */
 export function checkServer(redis: unknown, what: string): void {
@@ -78,11 +30,9 @@ export function resolveTarget(
   connectTimeout: number,
 ): Target {
   if (redis instanceof Cluster) {
-    const nodes = redis
-      .nodes('all')
-      .map(({ options }) => ({ host: options.host ?? '127.0.0.1', port: options.port ?? 6379 }));
+    const nodes = nodesOf(redis, extra);
     if (nodes.length === 0)
-      throw typeError('connect: the Cluster client knows no node yet; connect it first, or pass a URL');
+      throw typeError('connect: the Cluster client was made without a node; give it one, or pass a URL');
     return {
       mode: 'cluster',
       nodes,
