@@ -1,9 +1,9 @@
 /** `connect`'s options: documented, with units, resolved once. */
-import type { RedisOptions } from 'ioredis';
 import { rangeError, show, typeError } from '../errors.ts';
 import { type Durability, type ResolvedDurability, resolveDurability } from './durability.ts';
 import { checkName } from './keys.ts';
 import { resolveTarget, type Target } from './server.ts';
+import type { GivenOptions } from './taken-over.ts';
 
 /** Where a session tells what nobody listens for; pino, `console` and their kin fit. */
 export interface Logger {
@@ -21,8 +21,8 @@ export interface ConnectOptions {
   readonly maxStall?: number | undefined;
   /** A label, shown by `members()`. */
   readonly name?: string | undefined;
-  /** ioredis's own options, merged over the URL's: TLS, database, key prefix, … */
-  readonly redis?: RedisOptions | undefined;
+  /** ioredis's own options, merged over the URL's or the client's: TLS, database, key prefix, a Cluster's natMap, … */
+  readonly redis?: GivenOptions | undefined;
   /** Ms within which `connect` succeeds or says why not. Default 5,000. */
   readonly connectTimeout?: number | undefined;
   /**

@@ -1,8 +1,16 @@
 /** Where Redis is, how its clients are made, and whether it will do. */
-import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis } from 'ioredis';
 import { Deadline } from '../deadline.ts';
 import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
-import { type ClusterNode, connectionOf, nodesOf, type Options } from './taken-over.ts';
+import {
+  type ClusterNode,
+  clusterOptionsOf,
+  clusterOptionsOfClient,
+  connectionOf,
+  type GivenOptions,
+  nodesOf,
+  type Options,
+} from './taken-over.ts';
 
 /** What a connection is made of; clonable wherever the user's options are. */
 export type Target =
@@ -26,18 +34,15 @@ export function checkServer(redis: unknown, what: string): void {
 /** Finds out what the caller meant: a URL, a socket's path, or a live client whose options are taken over. */
 export function resolveTarget(
   redis: unknown,
-  extra: RedisOptions | undefined,
+  extra: GivenOptions | undefined,
   connectTimeout: number,
 ): Target {
   if (redis instanceof Cluster) {
-    const nodes = nodesOf(redis, extra);
+    const options = clusterOptionsOfClient(redis, { ...extra, connectTimeout });
+    const nodes = nodesOf(redis, options, extra);
     if (nodes.length === 0)
       throw typeError('connect: the Cluster client was made without a node; give it one, or pass a URL');
-    return {
-      mode: 'cluster',
-      nodes,
-      options: { redisOptions: connectionOf({ ...redis.options.redisOptions, ...extra, connectTimeout }) },
-    };
+    return { mode: 'cluster', nodes, options };
   }
   if (redis instanceof Redis)
     return { mode: 'standalone', options: connectionOf({ ...redis.options, ...extra, connectTimeout }) };
@@ -227,7 +232,8 @@ export async function reach(target: Target, limit: Limit): Promise<{ client: Cli
     refuseUnfit(facts, where);
     if (!facts.clustered || target.mode === 'cluster') return { client, target };
     const { host = '127.0.0.1', port = 6379, ...redisOptions } = target.options;
-    const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options: { redisOptions } };
+    const options = { ...clusterOptionsOf(redisOptions), redisOptions };
+    const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options };
     client.disconnect();
     return { client: await connectOrExplain(cluster, 'command', limit), target: cluster };
   } catch (error) {
