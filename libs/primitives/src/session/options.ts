@@ -2,7 +2,7 @@
 import { rangeError, show, typeError } from '../errors.ts';
 import { type Durability, type ResolvedDurability, resolveDurability } from './durability.ts';
 import { checkName } from './keys.ts';
-import { resolveTarget, type Target } from './server.ts';
+import { isDatabase, resolveTarget, type Target } from './server.ts';
 import type { GivenOptions } from './taken-over.ts';
 
 /** Where a session tells what nobody listens for; pino, `console` and their kin fit. */
@@ -105,6 +105,9 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
   if (options.name !== undefined) checkName(options.name, 'connect: name');
   if (options.redis !== undefined && (options.redis === null || typeof options.redis !== 'object')) {
     throw typeError(`connect: redis must be ioredis's options as an object, not ${show(options.redis)}`);
+  }
+  if (!isDatabase(options.redis?.db ?? 0)) {
+    throw typeError(`connect: redis.db must be a whole number from 0 on, not ${show(options.redis?.db)}`);
   }
   const connectTimeout = duration(
     options.connectTimeout,

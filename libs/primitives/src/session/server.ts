@@ -20,14 +20,28 @@ export type Target =
 export type Client = Redis | Cluster;
 export type ClientUse = 'command' | 'subscriber' | 'keeper' | 'confirming' | 'ordinary';
 
+/** Of a number or its text: ioredis would make NaN of others, and SELECT fail where nobody listens. */
+export const isDatabase = (db: unknown) => /^\d+$/.test(String(db));
+
+/** The databases a URL names, by its path and its query; a socket's path has them in the query only. */
+function databasesIn(url: string): string[] {
+  const { pathname, searchParams } = new URL(url, 'redis://socket');
+  const path = /^\/(?!\/)/.test(url) ? '' : pathname.slice(1);
+  return path === '' ? searchParams.getAll('db') : [path, ...searchParams.getAll('db')];
+}
+
 /** Refuses what is no server, named `what`, before anything is opened. */
 export function checkServer(redis: unknown, what: string): void {
   if (redis instanceof Cluster || redis instanceof Redis) return;
   if (typeof redis !== 'string')
     throw typeError(`${what} must be a URL, or a Redis or Cluster of ioredis, not ${show(redis)}`);
-  if (!/^(rediss?:\/\/|\/)/.test(redis))
+  if (!/^(rediss?:\/\/|\/)/.test(redis) || !URL.canParse(redis, 'redis://socket'))
     throw typeError(
       `${what}: ${show(hidePassword(redis))} is no Redis URL; write redis://[user:password@]host:port[/db], rediss://…, or a socket's path`,
+    );
+  if (!databasesIn(redis).every(isDatabase))
+    throw typeError(
+      `${what}: the database in ${show(hidePassword(redis))} must be a whole number from 0 on; left out, it is 0`,
     );
 }
 
@@ -51,9 +65,9 @@ export function resolveTarget(
   return { mode: 'standalone', options: connectionOf({ ...parsed, ...extra, connectTimeout }) };
 }
 
-/** For messages: the address without its secret. */
+/** For messages: the address without its secret, which may have an @ itself, or stand in the query. */
 export function hidePassword(url: string): string {
-  return url.replace(/\/\/([^:@/]*):[^@]*@/, '//$1:***@');
+  return url.replace(/\/\/([^:@/]*):.*@/, '//$1:***@').replaceAll(/(password=)[^&]*/gi, '$1***');
 }
 
 export function describe(target: Target): string {

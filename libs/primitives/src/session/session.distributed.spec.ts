@@ -116,6 +116,38 @@ describe('connect', () => {
     await expect(connect(redis as string, options as ConnectOptions)).rejects.toThrow(kind);
   });
 
+  const databases: [string, string, object?][] = [
+    ['a word', '/x'],
+    ['a fraction', '/1.5'],
+    ['less than 0', '/-1'],
+    ['more than a number', '/1/2'],
+    ['a word in the query', '?db=x'],
+    ['nothing in the query', '?db='],
+    ['no number among the options', '', { db: Number.NaN }],
+    ['a fraction among the options', '', { db: 1.5 }],
+  ];
+  it.each(databases)('refuses a database that is %s', async (_, suffix, redis) => {
+    const attempt = connect(`${bench.url}${suffix}`, { ...quiet, redis });
+    await expect(attempt).rejects.toThrow(TypeError);
+    await expect(attempt).rejects.toThrow(/a whole number from 0 on/);
+  });
+
+  const secrets: [string, string][] = [
+    ['redis://:pw@127.0.0.1:6379/x', 'redis://:***@127.0.0.1:6379/x'],
+    ['redis://me:p@w@127.0.0.1:6379/x', 'redis://me:***@127.0.0.1:6379/x'],
+    ['redis://127.0.0.1/x?password=pw&family=4', 'redis://127.0.0.1/x?password=***&family=4'],
+    ['redis://me:p w@127.0.0.1:none', 'redis://me:***@127.0.0.1:none'],
+  ];
+  it.each(secrets)('names a URL that it refuses without its password: %s', async (url, shown) => {
+    await expect(connect(url)).rejects.toThrow(`"${shown}"`);
+  });
+
+  it('takes a URL that ends with a slash for database 0', async () => {
+    const session = await connect(`${bench.url}/`, quiet);
+    expect((await session.members()).some(({ id }) => id === session.id)).toBe(true);
+    await session.close();
+  });
+
   it('takes a live client over, and never closes it', async () => {
     const client = new Redis(bench.url);
     const session = await connect(client, quiet);
