@@ -133,7 +133,7 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
     durability: resolveDurability(options.durability, ttl),
     logger: checkLogger(options.logger),
     target: resolveTarget(
-      redis === undefined ? (process.env.REDIS_URL ?? 'redis://127.0.0.1:6379') : redis,
+      redis === undefined ? process.env.REDIS_URL || 'redis://127.0.0.1:6379' : redis,
       options.redis,
       connectTimeout,
     ),

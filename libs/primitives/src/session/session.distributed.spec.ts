@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { startRedis } from '@heddle/embedded-redis';
 import { Redis } from 'ioredis';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { SessionClosedError } from '../errors.ts';
 import { connect, coreOf } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
-import type { ConnectOptions } from './options.ts';
+import { type ConnectOptions, resolveOptions } from './options.ts';
 
 const bench = redisBench();
 const quiet = { logger: {} };
@@ -165,6 +165,25 @@ describe('connect', () => {
     });
     expect((await session.members()).some(({ id }) => id === session.id)).toBe(true);
     await session.close();
+  });
+});
+
+describe('$REDIS_URL', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('is where Redis is, unless connect is told', async () => {
+    vi.stubEnv('REDIS_URL', bench.url);
+    await (await connect(quiet)).close();
+    vi.stubEnv('REDIS_URL', 'redis://127.0.0.1:1');
+    await (await connect(bench.url, quiet)).close();
+  });
+
+  it('counts as none where it is empty', async () => {
+    vi.stubEnv('REDIS_URL', '');
+    const { host = '', port = 0, password = '' } = new Redis(bench.url, { lazyConnect: true }).options;
+    await (await connect({ ...quiet, redis: { host, port, password } })).close();
+    expect(resolveOptions(undefined).target).toMatchObject({ options: { host: '127.0.0.1', port: 6379 } });
+    await expect(connect('', quiet)).rejects.toThrow(TypeError);
   });
 });
 
