@@ -26,7 +26,7 @@ export const isDatabase = (db: unknown) => /^\d+$/.test(String(db));
 /** The databases a URL names, by its path and its query; a socket's path has them in the query only. */
 function databasesIn(url: string): string[] {
   const { pathname, searchParams } = new URL(url, 'redis://socket');
-  const path = /^\/(?!\/)/.test(url) ? '' : pathname.slice(1);
+  const path = /^\/(?!\/)/.test(url) ? '' : pathname.replace(/^\/|\/$/g, '');
   return path === '' ? searchParams.getAll('db') : [path, ...searchParams.getAll('db')];
 }
 
