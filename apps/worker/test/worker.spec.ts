@@ -106,6 +106,21 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     await future.abort();
   });
 
+  it('ends also where Redis does not answer, and says what becomes of its jobs', async () => {
+    await using own = (await startRedis({ sources: ['process'] })) as RedisProcess;
+    await using mine = await connect(own.url, { namespace });
+    const pool = new DistributedExecutor<Tasks>(queue, { session: mine });
+    await using program = worker('--redis', own.url, '--grace-period', '100');
+    const future = pool.submit('nap', 60_000);
+    await program.said(/napping/);
+    own.pause();
+    process.kill(program.pid, 'SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0, err: '' });
+    expect(program.out).toContain('ERR_HEDDLE_OUTCOME_UNKNOWN');
+    own.resume();
+    await future.abort();
+  });
+
   it('shows the password of no URL in its log', async () => {
     // One of its own: a server without a password, as $REDIS_URL may name, takes any.
     await using guarded = await startRedis({ sources: ['process'] });

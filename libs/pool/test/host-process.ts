@@ -18,9 +18,9 @@ const host = new WorkerHost(queue, {
   ...others,
 });
 await host.start();
-process.send?.('ready');
 process.once('SIGTERM', async () => {
   await host.close({ gracePeriod: 200 });
   await session.close();
   process.disconnect?.();
 });
+process.send?.('ready');

@@ -125,6 +125,11 @@ export class HostQueue implements HostDesk {
     await this.#worker.close();
   }
 
+  /** Redis does not answer: ends what there is here; `close` may never resolve then. */
+  abandon(): void {
+    this.#worker.abandon();
+  }
+
   /** All it has goes back to the queue: what has not begun at once, the rest when it has ended or been ended. */
   sendBack(): void {
     const reason = new HeddleError(

@@ -77,6 +77,17 @@ export class HostWorker extends Worker {
   }
 
   /**
+   * Ends its timers and its own connection without a word to Redis, also where `close` waits for Redis already: BullMQ's
+   * forced close has no effect then. What it has asked for by the session's connection is left to that.
+   */
+  abandon(): void {
+    void this.lockManager.close();
+    void this.pause(true); // ends the timer of the search for stalled jobs
+    void this.backend.close(true).catch(() => {});
+    this.backend.blockingClient?.then((client) => client.disconnect()).catch(() => {});
+  }
+
+  /**
    * When a job ends, BullMQ forgets when the next delayed one is due, also where it has just heard of one, and may have
    * taken the marker that says so. Without this such a job would wait for the whole of `drainDelay`, 5 s.
    */

@@ -4,7 +4,7 @@
  * Redis into the threads and back, and are taken apart only there.
  */
 import { availableParallelism } from 'node:os';
-import { type BrokenExecutorError, InvalidStateError } from '@heddle/primitives';
+import { type BrokenExecutorError, InvalidStateError, OutcomeUnknownError } from '@heddle/primitives';
 import { checkOptions, Deadline, toPortable } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import { reportException } from '../future/report-exception.ts';
@@ -18,6 +18,9 @@ import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { Turnstile } from './turnstile.ts';
+
+/** So long, in ms, a host that closes waits for Redis when nothing else keeps it any more. */
+const REDIS_PATIENCE = 5000;
 
 let hosts = 0;
 
@@ -46,8 +49,11 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   readonly #undo: (() => void)[] = [];
   readonly #since = Date.now();
   #tasks: readonly string[] = [];
+  #loaded: Promise<readonly string[]> | undefined;
   #started: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
+  /** It has closed without Redis. */
+  #abandoned = false;
   #looks: NodeJS.Timeout | undefined;
 
   /** @param queues A queue's name, or an object of names and weights: `{ images: 3, mail: 1 }`. */
@@ -85,7 +91,8 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   /**
    * Takes no more jobs and gives those it runs `gracePeriod` ms (default 10 000) to end. Then their signals abort, the
    * threads of those that go on regardless are ended, and their jobs go back to the queue, with no attempt lost.
-   * Resolves when nothing is left. Twice: the same promise.
+   * Resolves when nothing is left. Where Redis does not answer, it does so five seconds after all that: `onError` is told,
+   * and the jobs go to other hosts as if this one had died. Twice: the same promise.
    */
   close(options?: { readonly gracePeriod?: number | undefined }): Promise<void> {
     const { gracePeriod = 10_000 } = checkOptions(options, 'WorkerHost.close');
@@ -166,9 +173,12 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    this.#tasks = await this.#pool.start();
+    this.#loaded = this.#pool.start();
+    this.#tasks = await this.#loaded;
     await Promise.all([...this.#queues.values()].map((queue) => queue.start()));
     await this.#parts.clock.keep();
+    if (this.#abandoned)
+      throw new InvalidStateError('WorkerHost.start: it was closed before Redis had answered');
     const inbox = JobInbox.of(this.#parts);
     inbox.hosts.add(this);
     const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
@@ -182,18 +192,40 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   async #close(gracePeriod: number): Promise<void> {
-    await this.#started?.catch(() => {});
-    const queues = [...this.#queues.values()];
-    const stopClock = Deadline.after(gracePeriod).onExpiry(() => {
-      for (const queue of queues) queue.sendBack();
+    await this.#loaded?.catch(() => {});
+    const late = Promise.withResolvers<'late'>();
+    let stopClock = Deadline.after(gracePeriod).onExpiry(() => {
+      for (const queue of this.#queues.values()) queue.sendBack();
+      const patience = Deadline.after(this.#pool.settings.gracePeriod + REDIS_PATIENCE);
+      stopClock = patience.onExpiry(() => late.resolve('late'));
     });
-    await Promise.all(queues.map((queue) => queue.close()));
-    stopClock();
+    const left = await Promise.race([this.#leave(), late.promise]).finally(() => stopClock());
+    if (left === 'late') await this.#abandon();
+    else await this.#pool.close().catch(() => this.#pool.terminate());
+  }
+
+  /** All of its end in which Redis has a part. */
+  async #leave(): Promise<void> {
+    await this.#started?.catch(() => {});
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
     for (const undo of this.#undo) undo();
     await this.#children.close();
     await this.#outbox.flush();
-    if (!this.#parts.closed()) await withdrawHost(this.#parts, this.id).catch(() => {});
-    await this.#pool.close().catch(() => this.#pool.terminate());
+    if (!this.#parts.closed() && !this.#abandoned) await withdrawHost(this.#parts, this.id).catch(() => {});
+  }
+
+  /** Ends what there is here; what Redis was to be told it finds out by itself. */
+  async #abandon(): Promise<void> {
+    this.#report(
+      new OutcomeUnknownError(
+        'Redis did not answer while the host closed: jobs it had are given to other hosts once they count as stalled',
+      ),
+    );
+    this.#abandoned = true; // all that fails from here on fails for that reason
+    for (const undo of this.#undo) undo();
+    for (const queue of this.#queues.values()) queue.abandon();
+    void this.#children.close().catch(() => {});
+    await this.#pool.terminate();
   }
 
   /** It can run nothing any more: it stops taking jobs, and those it has go back. */
@@ -224,6 +256,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   #report(error: Error): void {
+    if (this.#abandoned) return;
     if (this.#options.onError !== undefined) this.#options.onError(error);
     else reportException(error);
   }
