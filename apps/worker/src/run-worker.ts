@@ -17,6 +17,8 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   const tasks = findTaskModule(settings.tasks);
   const log = openLog(settings, 1, { base: { pid: process.pid, worker: settings.name } });
   using signals = watchSignals();
+  using parent = watchParent();
+  const told = Promise.race([untilStopped(signals.stop), parent.gone]);
   tellThreads(settings);
   await using session = await connectAs(settings, log);
   const away = watchConnection(session);
@@ -37,16 +39,16 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
     metrics: metricsOf(host, session),
   });
   try {
-    await Promise.race([start(host, settings), untilTold(signals.stop)]);
-    if (!signals.stop.aborted) {
+    if ((await Promise.race([told, start(host, settings)])) === undefined) {
       state = 'ready';
       log.info(
         { queue: settings.queue, threads: settings.threads, redis: hideSecrets(settings.redis) },
         'ready',
       );
-      process.send?.({ ready: true });
+      // The parent may be gone this instant: without a callback the process would end by that.
+      process.send?.({ ready: true }, undefined, undefined, () => {});
     }
-    const why = await Promise.race([untilTold(signals.stop), broken.promise]);
+    const why = await Promise.race([told, broken.promise]);
     state = 'ending';
     log.info({ why, gracePeriod: settings.gracePeriod }, 'ending: no new jobs');
   } finally {
@@ -102,13 +104,19 @@ function tellThreads({ redis, namespace, logLevel }: WorkerSettings): void {
   process.env.HEDDLE_LOG_LEVEL = logLevel;
 }
 
-/** Resolves with the reason to end: a signal's name, or that the process that forked this one is gone. */
-async function untilTold(stop: AbortSignal): Promise<string> {
-  if (stop.aborted) return String(stop.reason);
-  return new Promise((resolve) => {
-    stop.addEventListener('abort', () => resolve(String(stop.reason)), { once: true });
-    process.once('disconnect', () => resolve('parent gone'));
-  });
+/** Resolves with the signal's name. */
+async function untilStopped(stop: AbortSignal): Promise<string> {
+  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  return String(stop.reason);
+}
+
+/** Tells when the process that forked this one is gone; it may be before this one has looked. */
+function watchParent(): Disposable & { readonly gone: Promise<string> } {
+  const { promise: gone, resolve } = Promise.withResolvers<string>();
+  const onGone = () => resolve('parent gone');
+  if (process.send !== undefined && !process.connected) onGone();
+  else process.once('disconnect', onGone);
+  return { gone, [Symbol.dispose]: () => void process.off('disconnect', onGone) };
 }
 
 function cannotLoad(tasks: string, error: BrokenExecutorError): CommandFailure {

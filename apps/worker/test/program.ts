@@ -16,6 +16,8 @@ export interface ProgramOptions {
   readonly cwd?: string;
   /** The user to run as; only root may choose. */
   readonly uid?: number;
+  /** With an IPC channel to this process, as a forked one has. */
+  readonly forked?: boolean;
 }
 
 export interface Ended {
@@ -36,11 +38,11 @@ export class Program implements AsyncDisposable {
   constructor(
     name: keyof typeof mains,
     args: readonly string[],
-    { env = {}, cwd, uid }: ProgramOptions = {},
+    { env = {}, cwd, uid, forked = false }: ProgramOptions = {},
   ) {
     this.child = spawn(process.execPath, [...options, fileURLToPath(mains[name]), ...args], {
       env: { ...withoutSettings(process.env), ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(forked ? (['ipc'] as const) : [])],
       ...(cwd === undefined ? {} : { cwd }),
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
@@ -53,10 +55,17 @@ export class Program implements AsyncDisposable {
       this.#look();
     });
     this.ended = new Promise((resolve) => {
-      this.child.once('close', (code, signal) => {
+      // Not at 'close': that does not come where this process has closed the IPC channel.
+      let open = 3;
+      const closed = () => {
+        open -= 1;
+        if (open > 0) return;
+        const { exitCode: code, signalCode: signal } = this.child;
         resolve({ code, signal, out: this.out, err: this.err });
         this.#look();
-      });
+      };
+      this.child.once('exit', closed);
+      for (const output of [this.child.stdout, this.child.stderr]) output?.once('close', closed);
     });
   }
 

@@ -121,6 +121,20 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     await future.abort();
   });
 
+  it.each([
+    ['before it has looked', undefined],
+    ['while it starts', /"msg":"listening"/],
+    ['while it works', /"msg":"ready"/],
+  ] as const)('ends as at a signal where the process that forked it is gone %s', async (_, moment) => {
+    const args = ['--queue', queue, '--tasks', tasks, '--threads', '1', '--listen', '0'];
+    const env = { REDIS_URL: redis.url, HEDDLE_NAMESPACE: namespace };
+    await using program = new Program('heddle-worker', args, { env, forked: true });
+    if (moment !== undefined) await program.said(moment);
+    program.child.disconnect();
+    expect(await program.ended).toMatchObject({ code: 0, signal: null, err: '' });
+    expect(lines(program)).toContainEqual(expect.objectContaining({ why: 'parent gone' }));
+  });
+
   it('shows the password of no URL in its log', async () => {
     // One of its own: a server without a password, as $REDIS_URL may name, takes any.
     await using guarded = await startRedis({ sources: ['process'] });
