@@ -10,6 +10,7 @@ import { watchSignals } from './command/signals.ts';
 import type { WorkerSettings } from './config.ts';
 import { metricsOf } from './metrics.ts';
 import { type ProbeServer, type Probes, serveProbes } from './probe-server.ts';
+import { lineFields } from './task-line.ts';
 import { findTaskModule } from './task-module.ts';
 
 /** Runs until a signal, until the parent that forked it is gone, or until it can run nothing any more, which it throws. */
@@ -27,7 +28,7 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
     ...{ session, tasks, version, threads: settings.threads, concurrency: settings.concurrency },
     ...{ stallTimeout: settings.stallTimeout, maxStalls: settings.maxStalls },
     ...(settings.rateLimit === undefined ? {} : { rateLimit: settings.rateLimit }),
-    onLog: ({ line, context, ...job }) => log.info({ ...context, ...job }, line),
+    onLog: (entry) => log.info(lineFields(entry), entry.line),
     onError(error) {
       log.error({ err: error }, hideSecrets(error.message));
       if (error instanceof BrokenExecutorError) broken.reject(cannotLoad(settings.tasks, error));

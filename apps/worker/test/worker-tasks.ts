@@ -1,6 +1,6 @@
 /** Tasks for `worker.spec.ts`. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { currentJob } from '@heddle/pool/task';
+import { ContextVar, currentJob } from '@heddle/pool/task';
 
 /** Says that it began, then waits; ends early where it is told to. */
 export async function nap(ms: number): Promise<string> {
@@ -20,4 +20,15 @@ export function spin(ms: number): string {
 /** Where a task finds the worker's Redis. */
 export function environment(): (string | undefined)[] {
   return [process.env.HEDDLE_REDIS, process.env.HEDDLE_NAMESPACE];
+}
+
+/** Says one line with these context variables around it. */
+export function sayWithin(context: Readonly<Record<string, unknown>>): void {
+  const within = Object.entries(context).reduceRight(
+    (say, [name, value]) =>
+      () =>
+        new ContextVar(name).run(value, say),
+    () => currentJob().log('said'),
+  );
+  within();
 }

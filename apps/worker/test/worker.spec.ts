@@ -66,6 +66,32 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     expect((await fleet(session)).hosts).not.toContainEqual(expect.objectContaining(mine));
   });
 
+  it('logs what tasks say with the context variables around it, none of which takes the place of a field', async () => {
+    await using program = worker('--name', 'loom-7');
+    const tags = new Map<string, unknown>([['a', new Set([1n])]]);
+    const circle: unknown[] = [];
+    circle.push(circle);
+    const mine = { level: 'mine', time: 'noon', msg: 'no', worker: 'me', job: 0, context: { deep: true } };
+    const others = {
+      runId: 'r7',
+      tags,
+      nested: { big: 2n ** 64n, when: new Date(0), list: [1, null] },
+      circle,
+    };
+    await executor.submit('sayWithin', { ...mine, ...others });
+    const [text] = await program.said(/^.*"said".*$/m);
+    const line = JSON.parse(text);
+    expect(line).toMatchObject({ level: 30, worker: 'loom-7', task: 'sayWithin', attempt: 1, msg: 'said' });
+    expect(line.context).toEqual(mine);
+    expect(line).toMatchObject({
+      runId: 'r7',
+      tags: "Map(1) { 'a' => Set(1) { 1n } }",
+      nested: { big: '18446744073709551616n', when: '1970-01-01T00:00:00.000Z', list: [1, null] },
+      circle: expect.stringContaining('Circular'),
+    });
+    expect(line.time).toBeTypeOf('number');
+  });
+
   it('lets running jobs end within the grace period', async () => {
     await using program = worker();
     const napping = executor.submit('nap', 1_000);

@@ -1,0 +1,39 @@
+/** What a task has said, as fields of a line of the log. */
+import { inspect } from 'node:util';
+import type { TaskLog } from '@heddle/pool';
+
+/** What a line has of its own, or what readers of such lines take to be so. */
+const TAKEN: ReadonlySet<string> = new Set([
+  ...['level', 'time', 'pid', 'hostname', 'name', 'worker', 'msg', 'err'],
+  ...['job', 'task', 'attempt', 'context'],
+]);
+
+/** Context variables stand beside the job; those whose names a line has already stand under `context`. */
+export function lineFields({ line: _, context, ...job }: TaskLog): Record<string, unknown> {
+  const entries = Object.entries(context).map(([name, value]) => [name, readable(value)] as const);
+  const beside = entries.filter(([name]) => !TAKEN.has(name));
+  const within = entries.filter(([name]) => TAKEN.has(name));
+  return {
+    ...Object.fromEntries(beside),
+    ...job,
+    ...(within.length === 0 ? {} : { context: Object.fromEntries(within) }),
+  };
+}
+
+/** As JSON has it; what JSON would lose of it as Node shows it, in one line. */
+function readable(value: unknown): unknown {
+  const shown = (part: unknown) => inspect(part, { breakLength: Number.POSITIVE_INFINITY });
+  try {
+    const text = JSON.stringify(value, (_, part: unknown) => (inJson(part) ? part : shown(part)));
+    return JSON.parse(text);
+  } catch {
+    return shown(value); // it goes in circles
+  }
+}
+
+function inJson(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null)
+    return ['string', 'boolean', 'object'].includes(typeof value);
+  return Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value));
+}
