@@ -1,5 +1,6 @@
 /** A job's end, or that it is not to be, reaches all whom it concerns: other Futures of it, and the hosts. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { DistributedExecutor, drainQueue, pauseQueue, resumeQueue } from '@heddle/pool';
 import { encodeText } from '@heddle/primitives/internal';
 import { describe, expect, it } from 'vitest';
@@ -74,6 +75,25 @@ describe('an abort', () => {
     });
   });
 
+  it('of a job that goes back unbegun is found by the next host, too', async () => {
+    const future = bench.executor().submit('square', 3);
+    await future.accepted;
+    const key = bench.key(future.id);
+    // As a host has it that fetched it ahead, was not told of the abort, and gives it back.
+    await bench.plain.hset(key, { pb: 'a-host-that-hears-nothing', ats: 1 });
+    await bench.plain.lrem(bench.key('wait'), 1, future.id);
+    expect(await future.abort('no more')).toBe(true);
+    const unbegun = readFileSync(new URL('../src/jobs/job.unbegun.lua', import.meta.url), 'utf8');
+    await bench.plain.eval(unbegun, 1, key);
+    await bench.plain.rpush(bench.key('wait'), future.id);
+    await bench.host();
+    await expect((await elsewhere()).future(future.id)).rejects.toMatchObject({
+      ...CANCELLED,
+      cause: 'no more',
+    });
+    await until(async () => expect(await bench.plain.hexists(key, 'aborted')).toBe(0));
+  });
+
   it('reaches a host that could not hear of it, once it is connected again', async () => {
     const session = await bench.anotherSession();
     const host = await bench.host({ session });
@@ -98,7 +118,7 @@ describe('a job that waits for what it is to hold', () => {
     const drained = pool.submit('square', 2);
     await until(async () => expect(await parked(drained.id)).toBe('1'));
     expect(await drainQueue(bench.session, 'work')).toBe(1);
-    await expect(drained).rejects.toMatchObject(CANCELLED);
+    await expect(drained).rejects.toMatchObject({ ...CANCELLED, cause: 'the queue was drained' });
     const paused = pool.submit('job');
     await until(async () => expect(await parked(paused.id)).toBe('1'));
     await pauseQueue(bench.session, 'work');

@@ -39,6 +39,8 @@ export async function inOrder(): Promise<number[]> {
 }
 
 export const square = (n: number): number => n * n;
+export const waitForSquare = async (n: number, delay: number): Promise<unknown> =>
+  pool().with({ delay }).submit('square', n);
 export const whereabouts = (): { context: string | undefined; left: number } => ({
   context: requestId.get(),
   left: currentJob().remaining(),

@@ -1,5 +1,5 @@
 /** Tasks that submit tasks, and wait for them without a thread. */
-import { ThreadPoolExecutor } from '@heddle/pool';
+import { replay, ThreadPoolExecutor } from '@heddle/pool';
 import { describe, expect, it } from 'vitest';
 import { jobBench } from './bench.ts';
 import { requestId } from './context.ts';
@@ -165,6 +165,17 @@ describe('a job with children', () => {
     await bench.host({ threads: 1 });
     await bench.plain.set(key, '10'); // the counter is the gate too
     expect(await bench.executor({ retries: 1 }).submit('failOnce', url, key)).toBe(12);
+  });
+
+  it('has new ones where it is replayed, after those of before were given up with it', async () => {
+    await bench.host();
+    const waiting = bench.executor().submit('waitForSquare', 3, 300);
+    await until(async () => expect(await bench.plain.zcard(bench.key('delayed'))).toBe(1));
+    expect(await waiting.abort('not now')).toBe(true);
+    await until(async () => expect(await bench.plain.zcard(bench.key('failed'))).toBe(1));
+    await until(async () => expect(await bench.plain.zcard(bench.key('delayed'))).toBe(0));
+    expect(await replay(bench.session, 'work', [waiting.id])).toEqual([waiting.id]);
+    expect(await bench.executor().future(waiting.id)).toBe(9);
   });
 
   it('is to blame for the end of its thread where nobody else ran there', async () => {

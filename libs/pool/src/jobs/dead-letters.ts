@@ -49,9 +49,10 @@ export function replay(session: Session, queue: string, ids: readonly string[]):
       const job: Job | undefined = await bull.getJob(id);
       if (job === undefined || !(await job.isFailed())) continue;
       const payload = readPayload(job.data);
-      if (payload?.until !== undefined) {
+      if (payload !== undefined) {
         const { until: _, ...immortal } = payload;
-        await job.updateData(immortal);
+        // Its children are new ones, as those of any attempt after a failure.
+        await job.updateData({ ...immortal, before: (payload.before ?? 0) + Math.max(1, job.attemptsMade) });
       }
       // Where it was cancelled while it waited, or aborted.
       await partsOf(session, 'replay').redis.hdel(bull.toKey(id), 'parked', 'aborted');

@@ -424,6 +424,11 @@ export class HostQueue implements HostDesk {
       wholeError(error) ?? packError(unpackError(undefined, error.message)),
       error.message,
     );
+    if (whole instanceof CancelledError) {
+      // Whoever has it run once more does not mean to have it aborted.
+      const key = this.#worker.toKey(job.id ?? '');
+      this.#share.parts.redis.hdel(key, 'aborted').catch((error: Error) => this.#share.report(error));
+    }
     this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
   }
 }

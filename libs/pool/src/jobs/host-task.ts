@@ -167,12 +167,12 @@ const FIRST: TaskExtra = { attempt: 1, context: undefined, chunk: false, timed: 
 
 /** An object for each costs more than all else that a thread is sent: most have none. */
 function extraOf(job: Job, payload: JobPayload, ends: number | undefined): TaskExtra | undefined {
-  const { context, timeout, trace, chunk = false } = payload;
+  const { context, timeout, trace, chunk = false, before = 0 } = payload;
   const attempt = Math.max(1, job.attemptsStarted);
   const given = [context, timeout, trace, ends].some((each) => each !== undefined);
-  if (!given && !chunk && attempt === 1) return undefined; // nor has it failed
+  if (!given && !chunk && attempt === 1 && before === 0) return undefined; // nor has it failed
   const timed = timeout !== undefined;
-  return { attempt, context, chunk, timed, timeout, ends, trace, failures: job.attemptsMade };
+  return { attempt, context, chunk, timed, timeout, ends, trace, failures: before + job.attemptsMade };
 }
 
 /** Errors of which another attempt would not be rid. */

@@ -28,6 +28,8 @@ export interface JobPayload {
   readonly until?: number;
   /** The same for each run of a job that is repeated: ms from when the run was due. */
   readonly ttl?: number;
+  /** How often it had failed before it was replayed. */
+  readonly before?: number;
   /** The trace it is part of. */
   readonly trace?: Readonly<Record<string, string>>;
 }

@@ -138,7 +138,7 @@ export class JobQueue {
     if (taken === 1 && host !== '')
       this.outbox.post(host, id, 'error', encodeText(error, 'error', { lenient: true }));
     // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.
-    if (taken === 2) await this.#tellToEnd(host, id, encodeText('cancelled', 'reason'));
+    if (taken === 2) await this.#tellToEnd(host, id, abort || encodeText(error.message, 'reason'));
     return taken === 3 ? { host } : taken !== 0;
   }
 

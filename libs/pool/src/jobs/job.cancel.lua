@@ -15,7 +15,11 @@ if found == 0 then
   local host = redis.call('HGET', KEYS[1], 'pb')
   if redis.call('HGET', KEYS[1], 'parked') ~= '1' then
     if not host or redis.call('HEXISTS', KEYS[1], 'finishedOn') == 1 then return {0} end
-    if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'aborted', ARGV[6]) end
+    -- Whoever begins it later looks for that where it was begun before: it counts as such, also if it goes back unbegun.
+    if ARGV[6] ~= '' then
+      local begun = tonumber(redis.call('HGET', KEYS[1], 'ats') or '0')
+      redis.call('HSET', KEYS[1], 'aborted', ARGV[6], 'ats', math.max(1, begun))
+    end
     return {3, host}
   end
   redis.call('HSET', KEYS[1], 'parked', 'cancelled')

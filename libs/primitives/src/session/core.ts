@@ -412,7 +412,7 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /** Redis is there and lets us in no more, as where a password was changed: told once, until it does. */
   #deniedBy(error: unknown): void {
-    if (error instanceof Error && error.message.startsWith('LOADING')) return; // it will
+    if (this.closed || (error instanceof Error && error.message.startsWith('LOADING'))) return; // it will, soon
     const known = connectionError(error, this.where);
     if (this.#denied !== undefined || !(known instanceof RedisRefusedError)) return;
     this.#denied = known;
