@@ -26,8 +26,8 @@ const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
   'version',
 ] satisfies (keyof SubmitOptions)[]);
 
-/** BullMQ's largest. */
-const LOWEST_PRIORITY = 2_097_151; // BullMQ counts in 21 bits
+/** BullMQ's largest: it counts in 21 bits. */
+const LOWEST_PRIORITY = 2_097_151;
 /** The longest, in ms, after which something can be put off to: 30 000 years, of which a `Date` can tell the end. */
 const LONGEST_DELAY = 1e15;
 

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { CancelledError, HeddleError, InvalidStateError, SessionClosedError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
+import { cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
 import { checkName } from '../primitive-name.ts';
 import type { ChildCall, ChildNews } from '../threads/session-protocol.ts';
@@ -147,7 +148,7 @@ class Child implements FutureSource {
     }
     const cancelled = await this.#cancelling.promise;
     this.#cancelling = undefined;
-    if (cancelled) this.end(new CancelledError('the task was cancelled before it began'));
+    if (cancelled) this.end(cancelledUnbegun());
     return cancelled;
   }
 

@@ -1,7 +1,8 @@
 /** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
-import { CancelledError, TimeoutError } from '@heddle/primitives';
+import { TimeoutError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, Deadline, show, typeError } from '@heddle/primitives/internal';
+import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
@@ -166,14 +167,14 @@ class DistributedCore implements ExecutorCore {
 async function cancelOnce(submission: Submission): Promise<boolean> {
   const { future } = submission;
   if (future.done() || !(await submission.cancel())) return false;
-  settling().cancelled(future, new CancelledError('the task was cancelled before it began'));
+  settling().cancelled(future, cancelledUnbegun());
   return true;
 }
 
 function abortWith(submission: Submission, signal: AbortSignal, end: (reason: unknown) => void): void {
   const { future } = submission;
   const abort = () => {
-    settling().cancelled(future, new CancelledError('the task was aborted', { cause: signal.reason }));
+    settling().cancelled(future, aborted(signal.reason));
     end(signal.reason);
   };
   if (signal.aborted) return abort();

@@ -1,7 +1,7 @@
 /** Tasks on the worker threads of this process. */
 import { availableParallelism } from 'node:os';
 import type { ResourceLimits } from 'node:worker_threads';
-import { CancelledError, TimeoutError } from '@heddle/primitives';
+import { TimeoutError } from '@heddle/primitives';
 import {
   checkCount,
   checkOptions,
@@ -13,6 +13,7 @@ import {
 } from '@heddle/primitives/internal';
 import { captureContext } from '../context/context-var.ts';
 import { captureTrace } from '../context/trace-context.ts';
+import { aborted } from '../future/cancelled.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
 import { callUser, reportException } from '../future/report-exception.ts';
 import { PooledTask } from '../threads/pooled-task.ts';
@@ -179,7 +180,7 @@ class ThreadPoolCore implements ExecutorCore {
     const task = new LocalTask(this.pool, call, parcel ?? pack(call), this.options);
     const { future } = task;
     if (signal?.aborted === true) {
-      settling().cancelled(future, new CancelledError('the task was aborted', { cause: signal.reason }));
+      settling().cancelled(future, aborted(signal.reason));
       return future;
     }
     this.pool.submit(task, delay);

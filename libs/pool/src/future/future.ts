@@ -11,8 +11,9 @@
  * Only executors make and settle Futures, through the functions at the end of this file, which no user imports.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
+import { type CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
 import { checkFunction, checkWait, Deadline, typeError } from '@heddle/primitives/internal';
+import { aborted, cancelledUnbegun } from './cancelled.ts';
 import { reportException } from './report-exception.ts';
 
 type State = 'pending' | 'running' | 'finished' | 'cancelled';
@@ -134,7 +135,7 @@ export class Future<T> implements PromiseLike<T> {
   async cancel(): Promise<boolean> {
     if (this.#outcome !== undefined) return this.#state === 'cancelled';
     if (!(await this.#source.cancel())) return this.cancelled();
-    this.#cancelWith(new CancelledError('the task was cancelled before it began'));
+    this.#cancelWith(cancelledUnbegun());
     return this.cancelled();
   }
 
@@ -145,7 +146,7 @@ export class Future<T> implements PromiseLike<T> {
   async abort(reason?: unknown): Promise<boolean> {
     if (this.#outcome !== undefined) return false;
     const cause = reason ?? new DOMException('The task was aborted', 'AbortError');
-    this.#cancelWith(new CancelledError('the task was aborted', { cause }));
+    this.#cancelWith(aborted(cause));
     await this.#source.abort(cause);
     return true;
   }

@@ -10,6 +10,7 @@ import {
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
 import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { callUser } from '../future/report-exception.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
@@ -168,7 +169,7 @@ export class HostQueue implements HostDesk {
     if (!this.#parking.has(task) && !this.#bringing.has(task)) {
       if (!this.#share.pool.cancel(task)) return task.place === 'gone' ? 'unknown' : 'begun';
     }
-    const error = new CancelledError('the task was cancelled before it began');
+    const error = cancelledUnbegun();
     task.failed(error);
     this.#parking.stop(task, error);
     return 'cancelled';
@@ -390,7 +391,6 @@ export class HostQueue implements HostDesk {
     if (payload === undefined || this.#ended > FEW || isMark(text) || text.length > LARGEST_NEWS)
       return undefined;
     if ('nodes' in parts.redis) return undefined; // A session's channel lies in another shard than its jobs.
-    corkForTurn(parts.redis);
     this.#told.set(job, outbox.tellEnded(payload.from, job.id ?? '', this.#worker.toKey(job.id ?? '')));
     this.completed += 1;
     return () => {
@@ -431,10 +431,6 @@ export class HostQueue implements HostDesk {
     }
     this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
   }
-}
-
-function aborted(cause: unknown): CancelledError {
-  return new CancelledError('the task was aborted', { cause });
 }
 
 /** Milliseconds for which BullMQ is to keep a job that has ended. */

@@ -12,7 +12,6 @@ import { type Job, UnrecoverableError } from 'bullmq';
 import { PooledTask } from '../threads/pooled-task.ts';
 import type { TaskExtra } from '../threads/protocol.ts';
 import { type ChildCall, type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
-import { corkForTurn } from './cork.ts';
 import { checkSize, type JobPayload, LARGEST_INSIDE, packError, packErrorText } from './job-form.ts';
 import { Lending } from './lending.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -83,7 +82,6 @@ export class HostTask extends PooledTask {
   }
 
   settled(ok: boolean, value: unknown): void {
-    corkForTurn(this.parts.redis); // others may have ended in the same turn
     const text = value as string;
     try {
       if (ok) checkSize(text, 'the result');

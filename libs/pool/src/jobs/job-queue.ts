@@ -1,8 +1,9 @@
 /** A submitter's side of one queue in Redis: puts jobs in, takes them back, asks for outcomes. */
 import { readFileSync } from 'node:fs';
-import { CancelledError, OutcomeUnknownError } from '@heddle/primitives';
+import { type CancelledError, OutcomeUnknownError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
+import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { ABORT, type JobPayload, packError, type QueueAddress, unpackError } from './job-form.ts';
 import { JobInbox } from './job-inbox.ts';
 import { argumentsKey, getText, LARGEST_IN_JOB, LAST_RESORT, putText, resultKey } from './large-texts.ts';
@@ -20,8 +21,6 @@ const ASK_AGAIN_AFTER = 20;
 const SAYS_SO = 60_000;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
-
-const UNBEGUN = 'the task was cancelled before it began';
 
 export interface NewJob {
   readonly name: string;
@@ -102,7 +101,7 @@ export class JobQueue {
   }
 
   /** Takes a job back that no thread has begun; true: it will never begin, and its Futures end with `error`. */
-  async cancel(id: string, error = new CancelledError(UNBEGUN)): Promise<boolean> {
+  async cancel(id: string, error = cancelledUnbegun()): Promise<boolean> {
     for (let asked = 0; asked < ASK; asked += 1) {
       const taken = await this.#takeOut(id, error);
       if (typeof taken === 'boolean') return taken;
@@ -144,8 +143,7 @@ export class JobQueue {
 
   /** Takes a job back that no thread has begun, wherever it is; where it has begun, tells its host to end it. */
   async abort(id: string, reason: string): Promise<void> {
-    const cause = decodeText(reason);
-    const taken = await this.#takeOut(id, new CancelledError('the task was aborted', { cause }), reason);
+    const taken = await this.#takeOut(id, aborted(decodeText(reason)), reason);
     if (typeof taken === 'object') await this.#tellToEnd(taken.host, id, reason);
   }
 

@@ -4,8 +4,9 @@
  * they can still be cancelled.
  */
 import { readFileSync } from 'node:fs';
-import { CancelledError, type Lease } from '@heddle/primitives';
+import type { Lease } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
+import { cancelledUnbegun } from '../future/cancelled.ts';
 import type { HandleForm } from '../threads/session-protocol.ts';
 import type { HostTask } from './host-task.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -93,14 +94,14 @@ export class Parking {
     let lease = await acquireFor(session, form, { timeout: 0 });
     if (lease !== null && !again) return lease;
     if (lease === null) {
-      if ((await this.#note(keys, '1')) === 'cancelled') throw cancelled();
+      if ((await this.#note(keys, '1')) === 'cancelled') throw cancelledUnbegun();
       lease = await acquireFor(session, form, { signal });
     }
     const word = lease === null ? 'cancelled' : await this.#note(keys, '0');
     if (lease !== null && word === 'go on') return lease;
     await lease?.release().catch(() => {}); // lost: nothing to give back
     if (word === 'paused') return undefined;
-    throw cancelled();
+    throw cancelledUnbegun();
   }
 
   async #note({ job, meta }: ParkingKeys, waits: '0' | '1'): Promise<'go on' | 'cancelled' | 'paused'> {
@@ -133,8 +134,4 @@ async function acquireFor(
 ): Promise<Lease | null> {
   if (form.make === 'lock') return session.lock(form.name).acquire(options);
   return session.semaphore(form.name, form.args[0] as number).acquire(options);
-}
-
-function cancelled(): CancelledError {
-  return new CancelledError('the task was cancelled before it began');
 }
