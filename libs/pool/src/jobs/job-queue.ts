@@ -17,8 +17,8 @@ const GRANT_HOLDS = 10_000;
 /** How often a host is asked about a job that is neither in the queue nor in its hands, and after how many ms again. */
 const ASK = 5;
 const ASK_AGAIN_AFTER = 20;
-/** For so long, in ms, a job that was taken out says so to who asks after it. */
-const SAYS_SO = 60_000;
+/** For so long, in ms, a job that was taken out says so to who asks after it, as followers do twice a second. */
+const SAYS_SO = 10_000;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
 
