@@ -116,7 +116,7 @@ export class BarrierSeat implements Seat {
   }
 
   async #arrive(party: Party): Promise<string> {
-    const life = await this.#foothold.under();
+    const life = this.#foothold.stand() ?? (await this.#foothold.under());
     if (this.#line.get(party) === undefined) return 'gone';
     // One that stood at the barrier under a life that ended has died there, as far as the others can tell.
     if (party.life !== undefined && party.life !== life) return 'broken';
@@ -224,7 +224,7 @@ export class BarrierSeat implements Seat {
   }
 
   async #breakFor(party: Party): Promise<void> {
-    const life = await this.#foothold.under();
+    const life = this.#foothold.stand() ?? (await this.#foothold.under());
     for (;;) {
       const [is] = await life.call('barrier.break', this.#keys, [this.#name, party.parties, 1]);
       if (is !== 'more') return;

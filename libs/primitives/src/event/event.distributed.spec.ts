@@ -23,30 +23,6 @@ describe('Event, distributed', () => {
     }
   });
 
-  it('is set and cleared in turn, and not after a hold that was asked for later, in a session without a keeper', async () => {
-    const session = await bench.session();
-    const [event, name] = [session.event(bench.name()), bench.name()];
-    const commands = await bench.commandsDuring(async () => {
-      const asked = [
-        session.lock(name).acquire(),
-        event.set(),
-        session.semaphore(name, 1).acquire(),
-        event.clear(),
-      ];
-      await Promise.all(asked);
-    });
-    const order = commands.flatMap((line) => [
-      ...line.matchAll(/(lock\.acquire|event\.set|semaphore\.acquire|event\.clear)/g),
-    ]);
-    expect(order.map(([operation]) => operation)).toEqual([
-      'lock.acquire',
-      'event.set',
-      'event.clear',
-      'semaphore.acquire',
-    ]);
-    expect(await event.isSet()).toBe(false);
-  });
-
   it('misses none right after its session was lost', async () => {
     const session = await bench.session({ namespace: bench.name() });
     const event = session.event('told');

@@ -95,8 +95,7 @@ export class FlagSeat implements Seat {
     wait.doubt = false;
     this.#asking += 1;
     this.#foothold
-      .under()
-      .then((life) =>
+      .ask((life) =>
         life.call(`${this.#kind}.wait`, [...this.#keys, life.holds], [this.#name, wait.since, ...wait.args]),
       )
       .then(

@@ -516,7 +516,7 @@ export class LockSeat implements Seat {
     refused: (error: unknown) => T,
   ): Promise<T> {
     const life = this.#foothold.life as Incarnation; // Set before the first ask.
-    return life.call(operation, [...this.#keys, life.holds], args).then(
+    return this.#foothold.watched(life.call(operation, [...this.#keys, life.holds], args)).then(
       (answer) => {
         let reply: LockReply;
         try {

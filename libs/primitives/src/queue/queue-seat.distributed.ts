@@ -171,8 +171,7 @@ export class QueueSeat implements Seat {
   /** Asks for it, or again what has become of it. */
   #ask(wait: Wait): void {
     this.#foothold
-      .under()
-      .then((life) => this.#askUnder(life, wait))
+      .ask((life) => this.#askUnder(life, wait))
       .catch((error: unknown) => this.#line.get(wait)?.reject(error))
       .finally(() => this.#tidy());
   }

@@ -209,10 +209,15 @@ export class SemaphoreSeat implements Seat {
   }
 
   told(life: Incarnation, [id, first, last]: readonly string[]): void {
-    const waiter = this.#waiterOf(id);
     const tokens = parseTokens(first, last);
     if (tokens === undefined) throw new TypeError('no message of ours');
-    if (waiter !== undefined && waiter.what.life === life) this.#grant(waiter, life, tokens);
+    const take = () => {
+      const waiter = this.#waiterOf(id);
+      if (waiter !== undefined && waiter.what.life === life) this.#grant(waiter, life, tokens);
+    };
+    const guarding = this.#foothold.guarding;
+    if (guarding === undefined) take();
+    else void guarding.then(take);
   }
 
   get waited(): boolean {
@@ -531,7 +536,7 @@ export class SemaphoreSeat implements Seat {
   }
 
   #call(life: Incarnation, operation: string, args: readonly (string | number)[]): Promise<Answer> {
-    return life.call(operation, [...this.#keys, life.holds], args);
+    return this.#foothold.watched(life.call(operation, [...this.#keys, life.holds], args));
   }
 
   #asked({ id, permits, shape }: Wait, wait: 0 | 1): (string | number)[] {

@@ -44,8 +44,8 @@ export class Commands {
     const deadline = Deadline.after(this.#host.connectTimeout);
     for (;;) {
       if (this.#host.closed) throw closedError(what);
-      const opening = this.#host.partitionOf(name).lifeInTurn();
-      const life = await this.patiently(what, opening, { signal, deadline });
+      const partition = this.#host.partitionOf(name);
+      const life = partition.free ?? (await this.patiently(what, partition.inTurn(), { signal, deadline }));
       try {
         return await this.#patience.wait(life.run(invocation), {
           deadline,

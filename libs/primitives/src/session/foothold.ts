@@ -1,4 +1,5 @@
 /** The life that a seat stands under: the one it has while that lasts, and then the next. */
+import { CallEnded } from './calls.ts';
 import type { Dependent, Incarnation } from './incarnation.ts';
 import type { Partition } from './partition.ts';
 
@@ -18,16 +19,39 @@ export class Foothold implements Dependent {
     return this.#life;
   }
 
-  /** A life to ask under, if there is one and it is kept. */
+  /** A life to ask under, if there is one and it is our turn. */
   stand(): Incarnation | undefined {
     if (this.#life !== undefined && this.#life.ended === undefined) return this.#life;
-    const life = this.#partition.kept;
+    const life = this.#partition.free;
     return life && this.#standUnder(life);
   }
 
-  /** A life to ask under: the one there is, or the next once it is opened and kept. */
+  /** A life to ask under: the one there is, or the next once it is opened, in turn. */
   async under(): Promise<Incarnation> {
-    return this.stand() ?? this.#standUnder(await this.#partition.guardedLife());
+    return this.stand() ?? this.#standUnder(await this.#partition.inTurn());
+  }
+
+  /** The same, and `ask` with it: at once where there is one, so that what is asked in turn is sent in turn. */
+  ask<T>(ask: (life: Incarnation) => Promise<T>): Promise<T> {
+    const life = this.stand();
+    return life === undefined ? this.under().then(ask) : ask(life);
+  }
+
+  /** Until when no lease is handed out, if there is anything to wait for: the keeper has yet to begin. */
+  get guarding(): Promise<void> | undefined {
+    return this.#partition.guard();
+  }
+
+  /** What Redis answered under the present life, once the keeper watches over what it may have granted. */
+  watched<T>(answer: Promise<T>): Promise<T> {
+    const { guarding } = this;
+    if (guarding === undefined) return answer;
+    const life = this.#life;
+    return answer.then(async (got) => {
+      await guarding;
+      if (life?.ended !== undefined) throw new CallEnded(true);
+      return got;
+    });
   }
 
   /** Nothing stands under it any more: its end need not be told. */
@@ -46,6 +70,7 @@ export class Foothold implements Dependent {
     this.leave();
     this.#life = life;
     life.attach(this);
+    void this.#partition.guard();
     return life;
   }
 }

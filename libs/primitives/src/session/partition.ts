@@ -59,22 +59,19 @@ function marginOf(ttl: number): number {
   return Math.min(ttl / 4, 5 + ttl / 100);
 }
 
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
-
 export class Partition {
   readonly index: number;
   readonly site: CallSite;
   readonly #host: PartitionHost;
   #current: Incarnation | undefined;
   #opening: Promise<Incarnation> | undefined;
-  /** What those wait for who ask for a life with a keeper. */
-  #standing: Promise<Incarnation> | undefined;
-  /** What those wait for who need none, and came after those. */
-  #turn: Promise<void> | undefined;
+  /** What those wait for who came while there was no life, until all of them have sent what they wanted. */
+  #next: Promise<Incarnation> | undefined;
   #config: PulseConfig | undefined;
   #pulse: Pulse | undefined;
   #kept: Kept | undefined;
   #guarding: Promise<void> | undefined;
+  #guardTried = false;
   #guarded = false;
   #deadlineTimer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -95,11 +92,9 @@ export class Partition {
     return this.#current?.lives ? this.#current : undefined;
   }
 
-  /** The life of this moment, where the keeper watches over it and nobody who asked for that earlier still waits. */
-  get kept(): Incarnation | undefined {
-    return this.#guarded && this.#standing === undefined && this.#turn === undefined
-      ? this.current
-      : undefined;
+  /** The life of this moment, where nobody who came earlier still has to ask. */
+  get free(): Incarnation | undefined {
+    return this.#next === undefined ? this.current : undefined;
   }
 
   /** What Redis said no with when a life was to be opened last. */
@@ -124,45 +119,12 @@ export class Partition {
   }
 
   /**
-   * The current life or the next, with the keeper's watch over it: what every hold and every place is asked under, so
-   * that a busy event loop loses none, also of those that were asked for again under a new life.
+   * The next life, where there is none that is free. All wait for one promise, seats and commands alike, and go on as many
+   * steps after it: so what a program asks in turn reaches Redis in turn.
    */
-  guardedLife(): Promise<Incarnation> {
-    if (this.#turn !== undefined) return this.#turn.then(nextTurn).then(() => this.guardedLife());
-    this.#standing ??= this.#standGuarded().finally(() => {
-      this.#standing = undefined;
-    });
-    return this.#standing;
-  }
-
-  /**
-   * The current life or the next, for what needs no keeper: not before those who asked for one earlier are on their way,
-   * nor after those who ask for one later, so that what a program does in turn reaches Redis in turn. A keeper that is
-   * long in coming holds nobody else up.
-   */
-  async lifeInTurn(): Promise<Incarnation> {
-    if (this.#standing !== undefined)
-      this.#turn ??= this.#waitForTurn(this.#standing).finally(() => {
-        this.#turn = undefined;
-      });
-    if (this.#turn !== undefined) await this.#turn;
-    return this.incarnation();
-  }
-
-  async #waitForTurn(standing: Promise<unknown>): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#host.connectTimeout / 2).unref();
-    await Promise.race([standing, late]);
-    clearTimeout(timer);
-    await nextTurn();
-  }
-
-  async #standGuarded(): Promise<Incarnation> {
-    for (;;) {
-      const life = await this.incarnation();
-      if (!this.#guarded) await this.guard();
-      if (life.lives) return life;
-    }
+  inTurn(): Promise<Incarnation> {
+    this.#next ??= this.incarnation().finally(() => setImmediate(() => (this.#next = undefined)));
+    return this.#next;
   }
 
   /** The connection is there (again). */
@@ -172,15 +134,22 @@ export class Partition {
     if (this.current === undefined && !this.#closed) void this.incarnation();
   }
 
-  /** Makes sure that a busy event loop loses nothing from here on; resolves once the keeper has beaten. */
-  async guard(): Promise<void> {
-    if (this.#guarded || this.#config === undefined || this.#closed) return;
-    this.#guarding ??= this.#startKeeper(this.#config);
-    // While Redis can't be reached the keeper can't either: whoever holds something is not kept waiting for that.
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#host.connectTimeout);
-    await Promise.race([this.#guarding, late]);
-    clearTimeout(timer);
+  /**
+   * Makes sure that a busy event loop loses nothing from here on. Gives what settles once the keeper has beaten: no lease
+   * is handed out before that. Nothing where it has, or where it can't, as while Redis is out of reach.
+   */
+  guard(): Promise<void> | undefined {
+    if (this.#guardTried || this.#config === undefined || this.#closed || !this.current) return undefined;
+    if (this.#guarding === undefined) {
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, this.#host.connectTimeout);
+      const guarding = Promise.race([this.#startKeeper(this.#config), late]).then(() => {
+        clearTimeout(timer);
+        if (this.#guarding === guarding) this.#guardTried = true;
+      });
+      this.#guarding = guarding;
+    }
+    return this.#guarding;
   }
 
   /** Runs operations that belong to no life. */
@@ -201,9 +170,12 @@ export class Partition {
   runAt(at: number, invocation: Invocation): () => boolean {
     let cancel: (() => boolean) | undefined;
     let cancelled = false;
-    void this.guard().then(() => {
+    const hand = () => {
       if (!cancelled) cancel = this.#kept?.runAt(at, invocation);
-    });
+    };
+    const guarding = this.guard();
+    if (guarding === undefined) hand();
+    else void guarding.then(hand);
     return () => {
       cancelled = true;
       return cancel?.() ?? true;
@@ -417,6 +389,7 @@ export class Partition {
     const kept = this.#kept;
     this.#kept = undefined;
     this.#guarding = undefined;
+    this.#guardTried = false;
     this.#guarded = false;
     await kept?.stop();
   }

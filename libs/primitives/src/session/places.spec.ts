@@ -14,7 +14,7 @@ const bench = redisBench();
 const door = new URL('../session.distributed.ts', import.meta.url).href;
 
 /** Runs a program of its own with `-e`, and gives what it said once it has ended by itself. */
-async function program(text: string): Promise<{ code: number; said: string }> {
+async function program(text: string, meanwhile = async () => {}): Promise<{ code: number; said: string }> {
   const child = spawn(
     process.execPath,
     [...process.execArgv, '--input-type=module', '-e', text, bench.url, door],
@@ -23,7 +23,7 @@ async function program(text: string): Promise<{ code: number; said: string }> {
   onTestFinished(() => void child.kill('SIGKILL'));
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => (said += piece));
-  const [code] = await once(child, 'close');
+  const [[code]] = await Promise.all([once(child, 'close'), meanwhile()]);
   return { code, said };
 }
 
@@ -56,6 +56,33 @@ describe('a process with a session', () => {
     `);
     expect({ code, said: said.trim() }).toEqual({ code: 0, said: 'null' });
   });
+});
+
+describe('the first hold of a process', () => {
+  it.each(['lock', 'semaphore'])(
+    'of a %s is in line at once, and had no sooner than its keeper',
+    async (kind) => {
+      const holder = await connect(bench.url, { namespace: kind });
+      const held = await (kind === 'lock' ? holder.lock('first') : holder.semaphore('first', 1)).acquire();
+      const { code, said } = await program(
+        `
+      const { connect } = await import(process.argv[2]);
+      await using session = await connect(process.argv[1], { namespace: '${kind}' });
+      const waiting = session.${kind}('first'${kind === 'lock' ? '' : ', 1'}).acquire();
+      const { keeper } = session;
+      const lease = await waiting;
+      console.log(keeper, session.keeper, lease.valid);
+    `,
+        async () => {
+          const line = `{${kind}:0}:${kind}:first:queue`;
+          await until(async () => (await bench.admin.zcard(line)) === 1, 'it stands in line');
+          await held.release();
+        },
+      );
+      expect({ code, said: said.trim() }).toEqual({ code: 0, said: 'main loop thread true' });
+      await holder.close();
+    },
+  );
 });
 
 describe('a session inside a worker thread', () => {

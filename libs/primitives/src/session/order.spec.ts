@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import type { Session } from '../session.distributed.ts';
+import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
+
+const bench = redisBench();
+
+/** Asks for many things without waiting for any, and gives the operations in the order in which Redis saw them. */
+async function askAtOnce(session: Session, first = async () => {}): Promise<string[]> {
+  const [name, other] = [bench.name(), bench.name()];
+  const event = session.event(name);
+  const commands = await bench.commandsDuring(async () => {
+    await first();
+    const asked = [
+      session.lock(name).acquire(),
+      event.set(),
+      session.semaphore(name, 1).acquire(),
+      event.clear(),
+      event.wait(),
+      session.queue(name).put(1),
+      session.counter(name).add(),
+      session.queue(other).put(2),
+      event.set(),
+      session.barrier(name, 2).wait(),
+      session.barrier(name, 2).reset(),
+    ];
+    const ends = await Promise.allSettled(asked);
+    expect(ends.map(({ status }) => status)).toEqual([
+      ...Array(9).fill('fulfilled'),
+      'rejected',
+      'fulfilled',
+    ]);
+  });
+  return commands.flatMap((line) =>
+    [...line.matchAll(/\[\\"((?:lock|event|semaphore|queue|counter|barrier)\.[a-z-]+)\\"/g)].map(
+      ([, operation]) => operation as string,
+    ),
+  );
+}
+
+const ORDER = [
+  'lock.acquire',
+  'event.set',
+  'semaphore.acquire',
+  'event.clear',
+  'event.wait',
+  'queue.put',
+  'counter.add',
+  'queue.put',
+  'event.set',
+  'barrier.wait',
+  'barrier.break',
+];
+
+const isAsked = (operation: string) => ORDER.includes(operation);
+
+describe('what a session asks without waiting', () => {
+  it('reaches Redis in that order, keeper or not', async () => {
+    const session = await bench.session();
+    expect(session.keeper).toBe('main loop');
+    expect((await askAtOnce(session)).filter(isAsked)).toEqual(ORDER);
+    expect(session.keeper).toBe('thread');
+    expect((await askAtOnce(session)).filter(isAsked)).toEqual(ORDER);
+  });
+
+  it('reaches Redis in that order where the next life is still to be opened', async () => {
+    const session = await bench.session({ namespace: bench.name() });
+    const lease = await session.lock('held').acquire();
+    const lose = async () => {
+      const lost = new Promise((resolve) => session.once('lost', resolve));
+      await bench.admin.del(`{${session.namespace}:0}:sessions`);
+      void lease.release();
+      await lost; // The next one begins to be opened now.
+    };
+    // What waits may ask once more when the life is there.
+    expect((await askAtOnce(session, lose)).filter(isAsked).slice(0, ORDER.length)).toEqual(ORDER);
+  });
+});
+
+const kinds = [
+  ['lock', (session: Session, name: string) => session.lock(name)],
+  ['semaphore', (session: Session, name: string) => session.semaphore(name, 1)],
+] as const;
+
+describe('the first that a session asks for', () => {
+  it('stands in line at once, before what another asks for later, though the other has its keeper', async () => {
+    const [holder, old] = [await bench.session(), await bench.session()];
+    await old.lock(bench.name()).with(() => expect(old.keeper).toBe('thread'));
+    for (const [kind, make] of kinds) {
+      const name = bench.name();
+      const held = await make(holder, name).acquire();
+      const fresh = await bench.session();
+      const order: string[] = [];
+      const asked = [fresh, old].map(async (session) => {
+        const lease = await make(session, name).acquire();
+        order.push(session === fresh ? 'fresh' : 'old');
+        await lease.release();
+      });
+      const line = `{heddle:0}:${kind}:${name}:queue`;
+      await until(async () => (await bench.admin.zcard(line)) === 2, 'both stand in line');
+      await held.release();
+      await Promise.all(asked);
+      expect(order).toEqual(['fresh', 'old']);
+    }
+  });
+});
