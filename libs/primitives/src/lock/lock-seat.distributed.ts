@@ -90,7 +90,13 @@ export class LockSeat implements Seat {
   #doubt = false;
   /** Waits at the lock's conditions: others' scripts may put us in line. */
   #parked = 0;
-  #onIdle: (() => void)[] = [];
+  /** Called once it is known who has it, or that nothing here asks any more. */
+  #onAnswer: (() => void)[] = [];
+  /** Tries without waiting that were sent so far, and which of them was answered last. */
+  #tries = 0;
+  #tried = 0;
+  /** Tries that wait for what is under way. */
+  #trying = 0;
   readonly #giver = (lease: HeldLease) => this.#released(lease);
 
   /** @param kind `lock`, or what else is one underneath */
@@ -113,8 +119,7 @@ export class LockSeat implements Seat {
 
   /** Resolves once Redis has answered all that was asked. */
   async answered(): Promise<void> {
-    while (this.#state !== 'idle' && this.#state !== 'held')
-      await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    while (this.#state !== 'idle' && this.#state !== 'held') await this.#answer();
   }
 
   acquire(
@@ -215,7 +220,7 @@ export class LockSeat implements Seat {
 
   /** Nothing is kept here for a name that nobody uses. */
   tidy(): void {
-    if (this.#state !== 'idle' || this.#waiters.size > 0 || this.#parked > 0) return;
+    if (this.#state !== 'idle' || this.#waiters.size + this.#parked + this.#trying > 0) return;
     this.#foothold.leave();
     this.#core.leave(this.#key, this);
   }
@@ -249,6 +254,11 @@ export class LockSeat implements Seat {
     return this.#state === 'held' || this.#state === 'queued' || this.#state === 'returning';
   }
 
+  /** Whether an answer of Redis will change what is known. */
+  get #underWay(): boolean {
+    return this.#state === 'asking' || this.#state === 'leaving' || this.#state === 'returning';
+  }
+
   #askIfIdle(): void {
     if (this.#state === 'idle' && this.#waiters.size > 0 && !this.#core.closed) this.#ask();
   }
@@ -259,7 +269,17 @@ export class LockSeat implements Seat {
    * @param gone aborts where nobody waits for it any more
    */
   async #try(wish: Wish, gone: AbortSignal): Promise<HeldLease | null> {
-    if (this.#state !== 'idle' || this.#waiters.size > 0) return null;
+    const before = this.#tries;
+    // A release or another's try is on its way, and may have found the lock as it was before: what comes of it counts.
+    this.#trying += 1;
+    while (this.#underWay && this.#waiters.size === 0 && this.#tried <= before && !gone.aborted)
+      await Promise.race([this.#answer(), once(gone, 'abort').catch(() => {})]);
+    this.#trying -= 1;
+    // The answer to one that was sent since is ours too.
+    if (this.#state !== 'idle' || this.#waiters.size > 0 || this.#tried > before) {
+      this.tidy();
+      return null;
+    }
     this.#become('asking');
     try {
       for (;;) {
@@ -269,10 +289,12 @@ export class LockSeat implements Seat {
           this.#idle();
           return null;
         }
+        this.#tries += 1;
         const reply = await this.#askRedis(0, asIs, refuse);
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (reply === undefined || reply.is === 'more') continue;
         if (reply.is === 'granted' && !this.#foothold.life?.lives) continue;
+        this.#tried = this.#tries;
         if (reply.is === 'granted') return this.#take(reply.block, wish);
         this.#idle();
         return null;
@@ -319,8 +341,9 @@ export class LockSeat implements Seat {
     if (early !== undefined && early.first > past) return this.#granted(early);
     this.#waiters.decide();
     if (this.#state !== 'queued') return; // The last one gave up at that.
-    if (this.#waiters.size === 0) this.#leave();
-    else if (this.#doubt) this.#ask();
+    if (this.#waiters.size === 0) return this.#leave();
+    this.#wake();
+    if (this.#doubt) this.#ask();
   }
 
   /** The lock is here, unless the life under which it came ended in between: then it went with it. */
@@ -459,7 +482,7 @@ export class LockSeat implements Seat {
   #gaveUp(): Promise<void> | undefined {
     if (this.#waiters.size > 0 || this.#state === 'held' || this.#state === 'idle') return undefined;
     if (this.#state === 'queued') this.#leave();
-    return new Promise((resolve) => this.#onIdle.push(resolve));
+    return this.#answer();
   }
 
   #leave(): void {
@@ -536,11 +559,19 @@ export class LockSeat implements Seat {
     this.#block = undefined;
     this.#early = undefined;
     if (this.#waiters.size > 0 && !this.#core.closed) return this.#ask();
-    for (const resolve of this.#onIdle.splice(0)) resolve();
     this.tidy();
   }
 
   #become(state: State): void {
     this.#state = state;
+    if (state === 'idle' || state === 'held') this.#wake();
+  }
+
+  #answer(): Promise<void> {
+    return new Promise((resolve) => this.#onAnswer.push(resolve));
+  }
+
+  #wake(): void {
+    for (const resolve of this.#onAnswer.splice(0)) resolve();
   }
 }

@@ -148,6 +148,25 @@ export function lockConformance(
       await (await taken(lock)).release();
     });
 
+    it('is there for who tries behind a release under way, or once another who tries is refused', async () => {
+      const lock = await make();
+      const holder = await another(lock);
+      for (let round = 0; round < 20; round += 1) {
+        const lease = await taken(lock);
+        const released = lease.release();
+        const next = await taken(lock);
+        await released;
+        await next.release();
+        const held = await taken(holder);
+        const early = lock.acquire({ timeout: 0 });
+        await held.release();
+        const tries = await Promise.all([early, lock.acquire({ timeout: 0 }), lock.acquire({ timeout: 0 })]);
+        const [got, ...more] = tries.filter((one) => one !== null);
+        expect([got?.valid, more]).toEqual([true, []]);
+        await got?.release();
+      }
+    });
+
     it('gives null when the time is up, not sooner, and leaves nothing queued', async () => {
       const lock = await make();
       const lease = await lock.acquire();

@@ -96,6 +96,32 @@ describe('Lock, distributed: its seat', () => {
     await one.with(() => 1);
     expect(other[INNER].seat()).toBe(its);
   });
+
+  it('stays the one of all handles while a try waits for a release under way', async () => {
+    const session = await bench.session();
+    const name = bench.name();
+    const [one, other] = [session.lock(name), session.lock(name)];
+    for (const lock of [one, other]) await lock.with(() => 1); // Each has made a seat.
+    const released = (await one.acquire()).release();
+    const lease = await one.acquire({ timeout: 0 });
+    await released;
+    expect(lease?.valid).toBe(true);
+    await other.release();
+    expect(lease?.valid).toBe(false);
+  });
+
+  it('asks Redis twice at most for any number of tries at once', async () => {
+    const name = bench.name();
+    const held = await (await bench.session()).lock(name).acquire();
+    const lock = (await bench.session()).lock(name);
+    expect(await lock.acquire({ timeout: 0 })).toBeNull();
+    const commands = await bench.commandsDuring(async () => {
+      const tries = await Promise.all(Array.from({ length: 100 }, () => lock.acquire({ timeout: 0 })));
+      expect(tries.filter((one) => one !== null)).toEqual([]);
+    });
+    expect(commands.filter((line) => line.includes(`:${name}:`)).length).toBeLessThanOrEqual(2);
+    await held.release();
+  });
 });
 
 describe('Lock, distributed: many', () => {
