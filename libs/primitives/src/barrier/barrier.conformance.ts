@@ -37,6 +37,26 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
       expect(await barrier.broken()).toBe(false);
     });
 
+    it('counts those who wait while the action runs, and no one beyond them', async () => {
+      const seen: unknown[] = [];
+      const done = Promise.withResolvers<void>();
+      const action = async () => {
+        seen.push(await barrier.waiting(), await barrier.broken());
+        await done.promise;
+      };
+      const barrier = await make(2, { action });
+      const other = await another(barrier, { action });
+      const two = [barrier.wait(), other.wait()];
+      await until(() => seen.length === 2, 'the action has looked');
+      const next = other.wait();
+      expect(await stillPending(Promise.race([...two, next]))).toBe(true);
+      expect([...seen, await other.waiting()]).toEqual([2, false, 2]);
+      done.resolve();
+      await Promise.all(two);
+      await waitersAre(barrier, 1);
+      await Promise.all([next, barrier.wait()]);
+    });
+
     it('serves round after round', async () => {
       const [barrier, other] = await pair(4);
       const seen: number[][] = Array.from({ length: 10 }, () => []);
