@@ -6,7 +6,7 @@ import { closedError } from './held-lease.ts';
 import { nameOf } from './keys.ts';
 import type { Partition } from './partition.ts';
 import { Patience, type Terms } from './patience.ts';
-import { asRefused, refused, saidForGood } from './refused.ts';
+import { refused, saidForGood } from './refused.ts';
 import type { Answer } from './run-operations.ts';
 
 /** What commands need of their session. */
@@ -81,18 +81,21 @@ export class Commands {
     });
   }
 
+  /** A look at Redis that belongs to no life: it ends in time, and is told of as all else is. */
+  async look<T>(what: string, ask: () => Promise<T>): Promise<T> {
+    if (this.#host.closed) throw closedError(what);
+    return this.patiently(what, ask()).catch((error: unknown) => {
+      if (error instanceof HeddleError) throw error;
+      const said = saidForGood(error);
+      throw said === undefined ? this.unreachable(what) : refused(what, said, { cause: error });
+    });
+  }
+
   /** Living sessions of the namespace, as they describe themselves: every session has a life in the first partition. */
   async members(partition: Partition, key: string): Promise<{ id: string; about: string }[]> {
     const what = 'members()';
-    if (this.#host.closed) throw closedError(what);
-    const [reply = []] = await this.patiently(
-      what,
-      partition.asNobody([{ operation: 'session.members', keys: [key], args: [] }]),
-    ).catch((error: unknown) => {
-      if (error instanceof HeddleError) throw error;
-      const said = saidForGood(error);
-      throw said === undefined ? this.unreachable(what) : asRefused(error, said);
-    });
+    const asked = () => partition.asNobody([{ operation: 'session.members', keys: [key], args: [] }]);
+    const [reply = []] = await this.look(what, asked);
     if (reply[0] === 'error') throw refused(what, String(reply[1]));
     const found: { id: string; about: string }[] = [];
     for (let at = 0; at + 1 < reply.length; at += 2) {

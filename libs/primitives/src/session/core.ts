@@ -285,6 +285,11 @@ export class SessionCore extends Voice implements PartitionHost {
     return this.#commands.patiently(...terms);
   }
 
+  /** See `Commands.look`. */
+  look<T>(...terms: Parameters<typeof Commands.prototype.look<T>>): Promise<T> {
+    return this.#commands.look(...terms);
+  }
+
   /**
    * A try without waiting, patiently: `work` is told where nobody waits for it any more, and what it gets all the same
    * is released.

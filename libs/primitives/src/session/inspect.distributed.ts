@@ -35,7 +35,6 @@ const SCAN_COUNT = 500;
  */
 export async function inspectLocks(session: Session): Promise<InspectedLock[]> {
   const core = coreOf(session);
-  core.assertOpen('inspectLocks()');
   const found: InspectedLock[] = [];
   for (let partition = 0; partition < core.keyspace.partitions; partition += 1) {
     const who = await partiesOf(core, partition);
@@ -47,6 +46,11 @@ export async function inspectLocks(session: Session): Promise<InspectedLock[]> {
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Step by step: all of it may take longer than one answer. */
+function look<T>(core: SessionCore, ask: () => Promise<T>): Promise<T> {
+  return core.look('inspectLocks()', ask);
+}
+
 async function lockNames(core: SessionCore, partition: number): Promise<Set<string>> {
   // ioredis puts its key prefix before keys, not before SCAN's patterns.
   const prefix = `${prefixOf(core.client)}${core.keyspace.tag(partition)}:lock:`;
@@ -55,7 +59,10 @@ async function lockNames(core: SessionCore, partition: number): Promise<Set<stri
   for (const node of nodes) {
     let cursor = '0';
     do {
-      const [next, keys] = await node.scan(cursor, 'MATCH', `${escapeGlob(prefix)}*`, 'COUNT', SCAN_COUNT);
+      const from = cursor;
+      const [next, keys] = await look(core, () =>
+        node.scan(from, 'MATCH', `${escapeGlob(prefix)}*`, 'COUNT', SCAN_COUNT),
+      );
       for (const key of keys) names.add(key.slice(key.indexOf(prefix) + prefix.length, key.lastIndexOf(':')));
       cursor = next;
     } while (cursor !== '0');
@@ -84,11 +91,13 @@ type Parties = (incarnation: string) => LockParty;
 
 async function partiesOf(core: SessionCore, partition: number): Promise<Parties> {
   const { sessions, members } = core.keyspace.shared(partition);
-  const [abouts, ends, time] = await Promise.all([
-    reader(core).hgetall(members),
-    reader(core).zrange(sessions, '0', '-1', 'WITHSCORES'),
-    reader(core).time(),
-  ]);
+  const [abouts, ends, time] = await look(core, () =>
+    Promise.all([
+      reader(core).hgetall(members),
+      reader(core).zrange(sessions, '0', '-1', 'WITHSCORES'),
+      reader(core).time(),
+    ]),
+  );
   const now = Number(time[0]) * 1000 + Number(time[1]) / 1000;
   const endOf = new Map<string, number>();
   for (let at = 0; at + 1 < ends.length; at += 2) endOf.set(ends[at] as string, Number(ends[at + 1]));
@@ -106,10 +115,9 @@ async function partiesOf(core: SessionCore, partition: number): Promise<Parties>
 
 async function inspect(core: SessionCore, name: string, who: Parties): Promise<InspectedLock> {
   const [state = '', queue = ''] = core.keyspace.of('lock', name, ['state', 'queue']);
-  const [fields, waiters] = await Promise.all([
-    reader(core).hmget(state, 'holder', 'first'),
-    reader(core).zrange(queue, '0', '-1'),
-  ]);
+  const [fields, waiters] = await look(core, () =>
+    Promise.all([reader(core).hmget(state, 'holder', 'first'), reader(core).zrange(queue, '0', '-1')]),
+  );
   const [holder, first] = fields;
   return {
     name,
