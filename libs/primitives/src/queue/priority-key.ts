@@ -1,7 +1,7 @@
 /**
  * The place of an item in a priority queue, as bytes that compare as the items do. Numbers come before strings, these
  * before arrays; numbers and strings among themselves as `<` says, arrays element by element, the shorter first. In an
- * array, what is neither is cargo: from there on items are equal.
+ * array, what is neither is cargo, and so is an array that stands in itself, or too deep: from there on items are equal.
  */
 import { show, typeError } from '../errors.ts';
 
@@ -11,10 +11,13 @@ const STRING = 2;
 const ARRAY = 3;
 const CARGO = 4;
 
+/** Arrays within arrays that are looked into. */
+const DEEPEST = 1000;
+
 /** @throws TypeError for an item that is no number, string, or array that begins with one of these. */
 export function priorityKey(item: unknown): Uint8Array {
   const key: number[] = [];
-  if (!append(key, item)) {
+  if (!append(key, item, [])) {
     throw typeError(
       `PriorityQueue.put: an item must be a number, a string, or an array that begins with one, not ${show(item)}; put [priority, item]`,
     );
@@ -27,11 +30,11 @@ export function compareKeys(a: Uint8Array, b: Uint8Array): number {
   return Buffer.compare(a, b);
 }
 
-/** False where the item has no order. */
-function append(key: number[], item: unknown): boolean {
+/** False where the item has no order; `above`: the arrays it stands in. */
+function append(key: number[], item: unknown, above: unknown[]): boolean {
   if (typeof item === 'number') return !Number.isNaN(item) && appendNumber(key, item);
   if (typeof item === 'string') return appendString(key, item);
-  return Array.isArray(item) && appendArray(key, item);
+  return Array.isArray(item) && appendArray(key, item, above);
 }
 
 /** IEEE 754 from the sign down, all bits turned round where it is negative: larger numbers have larger bytes. */
@@ -56,14 +59,18 @@ function appendString(key: number[], item: string): true {
   return true;
 }
 
-function appendArray(key: number[], items: readonly unknown[]): boolean {
+function appendArray(key: number[], items: readonly unknown[], above: unknown[]): boolean {
+  if (above.length === DEEPEST || above.includes(items)) return false;
   key.push(ARRAY);
+  above.push(items);
+  let ordered = true;
   for (const [index, item] of items.entries()) {
-    if (append(key, item)) continue;
-    if (index === 0) return false;
+    if (append(key, item, above)) continue;
+    ordered = index > 0;
     key.push(CARGO);
     break;
   }
+  above.pop();
   key.push(END);
-  return true;
+  return ordered;
 }

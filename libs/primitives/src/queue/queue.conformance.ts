@@ -84,6 +84,28 @@ export function queueConformance(scope: string, { make, makeSimple, another }: Q
         expect(await queue.size()).toBe(0);
       },
     );
+
+    it('orders by what stands before an array in itself, and refuses one that has no other', async () => {
+      const queue = await make('PriorityQueue');
+      const [late, early, endless]: unknown[][] = [[2], [1], []];
+      for (const item of [late, early, endless]) item?.push(item, item);
+      await queue.put(late);
+      await queue.put(early);
+      await expect(queue.put(endless)).rejects.toThrow(TypeError);
+      const got = (await drain(queue)) as unknown[][];
+      expect(got.map(([first]) => first)).toEqual([1, 2]);
+      expect(got[0]?.[1]).toBe(got[0]);
+    });
+
+    it('refuses an array nested too deeply by name, instead of overflowing', async () => {
+      const queue = await make('PriorityQueue');
+      for (const first of [[], [1]]) {
+        let nest: unknown[] = [1];
+        for (let n = 0; n < 100_000; n += 1) nest = [...first, nest];
+        await expect(queue.put(nest)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_HEDDLE_/) });
+      }
+      expect(await queue.size()).toBe(0);
+    });
   });
 
   describe(`queues, ${scope}: items`, () => {
