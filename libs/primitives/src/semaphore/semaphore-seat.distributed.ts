@@ -549,7 +549,7 @@ export class SemaphoreSeat implements Seat {
   }
 
   #refuse([tag, value]: Answer, shape: SemaphoreShape, permits: number): void {
-    if (tag === 'too many') throw tooMany(permits, Number(value));
+    if (tag === 'too many') throw tooMany(this.#what, permits, Number(value));
     if (tag === 'full') throw this.#tooManyPermits('only what was held was given back');
     if (tag !== 'mismatch') return;
     const [permitsText = '', bounded] = (value ?? '').split(' ');
@@ -587,8 +587,10 @@ function shapeText({ permits, bounded }: SemaphoreShape): string {
 }
 
 /** The error of a wish that can never be granted. */
-export function tooMany(permits: number, limit: number): RangeError {
-  return rangeError(`semaphore.acquire: permits must be 1 to the limit, ${limit}, not ${permits}`);
+export function tooMany(what: string, permits: number, limit: number): RangeError {
+  return rangeError(
+    `semaphore.acquire: permits must be at most ${limit}, all that ${what} has, not ${permits}: more are never free`,
+  );
 }
 
 function unknownOutcome(what: string, cause: unknown): OutcomeUnknownError {

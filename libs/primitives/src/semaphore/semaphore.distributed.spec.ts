@@ -27,6 +27,18 @@ semaphoreConformance('distributed', { make: make(false), another: another(false)
 boundedSemaphoreConformance('distributed', { make: make(true), another: another(true), fifo: true });
 
 describe('Semaphore, distributed', () => {
+  it.each([true, false])(
+    'names itself and its limit where more is asked for (bounded: %s)',
+    async (bounded) => {
+      const name = bench.name();
+      const session = await bench.turn();
+      const semaphore = bounded ? session.boundedSemaphore(name, 2) : session.semaphore(name, 2);
+      await expect(semaphore.acquire({ permits: 3 })).rejects.toThrow(
+        `permits must be at most 2, all that semaphore ${name} has, not 3: more are never free`,
+      );
+    },
+  );
+
   it('refuses another shape for a name that exists, giving both, and changes nothing', async () => {
     const name = bench.name();
     const [a, b] = [await bench.turn(), await bench.turn()];

@@ -34,7 +34,7 @@ export class DistributedSemaphore implements AnySemaphore {
       const { permits = 1 } = checkOptions(options, 'semaphore.acquire');
       checkCount(permits, 'semaphore.acquire: permits');
       const limit = this.#shape.permits;
-      if (this.#shape.bounded && permits > limit) throw tooMany(permits, limit);
+      if (this.#shape.bounded && permits > limit) throw tooMany(`semaphore ${this.name}`, permits, limit);
       const { timeout, signal } = checkWait(options, 'semaphore.acquire');
       this.#core.assertOpen(`semaphore ${this.name}`);
       return this.#seat().acquire(this.#shape, permits, timeout, signal);

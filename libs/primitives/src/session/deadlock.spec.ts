@@ -105,6 +105,24 @@ describe('a circle of waits between sessions', () => {
     await closeAll([a, b]);
   });
 
+  it('of one that waits for what it holds says that, and what to do', async () => {
+    const [session] = (await open(1)) as [Session];
+    const prices = session.readWriteLock(bench.name());
+    const gate = session.semaphore(bench.name());
+    const again: readonly (readonly [Holdable, Holdable])[] = [
+      [prices.read, prices.write],
+      [gate, gate],
+    ];
+    for (const [outer, inner] of again) {
+      const circle = outer.with(() => inner.with(async () => 1));
+      await expect(circle).rejects.toMatchObject({
+        cycle: { length: 1 },
+        message: expect.stringMatching(/; it holds what it waits for itself: release that first/),
+      });
+    }
+    await closeAll([session]);
+  });
+
   it('inside one session, between its logical threads, is told too', async () => {
     const [session] = (await open(1)) as [Session];
     const [x, y] = [session.lock(bench.name()), session.rlock(bench.name())];

@@ -220,9 +220,13 @@ export class Deadlocks {
     const steps = second.edges.map(
       ({ waiter, waitsFor, heldBy }) => `${waiter} waits for ${waitsFor}, held by ${heldBy}`,
     );
+    const remedy =
+      steps.length === 1
+        ? 'it holds what it waits for itself: release that first, or ask for all of it at once'
+        : 'take them in one order, as acquireAll does';
     wait.fail?.(
       new DeadlockError(
-        `${kind} ${name}: a circle of waits, of which this one is the youngest: ${steps.join('; ')}; take them in one order, as acquireAll does`,
+        `${kind} ${name}: a circle of waits, of which this one is the youngest: ${steps.join('; ')}; ${remedy}`,
         second.edges,
         { primitive: name },
       ),

@@ -166,6 +166,12 @@ describe('connect', () => {
     expect((await session.members()).some(({ id }) => id === session.id)).toBe(true);
     await session.close();
   });
+
+  it('takes options alone also where their object inherits nothing, as that of parseArgs', async () => {
+    const { host, port, password } = new Redis(bench.url, { lazyConnect: true }).options;
+    const bare = Object.assign(Object.create(null), { ...quiet, redis: { host, port, password } });
+    await (await connect(bare)).close();
+  });
 });
 
 describe('$REDIS_URL', () => {
