@@ -420,6 +420,24 @@ describe('a handle', () => {
   });
 });
 
+describe('what throws where it is looked at', () => {
+  const thrower = () => {
+    throw new Error('not for you');
+  };
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  it.each<[string, unknown]>([
+    ['a getter', Object.defineProperty({}, 'constructor', { get: thrower })],
+    ['a name that is a symbol', { constructor: { name: Symbol('s') } }],
+    ['a function whose name is one', Object.defineProperty(() => {}, 'name', { value: Symbol('s') })],
+    ['a proxy', new Proxy({}, { get: thrower, getPrototypeOf: thrower })],
+    ['a revoked proxy', proxy],
+  ])('is refused as any other: %s', (_, value) => {
+    expect(() => new Lock({ robust: value as never })).toThrow(expect.objectContaining(TYPE));
+    expect(() => new Barrier(2, { timeout: value as never })).toThrow(expect.objectContaining(TYPE));
+  });
+});
+
 function detached(): ArrayBuffer {
   const buffer = new ArrayBuffer(64);
   structuredClone(buffer, { transfer: [buffer] });

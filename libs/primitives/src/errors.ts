@@ -229,6 +229,14 @@ export function rangeError(message: string, code = 'ERR_HEDDLE_OUT_OF_RANGE'): R
 
 /** How a value is shown in an error message: short, and never throwing. */
 export function show(value: unknown): string {
+  try {
+    return shown(value);
+  } catch {
+    return `[${typeof value}]`; // A proxy or a getter of its own mind.
+  }
+}
+
+function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
       return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}…` : value);
