@@ -41,6 +41,7 @@ import {
   ThreadLocal,
   Timer,
 } from './index.ts';
+import type { DistributedLock } from './lock/lock.distributed.ts';
 
 /** Type-checked and never run. */
 function never(..._bodies: (() => unknown)[]): void {
@@ -76,6 +77,8 @@ it('gives a lease without a time-out, and perhaps none with one, from everything
     expectTypeOf(acquireAll(all, maybe)).toEqualTypeOf<Promise<Lease | null>>();
     // @ts-expect-error an Event can't be held
     acquireAll([new Event()]);
+    // @ts-expect-error distributed ones are taken by session.acquireAll
+    acquireAll([{} as DistributedLock]);
     // @ts-expect-error a blocked thread sees no signal
     new Lock().acquireSync({ signal });
   });

@@ -4,13 +4,16 @@
  */
 import { Deadline } from '../deadline.ts';
 import { show, typeError } from '../errors.ts';
-import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
+import { type AcquireOptions, type BlockingOptions, checkWait, type ForeverOptions } from '../options.ts';
 import { INNER, MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
 import { takeInOrder } from './joined-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 
 /** What `acquireAll` takes: anything local that leases: locks, semaphores, conditions, sides of a read-write lock. */
-export type Acquirable = Pick<AnyLock, 'acquire'>;
+export interface Acquirable extends Pick<AnyLock, 'acquire'> {
+  /** What distributed ones lack: they are taken by `session.acquireAll`. */
+  acquireSync(options?: BlockingOptions): boolean;
+}
 
 /**
  * Takes all of them, or none, for one lease: whoever names them in whatever order, in whatever thread, nobody waits in
