@@ -3,6 +3,7 @@ import { TimeoutError } from '@heddle/primitives';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestId } from './context.ts';
 import type * as tasks from './tasks.ts';
+import { until } from './until.ts';
 
 const TASKS = new URL('./tasks.ts', import.meta.url);
 
@@ -114,6 +115,43 @@ describe('map', () => {
     expect(() => pool.map('square', bad())).toThrow('at once');
     expect(() => pool.map('echo', [() => 1])).toThrow(/args\[0\]/);
   });
+
+  it.each([
+    ['a task fails', 'oddSquare', {}, 'even: 2'],
+    ['its time is over', 'nap', { timeout: 1 }, 'within 1 ms'],
+    ['an input cannot travel', 'echo', {}, 'args[0]'],
+  ] as const)(
+    'tells whoever gives the inputs that no more are wanted, where %s',
+    async (_, task, options, why) => {
+      const closed: string[] = [];
+      function* inputs() {
+        try {
+          yield 1;
+          yield task === 'echo' ? () => 1 : 2;
+          for (let n = 1000; ; n += 1) yield n;
+        } finally {
+          closed.push(requestId.get() ?? '');
+        }
+      }
+      async function* later() {
+        yield* inputs();
+      }
+      for (const given of [inputs(), later()]) {
+        const map = () => all(pool.map(task, given as Iterable<never>, { ...options, buffersize: 1 }));
+        await expect(requestId.run('mine', map)).rejects.toThrow(why);
+      }
+      await until(() => expect(closed).toEqual(['mine', 'mine']));
+    },
+  );
+
+  it.each([true, false])(
+    'gives a result for each input, also where dedupe makes one task of them: %s',
+    async (ordered) => {
+      await using alone = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 1 });
+      const one = alone.with({ dedupe: 'one' });
+      expect(await all(one.map('square', [3, 4, 5], { ordered }))).toEqual([9, 9, 9]);
+    },
+  );
 
   it('is over after its time', async () => {
     const results = pool.map('nap', [1, 2500], { timeout: 1000 });

@@ -101,7 +101,9 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   async return(): Promise<IteratorResult<R>> {
     this.end();
     this.finish();
-    if (!this.exhausted) await this.asCaller(() => this.source.return?.());
+    const open = !this.exhausted;
+    this.exhausted = true;
+    if (open) await this.asCaller(() => this.source.return?.());
     return { done: true, value: undefined };
   }
 
@@ -162,6 +164,15 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     if (this.ended) return;
     this.end();
     this.failure = { reason };
+    this.closeInputs();
+  }
+
+  /** After a failure nobody calls `return`, so whoever gives the inputs is told here; what comes of that interests nobody. */
+  private closeInputs(): void {
+    if (this.exhausted) return;
+    this.exhausted = true;
+    const close = async () => this.source.return?.();
+    this.asCaller(close).catch(() => {});
   }
 
   private tellFailure(reason: unknown): void {
@@ -229,17 +240,27 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
 
   private send(inputs: readonly unknown[]): void {
     if (inputs.length === 0) return;
-    const chunk = this.chunksize > 1;
-    const future = this.core.submit({ task: this.task, args: inputs, options: this.options, chunk });
+    const future = this.submit(inputs);
     this.inFlight += 1;
     this.live.add(future);
     if (this.ordered) this.flying.push(future);
+    // Not once for each Future: with `dedupe`, several chunks may have the same.
     settling().whenDone(future, () => {
-      if (!this.live.delete(future)) return;
+      if (this.ended) return;
+      this.live.delete(future);
       if (this.ordered) this.collectInOrder();
       else this.arrived.push(this.outcome(future));
       this.serve();
     });
+  }
+
+  private submit(args: readonly unknown[]): Future<unknown> {
+    try {
+      return this.core.submit({ task: this.task, args, options: this.options, chunk: this.chunksize > 1 });
+    } catch (error) {
+      this.closeInputs();
+      throw error;
+    }
   }
 
   private collectInOrder(): void {
