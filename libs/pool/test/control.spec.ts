@@ -209,6 +209,8 @@ describe('a task that behaves badly fails alone', () => {
   it.each<[string, keyof typeof tasks, unknown[], object]>([
     ['throws a string', 'throwString', [], { code: 'ERR_HEDDLE_NON_ERROR_THROWN', cause: 'just text' }],
     ['rejects with undefined', 'rejectUndefined', [], { code: 'ERR_HEDDLE_NON_ERROR_THROWN' }],
+    ['throws what has no string', 'throwBare', [], { code: 'ERR_HEDDLE_NON_ERROR_THROWN' }],
+    ['gives what throws when it is looked at', 'giveBadThen', [], { message: 'no then' }],
     ['throws an error that is its own cause', 'throwCircle', [], { message: 'circle' }],
     ['gives a function', 'giveFunction', [], { code: 'ERR_HEDDLE_NOT_CLONEABLE', message: /items\[0\]\.fn/ }],
     [

@@ -72,6 +72,15 @@ export function throwString(): never {
 export async function rejectUndefined(): Promise<never> {
   return Promise.reject(undefined);
 }
+export function throwBare(): never {
+  throw Object.create(null);
+}
+export const giveBadThen = (): object =>
+  Object.defineProperty({}, 'then', {
+    get() {
+      throw new Error('no then');
+    },
+  });
 export function exit(code: number): never {
   process.exit(code);
 }

@@ -126,6 +126,16 @@ describe('a ThreadPoolExecutor', () => {
   it('makes an error of what is thrown and is none', async () => {
     expect(await pool().submit('throwString').exception()).toMatchObject({ cause: 'just text' });
     expect(await pool().submit('rejectUndefined').exception()).toBeInstanceOf(Error);
+    const results = pool().map('throwBare', [1, 2] as never, { chunksize: 2 });
+    await expect(results.next()).rejects.toThrow(/no Error: \[object\]/);
+  });
+
+  it('fails a task whose result throws when it is looked at, and the thread goes on', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const bad = executor.submit('giveBadThen');
+    const behind = executor.submit('square', 2);
+    await expect(bad).rejects.toThrow('no then');
+    expect(await behind).toBe(4);
   });
 
   it('refuses arguments that cannot travel at the call, and results by failing their task', async () => {

@@ -14,6 +14,7 @@ import {
   encodeText,
   enterJob,
   fromPortable,
+  show,
   toPortable,
 } from '@heddle/primitives/internal';
 import { captureContext, restoreContext } from '../context/context-var.ts';
@@ -216,14 +217,16 @@ function begin(
   running += 1;
   runningJobs.set(slot, job);
   let value: unknown;
+  let goesOn: boolean;
   try {
     const given = count === WHOLE ? (decode(batch[at]) as unknown[]) : batch.slice(at, at + count);
     value = outside.runInAsyncScope(run, undefined, job, known, given, extra);
+    goesOn = isThenable(value); // a getter may throw
   } catch (error) {
     end(slot, job, known, startedAt, FAILED, error);
     return;
   }
-  if (!isThenable(value)) return end(slot, job, known, startedAt, OK, value);
+  if (!goesOn) return end(slot, job, known, startedAt, OK, value);
   Promise.resolve(value).then(
     (result) => {
       end(slot, job, known, startedAt, OK, result);
@@ -301,9 +304,8 @@ function encodeError(error: Error): unknown {
 
 function asError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown;
-  const shown = typeof thrown === 'string' ? JSON.stringify(thrown) : String(thrown);
   return new HeddleError(
-    `the task threw something that is no Error: ${shown}`,
+    `the task threw something that is no Error: ${show(thrown)}`,
     'ERR_HEDDLE_NON_ERROR_THROWN',
     { cause: thrown },
   );
