@@ -1,7 +1,8 @@
 /** Tasks that submit tasks and wait for them. */
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asCompleted, type Future, wait } from '@heddle/pool';
-import { currentJob } from '@heddle/pool/task';
+import { type CurrentJob, currentJob } from '@heddle/pool/task';
 import { Redis } from 'ioredis';
 import { requestId } from './context.ts';
 
@@ -169,8 +170,28 @@ export async function cancelChild(url: string, key: string): Promise<unknown> {
 }
 
 let kept: Future<number> | undefined;
+let over: CurrentJob | undefined;
 export function keepChild(): void {
   kept = pool('nobody').submit('square', 1);
+}
+export function keepJob(): void {
+  over = currentJob();
+}
+/** By a job that is over, whose place this one has by now. */
+export const submitByKept = (): Promise<number> =>
+  (over as CurrentJob).executor<Tasks>().submit('square', 1).result();
+/** How many listeners children that are done leave on the signal they were submitted with. */
+export async function listenersLeft(): Promise<number[]> {
+  const { signal } = new AbortController();
+  const heeding = pool().with({ signal });
+  const running = heeding.submit('square', 3);
+  const before = getEventListeners(signal, 'abort').length;
+  await running;
+  await heeding.submit('fail', 'no').exception();
+  const cancelled = pool('nobody').with({ signal }).submit('square', 1);
+  await cancelled.accepted;
+  await cancelled.cancel();
+  return [before, getEventListeners(signal, 'abort').length];
 }
 export async function useKept(): Promise<string> {
   return (kept as Future<number>).result().then(

@@ -1,5 +1,5 @@
 /** Tasks that submit tasks, and wait for them without a thread. */
-import { replay, ThreadPoolExecutor } from '@heddle/pool';
+import { replay, SessionClosedError, ThreadPoolExecutor } from '@heddle/pool';
 import { describe, expect, it } from 'vitest';
 import { jobBench } from './bench.ts';
 import { requestId } from './context.ts';
@@ -104,6 +104,17 @@ describe('currentJob().executor()', () => {
     await bench.host({ threads: 1 });
     await bench.executor().submit('keepChild');
     expect(await bench.executor().submit('useKept')).toBe('SessionClosedError');
+  });
+
+  it('is over with its job too where that had not asked for it', async () => {
+    await bench.host({ threads: 1 });
+    await bench.executor().submit('keepJob');
+    await expect(bench.executor().submit('submitByKept')).rejects.toThrow(SessionClosedError);
+  });
+
+  it('leaves no listener on a signal', async () => {
+    await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('listenersLeft')).toEqual([1, 0]);
   });
 });
 

@@ -62,7 +62,7 @@ export class Children {
     const { name, data, opts } = inFront(job, queue);
     this.#say({ child: number, submit: { name, data, opts, queue, ttl, id } });
     const { signal } = call.options;
-    if (signal !== undefined) abortWith(child.future, signal);
+    if (signal !== undefined) child.heed(signal);
     return child;
   }
 
@@ -93,6 +93,7 @@ export class Children {
   done(child: Child): void {
     this.#living.delete(child.number);
     this.#household.forget(child.number);
+    child.unheed();
     if (this.#awaited.delete(child) && this.#awaited.size === 0) this.#household.lend(false);
   }
 
@@ -118,6 +119,8 @@ class Child implements FutureSource {
   readonly future: Future<unknown>;
   readonly #family: Children;
   readonly #arrival = Promise.withResolvers<void>();
+  /** Takes its listener off the signal it was submitted with. */
+  unheed: () => void = () => {};
   #id: string;
   #cancelling: PromiseWithResolvers<boolean> | undefined;
 
@@ -155,6 +158,13 @@ class Child implements FutureSource {
   async abort(reason: unknown): Promise<void> {
     this.#family.ask({ child: this.number, abort: encodeText(reason, 'reason', { lenient: true }) });
     this.#family.done(this);
+  }
+
+  heed(signal: AbortSignal): void {
+    const abort = () => void this.future.abort(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    this.unheed = () => signal.removeEventListener('abort', abort);
   }
 
   hear(news: ChildNews): void {
@@ -242,10 +252,4 @@ function inFront(job: CallJob, queue: string | undefined): CallJob {
 
 function digest({ name, data }: CallJob): string {
   return createHash('sha1').update(`${name} ${data.args}`).digest('base64url').slice(0, 12);
-}
-
-function abortWith(future: Future<unknown>, signal: AbortSignal): void {
-  const abort = () => void future.abort(signal.reason);
-  if (signal.aborted) return abort();
-  signal.addEventListener('abort', abort, { once: true });
 }

@@ -148,6 +148,7 @@ export class RunningJob implements CurrentJob {
           'ERR_HEDDLE_NO_EXECUTOR',
         );
       }
+      if (this.#ended) this.#children.end();
       return this.#children.executor(queue);
     };
   }
