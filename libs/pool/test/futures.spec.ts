@@ -88,6 +88,21 @@ describe('a Future', () => {
     }
   });
 
+  it('tells the hook of what an async callback rejects with', async () => {
+    const told: unknown[] = [];
+    const before = setExceptHook(({ error }) => told.push(error));
+    try {
+      const one = future();
+      const fail = async () => Promise.reject(new Error('in an async callback'));
+      one.addDoneCallback(fail);
+      settle.result(one, 1);
+      one.addDoneCallback(fail);
+      await until(() => expect(told).toEqual(Array(2).fill(new Error('in an async callback'))));
+    } finally {
+      setExceptHook(before);
+    }
+  });
+
   it('gives its progress to all who ask for the next at the same time, in order, and ends for all', async () => {
     const one = future();
     const steps = one.progress[Symbol.asyncIterator]();
@@ -153,6 +168,36 @@ describe('wait', () => {
     settle.cancelled(a, new CancelledError('stop'));
     expect((await all).notDone.size).toBe(0);
     expect((await wait([])).done.size).toBe(0);
+  });
+
+  it('takes note of those that were done before, and of cancelled ones as no failures', async () => {
+    const [ok, failed, cancelled, open] = [future(), future(), future(), future()];
+    settle.result(ok, 1);
+    settle.error(failed, new Error('no'));
+    settle.cancelled(cancelled, new CancelledError('stop'));
+    const first = { returnWhen: 'FIRST_EXCEPTION' } as const;
+    expect((await wait([ok, failed, open], first)).notDone).toEqual(new Set([open]));
+    expect((await wait([cancelled, open], { returnWhen: 'FIRST_COMPLETED' })).notDone.size).toBe(1);
+    const waiting = wait([ok, cancelled, open, open], first);
+    expect(await Promise.race([waiting, Promise.resolve('still')])).toBe('still');
+    settle.cancelled(open, new CancelledError('stop'));
+    expect((await waiting).done).toEqual(new Set([ok, cancelled, open]));
+  });
+
+  it('looks at each once, however many there are', async () => {
+    const many = Array.from({ length: 2000 }, () => future());
+    const waiting = wait(many);
+    let looks = 0;
+    for (const one of many) {
+      const done = one.done.bind(one);
+      one.done = () => {
+        looks += 1;
+        return done();
+      };
+    }
+    for (const one of many) settle.result(one, 1);
+    expect((await waiting).done.size).toBe(many.length);
+    expect(looks).toBeLessThanOrEqual(3 * many.length);
   });
 
   it('is over after its time, which is no error; a signal is one', async () => {

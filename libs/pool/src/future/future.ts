@@ -14,7 +14,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
 import { checkFunction, checkWait, Deadline, typeError } from '@heddle/primitives/internal';
 import { aborted, cancelledUnbegun } from './cancelled.ts';
-import { reportException } from './report-exception.ts';
+import { callUser, reportException } from './report-exception.ts';
 
 type State = 'pending' | 'running' | 'finished' | 'cancelled';
 
@@ -153,7 +153,7 @@ export class Future<T> implements PromiseLike<T> {
 
   /**
    * Calls `fn` with this Future once it is done: in the order in which they were added, and at once where it is done
-   * already; in the context around this call. An error in `fn` goes to the exception hook and stops no other.
+   * already; in the context around this call. An error in `fn`, thrown or rejected with, goes to the exception hook and stops no other.
    */
   addDoneCallback(fn: (future: Future<T>) => void): void {
     checkFunction(fn, 'Future.addDoneCallback: fn');
@@ -251,11 +251,7 @@ export class Future<T> implements PromiseLike<T> {
   }
 
   #call(callback: (future: Future<T>) => void): void {
-    try {
-      callback(this);
-    } catch (error) {
-      reportException(error);
-    }
+    callUser(callback, reportException, this);
   }
 
   #listen(): AsyncIterator<unknown> {

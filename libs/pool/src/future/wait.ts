@@ -46,21 +46,23 @@ export async function wait<T>(
   const all = checkFutures(futures, 'wait');
   await new Promise<void>((resolve, reject) => {
     const watch = new Watch(all, timeout, signal);
-    const look = () => {
-      if (enough(all, returnWhen)) watch.end(resolve);
+    const before = [...all].filter((future) => future.done());
+    let left = all.size;
+    const completed = (future: Future<T>) => {
+      left -= 1;
+      if (left === 0 || isEnough(future, returnWhen)) watch.end(resolve);
     };
-    watch.start(look, () => watch.end(resolve), reject);
-    look();
+    watch.start(completed, () => watch.end(resolve), reject);
+    for (const future of before) completed(future);
+    if (left === 0) watch.end(resolve);
   });
   const done = [...all].filter((future) => future.done());
   return { done: new Set(done), notDone: new Set([...all].filter((future) => !future.done())) };
 }
 
-function enough<T>(futures: ReadonlySet<Future<T>>, returnWhen: ReturnWhen): boolean {
-  const all = [...futures];
-  if (all.every((future) => future.done())) return true;
-  if (returnWhen === 'FIRST_COMPLETED') return all.some((future) => future.done());
-  return returnWhen === 'FIRST_EXCEPTION' && all.some((future) => settling().failed(future));
+/** Of one that has just got done: the others need not. */
+function isEnough<T>(future: Future<T>, returnWhen: ReturnWhen): boolean {
+  return returnWhen === 'FIRST_COMPLETED' || (returnWhen === 'FIRST_EXCEPTION' && settling().failed(future));
 }
 
 /**
