@@ -132,6 +132,13 @@ describe('a job that waits for what it is to hold', () => {
 });
 
 describe('executor.future(id)', () => {
+  it('finds no job under the name of what else there is of a queue', async () => {
+    await bench.executor().submit('square', 3).accepted;
+    const pool = await elsewhere();
+    for (const id of ['wait', 'meta', 'nonesuch'])
+      await expect(pool.future(id)).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
+  });
+
   it('finds a job of its own that is on its way, and ends as that does', async () => {
     const pool = bench.executor({ maxPending: 1 });
     const first = pool.submit('square', 3);

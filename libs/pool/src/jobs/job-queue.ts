@@ -168,8 +168,10 @@ export class JobQueue {
         );
       }
       for (const [error, reply] of (await pipeline.exec()) ?? []) {
-        if (error !== null) throw error;
-        fetched.push(read(reply as (string | null)[]));
+        // What has that name may be a list of the queue's own: it is no job, and no reason not to hear of the others.
+        const isNone = error?.message.startsWith('WRONGTYPE') === true;
+        if (error !== null && !isNone) throw error;
+        fetched.push(read(isNone ? [] : (reply as (string | null)[])));
       }
     }
     return fetched;
