@@ -172,6 +172,16 @@ describe('a rate limit', () => {
   });
 });
 
+describe('retries', () => {
+  it.each(['CancelledError', 'TimeoutError', 'UnknownTaskError'] as const)(
+    'runs a task again that threw a %s which says nothing of itself',
+    async (name) => {
+      await host();
+      expect(await executor({ retries: 1 }).submit('throwAtFirst', name)).toBe(2);
+    },
+  );
+});
+
 describe('dead letters', () => {
   it('can be looked at, and put back to be run once more', async () => {
     await host();

@@ -2,7 +2,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { currentJob } from '@heddle/pool/task';
-import { currentThread, getIdent, type Lock, ThreadLocal, TimeoutError } from '@heddle/primitives';
+import {
+  CancelledError,
+  currentThread,
+  getIdent,
+  type Lock,
+  ThreadLocal,
+  TimeoutError,
+  UnknownTaskError,
+} from '@heddle/primitives';
 import { Redis } from 'ioredis';
 import { requestId, secret } from './context.ts';
 
@@ -71,6 +79,14 @@ export function throwString(): never {
 }
 export async function rejectUndefined(): Promise<never> {
   return Promise.reject(undefined);
+}
+/** Throws, in its first attempt, what a wait of its own for something else may well end with. */
+export function throwAtFirst(name: 'CancelledError' | 'TimeoutError' | 'UnknownTaskError'): number {
+  const { attempt } = currentJob();
+  if (attempt > 1) return attempt;
+  if (name === 'CancelledError') throw new CancelledError('another was cancelled');
+  if (name === 'TimeoutError') throw new TimeoutError('the lock was not free');
+  throw new UnknownTaskError('another has no such task', []);
 }
 export function throwBare(): never {
   throw Object.create(null);

@@ -425,6 +425,13 @@ describe('bad work hurts itself only', () => {
     expect(await executor.with({ backoff }).submit('failTimes', words(), 2)).toBe(3);
   });
 
+  it.each(['CancelledError', 'TimeoutError', 'UnknownTaskError'] as const)(
+    'runs a task again that threw a %s which says nothing of itself',
+    async (name) => {
+      expect(await pool({ retries: 1 }).submit('throwAtFirst', name)).toBe(2);
+    },
+  );
+
   it('reports what is thrown after a task has returned, and the thread goes on', async () => {
     const told: unknown[] = [];
     const before = setExceptHook(({ error }) => told.push((error as Error).message));

@@ -87,7 +87,7 @@ export class HostTask extends PooledTask {
       if (ok) checkSize(text, 'the result');
       else checkSize(text, 'the error', LARGEST_INSIDE);
       if (ok) this.end({ how: 'ok', text });
-      else this.end({ how: 'error', error: bullFailure(decodeText(text) as Error, text) });
+      else this.end({ how: 'error', error: thrownFailure(decodeText(text) as Error, text) });
     } catch (error) {
       this.failed(error as Error);
     }
@@ -173,25 +173,37 @@ function extraOf(job: Job, payload: JobPayload, ends: number | undefined): TaskE
   return { attempt, context, chunk, timed, timeout, ends, trace, failures: before + job.attemptsMade };
 }
 
-/** Errors of which another attempt would not be rid. */
+/** Errors of ours of which another attempt would not be rid. */
 function isFinal(error: Error): boolean {
-  const ours = error instanceof HeddleError && error.code === 'ERR_HEDDLE_MALFORMED_VALUE';
   const final = [CancelledError, TimeoutError, UnknownTaskError].some((kind) => error instanceof kind);
-  return ours || final || ('code' in error && error.code === 'ERR_HEDDLE_TOO_LARGE');
+  return final || isMalformed(error) || ('code' in error && error.code === 'ERR_HEDDLE_TOO_LARGE');
+}
+
+function isMalformed(error: Error): boolean {
+  return error instanceof HeddleError && error.code === 'ERR_HEDDLE_MALFORMED_VALUE';
 }
 
 const wholeErrors = new WeakMap<Error, string>();
 
 /** The error that BullMQ is given for it: its message and stack readable there, the whole of it within. */
-export function bullFailure(error: Error, text?: string): Error {
+export function bullFailure(error: Error): Error {
+  return failureOf(error, isFinal(error), packError(error));
+}
+
+/** Of what the task threw: also a TimeoutError of a lock, or a CancelledError of another task, may not come again. */
+function thrownFailure(error: Error, text: string): Error {
+  return failureOf(error, isMalformed(error), packErrorText(error, text));
+}
+
+function failureOf(error: Error, final: boolean, stack: string): Error {
   const message = error.message === '' ? error.name : `${error.name}: ${error.message}`;
-  const failure = isFinal(error) ? new UnrecoverableError(message) : new Error(message);
-  failure.stack = text === undefined ? packError(error) : packErrorText(error, text);
-  wholeErrors.set(failure, failure.stack);
+  const failure = final ? new UnrecoverableError(message) : new Error(message);
+  failure.stack = stack;
+  wholeErrors.set(failure, stack);
   return failure;
 }
 
-/** The stack that `bullFailure` made, where it did. */
+/** The stack that was made for it above, where one was. */
 export function wholeError(failure: Error): string | undefined {
   return wholeErrors.get(failure);
 }
