@@ -1,5 +1,5 @@
 /** Queues as a whole, schedules, logs, hand-over between hosts, and tasks that behave badly, as a DistributedExecutor sees them. */
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import {
   DistributedExecutor,
   drainQueue,
@@ -101,6 +101,11 @@ describe('a queue', () => {
   });
 });
 
+function abortable(): { signal: AbortSignal; abort(reason: unknown): void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: (reason) => controller.abort(reason) };
+}
+
 describe('a schedule', () => {
   it('brings the context of its submitter to each run, and is cancelled from anywhere', async () => {
     await bench.host();
@@ -128,6 +133,38 @@ describe('a schedule', () => {
     expect(await once.cancel()).toBe(false);
     await other.shutdown();
   });
+
+  it('that repeats is cancelled while a run of it waits for a host', async () => {
+    const every = await bench.executor().schedule('noop', [], { every: 20 });
+    await until(async () => expect(await bench.plain.llen(bench.key('wait'))).toBe(1));
+    expect(await every.cancel()).toBe(true);
+    expect(await bench.unfinished()).toBe(0);
+    expect(await every.cancel()).toBe(false);
+  });
+
+  it.each([{ delay: 60_000 }, { every: 60_000, delay: 60_000 }])(
+    'is ended by its signal, and leaves no listener on it: %j',
+    async (when) => {
+      const { signal, abort } = abortable();
+      const pool = bench.executor();
+      const heeding = pool.with({ signal });
+      const cancelled = await heeding.schedule('noop', [], when);
+      const ended = await heeding.schedule('noop', [], when);
+      expect(await bench.unfinished()).toBe(2);
+      expect(await cancelled.cancel()).toBe(true);
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      abort('enough');
+      await until(async () => expect(await bench.unfinished()).toBe(0));
+      expect(await ended.cancel()).toBe(false);
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+      await expect(heeding.schedule('noop', [], when)).rejects.toBe('enough');
+      const another = abortable();
+      const task = await pool.with({ signal: another.signal }).schedule('noop', [], when);
+      await pool.shutdown({ cancelFutures: true });
+      expect(getEventListeners(another.signal, 'abort')).toHaveLength(0);
+      await task.cancel();
+    },
+  );
 
   it('goes by cron', async () => {
     await bench.host();

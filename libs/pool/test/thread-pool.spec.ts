@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BrokenExecutorError,
@@ -315,6 +315,27 @@ describe('a scheduled task', () => {
     const third = await executor.schedule('noop', [], { every: 9000 });
     expect(third.id).not.toBe(second?.id);
   });
+
+  it.each([{ delay: 60_000 }, { every: 60_000, delay: 60_000 }])(
+    '(%o) is ended by its signal, and leaves no listener on it',
+    async (when) => {
+      const executor = pool();
+      const controller = new AbortController();
+      const { signal } = controller;
+      const cancelled = await executor.with({ signal }).schedule('noop', [], when);
+      const ended = await executor.with({ signal }).schedule('noop', [], when);
+      expect(await cancelled.cancel()).toBe(true);
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      controller.abort('enough');
+      expect(await ended.cancel()).toBe(false);
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+      expect(await refusedBy(executor.with({ signal }).schedule('noop', [], when))).toBe('enough');
+      const another = new AbortController();
+      await executor.with({ signal: another.signal }).schedule('noop', [], when);
+      await executor.shutdown({ cancelFutures: true });
+      expect(getEventListeners(another.signal, 'abort')).toHaveLength(0);
+    },
+  );
 
   it('is accepted: shutdown waits for it, or cancels it, and ends what repeats', async () => {
     const memory = words();

@@ -4,6 +4,7 @@ import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, Deadline, show, typeError } from '@heddle/primitives/internal';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
+import { reportException } from '../future/report-exception.ts';
 import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
@@ -34,7 +35,7 @@ export interface DistributedOptions
   /**
    * How many jobs of the queue may wait to be begun, whoever submitted them, before this executor holds back
    * (default: any number). It is exact between executors that say so: room is granted in one step in Redis. Jobs that
-   * tasks submit, retries and schedules are not held back.
+   * tasks submit, retries and what repeats are not held back.
    */
   readonly maxPending?: number | undefined;
   /**
@@ -88,6 +89,8 @@ class DistributedCore implements ExecutorCore {
   readonly submitter: Submitter;
   private readonly keep: { age: number; count: number };
   private closed: Promise<void> | undefined;
+  /** What takes listeners off the signals of what repeats. */
+  private readonly heeding = new Set<() => void>();
 
   constructor(queue: string, options: DistributedOptions) {
     const where = 'DistributedExecutor';
@@ -120,28 +123,34 @@ class DistributedCore implements ExecutorCore {
   }
 
   submit(call: Call): Future<unknown> {
-    const { signal } = call.options;
     const ttl = withinJob(call.options.ttl);
     const submission = this.submitter.submit(this.job(call), ttl);
-    const end = (reason: unknown) => void this.submitter.end(submission, reason);
-    if (signal !== undefined) abortWith(submission, signal, end);
-    if (ttl !== undefined) limitLife(submission, call.task, ttl, end);
+    this.heed(submission, call.options.signal);
+    if (ttl !== undefined)
+      limitLife(submission, call.task, ttl, (reason) => void this.submitter.end(submission, reason));
     return submission.future;
+  }
+
+  private heed(submission: Submission, signal: AbortSignal | undefined): void {
+    if (signal !== undefined)
+      abortWith(submission, signal, (reason) => void this.submitter.end(submission, reason));
   }
 
   async schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask> {
     const { delay, every, cron } = checkSchedule(options, 'DistributedExecutor.schedule');
+    const { signal } = call.options;
     const ttl = finite(call.options.ttl);
     if (every === undefined && cron === undefined) {
       const job = this.job({ ...call, options: { ...call.options, delay } });
       const submission = this.submitter.submit(job, ttl === undefined ? undefined : ttl + delay);
+      this.heed(submission, signal);
       await submission.accepted();
       return { id: submission.id, cancel: () => cancelOnce(submission) };
     }
     const { name, data, opts } = this.job(call);
     checkSize(data.args, 'the arguments', LARGEST_INSIDE);
     const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
-    return this.submitter.repeat(
+    const task = await this.submitter.repeat(
       { ...repeat, startDate: Date.now() + delay },
       {
         name,
@@ -149,9 +158,28 @@ class DistributedCore implements ExecutorCore {
         opts,
       },
     );
+    return signal === undefined ? task : this.endingWith(signal, task);
+  }
+
+  /** What repeats, and ends when the signal aborts, as long as this executor is there to hear of it. */
+  private endingWith(signal: AbortSignal, { id, cancel }: ScheduledTask): ScheduledTask {
+    const unheed = () => {
+      signal.removeEventListener('abort', abort);
+      this.heeding.delete(unheed);
+    };
+    const end = () => {
+      unheed();
+      return cancel();
+    };
+    const abort = () => void end().catch(reportException);
+    signal.addEventListener('abort', abort);
+    this.heeding.add(unheed);
+    if (signal.aborted) abort(); // while it was on its way
+    return { id, cancel: end };
   }
 
   async shutdown({ wait, cancelFutures }: { wait: boolean; cancelFutures: boolean }): Promise<void> {
+    for (const unheed of [...this.heeding]) unheed();
     this.closed ??= this.submitter.close();
     if (cancelFutures) await Promise.all(this.submitter.unfinishedFutures().map((future) => future.cancel()));
     if (wait) await this.closed;

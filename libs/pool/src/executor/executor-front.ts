@@ -58,6 +58,7 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     if (!Array.isArray(args))
       throw typeError(`schedule: args must be an array of arguments, not ${show(args)}`);
     this.#core.assertOpen(); // also where there is nothing to submit, or not yet
+    this.#options.signal?.throwIfAborted();
     return this.#core.schedule({ task, args, options: this.#options, chunk: false }, options);
   }
 

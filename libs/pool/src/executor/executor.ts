@@ -25,7 +25,7 @@ export type TaskInput<T, K extends keyof T> =
 
 /** How a task is to be run. An executor refuses by name (TypeError) what it cannot do. */
 export interface SubmitOptions {
-  /** Aborts the task, as `future.abort(signal.reason)` does. */
+  /** Aborts the task, as `future.abort(signal.reason)` does; ends what is scheduled, while its executor is there. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds one attempt may run; then it fails with TimeoutError, and its thread is ended if it goes on. */
   readonly timeout?: number | undefined;

@@ -139,7 +139,7 @@ class ThreadPoolCore implements ExecutorCore {
   private readonly options: ThreadPoolOptions;
   private readonly byKey = new Map<string, Future<unknown>>();
   /** What ends each of those that repeat. */
-  private readonly schedules = new Set<() => void>();
+  private readonly schedules = new Set<() => boolean>();
   private closed: Promise<void> | undefined;
 
   constructor(module: URL, options: ThreadPoolOptions) {
@@ -209,7 +209,7 @@ class ThreadPoolCore implements ExecutorCore {
 
   private repeat(given: Call, delay: number, every: number): ScheduledTask {
     const call = { ...given, options: { ...given.options, delay: undefined } };
-    const { dedupe, transfer } = call.options;
+    const { dedupe, transfer, signal } = call.options;
     this.assertOpen();
     refuseDistributed(call.options);
     if (transfer !== undefined && transfer.length > 0) {
@@ -221,7 +221,13 @@ class ThreadPoolCore implements ExecutorCore {
     /** Those that are not done. */
     const runs = new Set<Future<unknown>>();
     let stop: () => void = () => {};
-    const end = () => stop();
+    const end = () => {
+      signal?.removeEventListener('abort', abort);
+      stop();
+      return this.schedules.delete(end);
+    };
+    const abort = () => void end();
+    signal?.addEventListener('abort', abort);
     const run = () => {
       stop = Deadline.after(every).onExpiry(run);
       if (this.known(dedupe) !== undefined) return;
@@ -232,8 +238,7 @@ class ThreadPoolCore implements ExecutorCore {
     stop = Deadline.after(delay).onExpiry(run);
     this.schedules.add(end);
     const cancel = async () => {
-      end();
-      const lived = this.schedules.delete(end);
+      const lived = end();
       const taken = await Promise.all([...runs].map((future) => future.cancel()));
       return lived || taken.includes(true);
     };
@@ -242,8 +247,7 @@ class ThreadPoolCore implements ExecutorCore {
   }
 
   async shutdown({ wait, cancelFutures }: { wait: boolean; cancelFutures: boolean }): Promise<void> {
-    for (const end of this.schedules) end();
-    this.schedules.clear();
+    for (const end of [...this.schedules]) end();
     if (cancelFutures) for (const task of this.pool.unfinished()) void (task as LocalTask).future.cancel();
     this.closed ??= this.pool.close();
     if (wait) await this.closed;

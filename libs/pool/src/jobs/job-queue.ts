@@ -114,6 +114,14 @@ export class JobQueue {
     return false;
   }
 
+  /** Ends what repeats; true: it was there. Its next run may wait for a host by now, and is taken back then. */
+  async endSchedule(id: string): Promise<boolean> {
+    const next = this.parts.redis.zscore(this.queue.toKey('repeat'), id);
+    const [due, ended] = await Promise.all([next, this.queue.removeJobScheduler(id)]);
+    if (ended && due !== null) await this.cancel(`repeat:${id}:${due}`);
+    return ended;
+  }
+
   /** Takes a job out of the queue; a host: that one has it, and knows whether it has begun. */
   async #takeOut(
     id: string,

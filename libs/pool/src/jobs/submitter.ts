@@ -113,13 +113,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
     numbered += 1;
     const id = `${this.parts.id}-s${numbered.toString(36)}`;
     await this.queue.bull.upsertJobScheduler(id, repeat, { name, data, opts });
-    return { id, cancel: () => this.queue.bull.removeJobScheduler(id) };
+    return { id, cancel: () => this.queue.endSchedule(id) };
   }
 
   /** Ends what was scheduled under this id, here or elsewhere; false: there was nothing. */
   async unschedule(id: string): Promise<boolean> {
     this.assertOpen();
-    return (await this.queue.bull.removeJobScheduler(id)) || this.queue.cancel(id);
+    return (await this.queue.endSchedule(id)) || this.queue.cancel(id);
   }
 
   /** A job that is in the queue already. */
