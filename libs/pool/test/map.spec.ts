@@ -144,6 +144,24 @@ describe('map', () => {
     },
   );
 
+  it('can be passed on by a generator that is thrown into', async () => {
+    let closed = false;
+    async function* inputs() {
+      try {
+        for (let n = 0; ; n += 1) yield n;
+      } finally {
+        closed = true;
+      }
+    }
+    async function* passOn() {
+      yield* pool.map('square', inputs());
+    }
+    const results = passOn();
+    await results.next();
+    await expect(results.throw(new Error('thrown in'))).rejects.toThrow('thrown in');
+    expect(closed).toBe(true);
+  });
+
   it.each([true, false])(
     'gives a result for each input, also where dedupe makes one task of them: %s',
     async (ordered) => {

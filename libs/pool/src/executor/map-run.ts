@@ -107,6 +107,12 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     return { done: true, value: undefined };
   }
 
+  /** For who passes results on by `yield*` and is thrown into there: it is left, and the reason comes back. */
+  async throw(reason: unknown): Promise<IteratorResult<R>> {
+    await this.return();
+    throw reason;
+  }
+
   private take(chunk: ChunkOutcome): R {
     const value = chunk.values[this.at] as R;
     this.at += 1;
