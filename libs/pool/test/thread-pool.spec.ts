@@ -207,6 +207,47 @@ describe('a ThreadPoolExecutor', () => {
     expect(await pool().submit('session').exception()).toMatchObject({ code: 'ERR_HEDDLE_NO_SESSION' });
   });
 
+  it('runs it before what was sent ahead to a thread, which comes back in its turn', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const memory = words();
+    const order: string[] = [];
+    const submit = (priority: number, name: string, delay = 0) =>
+      executor
+        .with({ priority, delay })
+        .submit('noop')
+        .addDoneCallback(() => order.push(name));
+    const running = executor.submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    submit(9, 'late');
+    submit(5, 'first');
+    submit(5, 'second');
+    await sleep(1); // one of them was sent ahead with the end of the turn
+    submit(3, 'urgent');
+    submit(1, 'delayed', 1);
+    await sleep(5); // timers fire in the order in which they are due
+    openGate(memory, 1);
+    await running;
+    await executor.shutdown();
+    expect(order).toEqual(['delayed', 'urgent', 'first', 'second', 'late']);
+  });
+
+  it('keeps as many priorities as there are tasks', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const memory = words();
+    const running = executor.submit('markAndBlock', memory, 0, 1);
+    const order: number[] = [];
+    const numbers = Array.from({ length: 500 }, (_, n) => (n * 311) % 500);
+    for (const priority of numbers)
+      executor
+        .with({ priority })
+        .submit('noop')
+        .addDoneCallback(() => order.push(priority));
+    openGate(memory, 1);
+    await running;
+    await executor.shutdown();
+    expect(order).toEqual(numbers.toSorted((a, b) => a - b));
+  });
+
   it('runs what has the lowest priority number first', async () => {
     const executor = pool({ maxWorkers: 1 });
     const memory = words();

@@ -184,11 +184,14 @@ export class PoolThread {
     return true;
   }
 
-  /** Takes back up to `most` of the tasks it has not begun, those sent last first; not those whose arguments moved. */
-  revokeSome(most: number): PooledTask[] {
+  /**
+   * Takes back up to `most` of the tasks it has not begun, those sent last first; not those whose arguments moved, and
+   * none that goes before the priority `after`.
+   */
+  revokeSome(most: number, after = -1): PooledTask[] {
     const taken: PooledTask[] = [];
     const sent = this.slots.filter(
-      (task) => task !== undefined && task.transfer === undefined,
+      (task) => task !== undefined && task.transfer === undefined && task.priority > after,
     ) as PooledTask[];
     sent.sort((a, b) => b.sentAs - a.sentAs);
     for (const task of sent) {

@@ -44,6 +44,8 @@ export class ThreadPool {
   private terminated = false;
   /** Tasks that are in the backlog or sent, whoever may still want their outcome. */
   private outstanding = 0;
+  /** No task that a thread was sent goes after this priority. */
+  private lastAhead = 0;
   private readonly delayed = new Set<PooledTask>();
   private named = 0;
   private dispatchPlanned = false;
@@ -102,9 +104,20 @@ export class ThreadPool {
     this.outstanding += 1;
     if (this.outstanding === 1) this.alive.ref();
     if (delay > 0) this.later(task, delay);
-    else {
-      this.backlog.push(task);
-      this.planDispatch();
+    else this.enqueue(task);
+  }
+
+  private enqueue(task: PooledTask): void {
+    this.backlog.push(task);
+    if (task.priority < this.lastAhead) this.recall(task.priority);
+    this.planDispatch();
+  }
+
+  /** What threads were sent ahead and goes after this priority waits for its turn again. */
+  private recall(priority: number): void {
+    this.lastAhead = priority;
+    for (const thread of this.threads) {
+      for (const task of thread.revokeSome(Number.POSITIVE_INFINITY, priority)) this.backlog.giveBack(task);
     }
   }
 
@@ -115,8 +128,7 @@ export class ThreadPool {
       this.delayed.delete(task);
       if (this.broken !== undefined) return this.refuse(task, this.broken);
       task.place = 'waiting';
-      this.backlog.push(task);
-      this.planDispatch();
+      this.enqueue(task);
     });
   }
 
@@ -289,7 +301,9 @@ export class ThreadPool {
       if (thread.knows(task.name)) batch.push(task);
       else this.refuse(task, this.unknown(task.name));
     }
-    if (batch.length === 0) return;
+    const last = batch.at(-1);
+    if (last === undefined) return;
+    this.lastAhead = Math.max(this.lastAhead, last.priority); // those before it go first
     thread.stopIdle?.();
     thread.send(batch);
   }
