@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { connect } from '../session.distributed.ts';
+import { now } from '../deadline.ts';
+import { connect, coreOf } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
@@ -35,6 +36,16 @@ it.each([60_000, -60_000, 1_000])(
     // Nobody waits for its ttl: Redis is told.
     await (await other).release();
     await session.lock(name).with((held) => expect(held.token).toBeGreaterThan(lease.token));
+    await session.close();
+  },
+);
+
+it.each([10_000, 200])(
+  "a session's deadline is its ttl of %i ms after it was opened, less the margin",
+  async (ttl) => {
+    const session = await connect(bench.url, { ttl, logger: {} });
+    const deadline = coreOf(session).partition(0).current?.words.deadline ?? Number.POSITIVE_INFINITY;
+    expect(deadline).toBeLessThanOrEqual(now() + ttl - Math.min(ttl / 4, 5 + ttl / 100));
     await session.close();
   },
 );

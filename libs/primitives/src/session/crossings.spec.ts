@@ -46,6 +46,25 @@ describe('calls that cross', () => {
     await session.event(name).set();
     expect(await session.event(name).isSet()).toBe(true);
   });
+
+  it('are not done again under the next life where they may have been done, and say so', async () => {
+    const proxy = await startProxy(bench.url);
+    const session = await connect(proxy.url, { ttl: 60_000, ...quiet });
+    const name = bench.name();
+    const counter = session.counter(name);
+    proxy.delayReplies(60_000);
+    const added = counter.add();
+    await until(
+      async () => (await bench.admin.get(`{heddle:0}:counter:${name}:value`)) === '1',
+      'it is done',
+    );
+    await bench.admin.zrem('{heddle:0}:sessions', `${session.id}-1`);
+    proxy.delayReplies(0);
+    proxy.cut();
+    await expect(added).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
+    expect(await counter.value()).toBe(1);
+    await session.close();
+  });
 });
 
 describe('a lease under a life that has ended', () => {

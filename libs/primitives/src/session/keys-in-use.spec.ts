@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
 
@@ -71,5 +71,103 @@ describe('keys in use', () => {
     await bench.admin.pexpire(key('semaphore', name, 'state'), 20_000);
     await again.release();
     expect(Math.min(...(await ends('semaphore', name, ['state'])))).toBeGreaterThan(HOUR);
+  });
+
+  /** Holds and waits of every kind in a namespace of their own, by sessions of that ttl. */
+  async function everything(namespace: string, ttl: number): Promise<void> {
+    const [a, b] = [await bench.session({ namespace, ttl }), await bench.session({ namespace, ttl })];
+    await a.lock('l').acquire();
+    await a.rlock('r').acquire();
+    await a.semaphore('s', 2).acquire();
+    await a.semaphore('s', 2).acquire();
+    await a.readWriteLock('w').read.acquire();
+    await a.queue('q', { maxsize: 1 }).put(1);
+    await a.counter('n').add(1);
+    await a.event('up').set();
+    const condition = a.condition('c', { lock: a.lock('cl') });
+    const waits: Promise<unknown>[] = [
+      b.lock('l').acquire(),
+      b.rlock('r').acquire(),
+      b.semaphore('s', 2).acquire(),
+      b.readWriteLock('w').write.acquire(),
+      b.queue('q', { maxsize: 1 }).put(2),
+      b.queue('q', { maxsize: 1 }).join(),
+      b.queue('empty').get(),
+      b.event('e').wait(),
+      b.barrier('b', 2).wait(),
+      b.countDownLatch('d', 1).wait(),
+      condition.acquire().then(() => condition.wait()),
+    ];
+    for (const wait of waits) wait.catch(() => {});
+    // Of those of a two have no part in others' lines.
+    const stand = async () => (await bench.admin.zcard(`{${namespace}:0}:session:${b.id}-1:holds`)) - 1;
+    await until(async () => (await stand()) === 10, 'all of b’s wait');
+    const line = `{${namespace}:0}:condition:lock:2:cl:c:waiters`;
+    await until(
+      async () => (await bench.admin.keys(`{${namespace}:0}:condition:*waiters`)).length === 1,
+      line,
+    );
+    onTestFinished(() => Promise.all([a.close(), b.close()]).then(() => {}));
+  }
+
+  it('and all others have an end, a hundred ttls away where that is more than a day', async () => {
+    const namespace = 'ends';
+    await everything(namespace, 1_200_000);
+    // The last token of a lock that nobody has is kept for a minute.
+    const all = await bench.admin.keys(`{${namespace}:0}:*`);
+    const keys = all.filter((each) => !each.endsWith(':lock:cl:state'));
+    const short: string[] = [];
+    for (const each of keys) if ((await bench.admin.pttl(each)) < 119_000_000) short.push(each);
+    expect(short).toEqual([]);
+    expect(keys.length).toBeGreaterThan(30);
+  });
+
+  it('of whatever kind are kept by the sign of life of who holds or waits there', async () => {
+    const namespace = 'kept';
+    await everything(namespace, 1_500);
+    const keys = (await bench.admin.keys(`{${namespace}:0}:*`)).filter(
+      (each) => !/:counter:|:event:up:|:queue:q:(items|parcels)$/.test(each),
+    );
+    for (const each of keys) await bench.admin.pexpire(each, 20_000);
+    // As if each had been kept alive long ago last.
+    for (const holds of keys.filter((each) => each.endsWith(':holds')))
+      for (const record of await bench.admin.zrange(holds, '0', '-1'))
+        if (record !== '') await bench.admin.zadd(holds, 'XX', 1, record);
+    const short = async () => {
+      const found: string[] = [];
+      for (const each of keys) if ((await bench.admin.pttl(each)) < HOUR) found.push(each);
+      return found;
+    };
+    let left: string[] = keys;
+    await until(async () => {
+      left = await short();
+      return left.length === 0;
+    }, 'all are kept').catch(() => expect(left).toEqual([]));
+  });
+
+  it('are kept few at a time, longest ago first, by a session with many', async () => {
+    const namespace = 'many';
+    const session = await bench.session({ namespace, ttl: 1_500 });
+    const names = Array.from({ length: 150 }, (_, n) => String(n));
+    await Promise.all(names.map((name) => session.lock(name).acquire()));
+    const holds = `{${namespace}:0}:session:${session.id}-1:holds`;
+    const of = (name: string) => `{${namespace}:0}:lock:${name}:state`;
+    const commands = await bench.commandsDuring(async () => {
+      const aged = bench.admin.multi();
+      for (const name of names) {
+        aged.pexpire(of(name), 20_000);
+        aged.zadd(holds, 'XX', 1 + Number(name), `lock\n\n${name}`);
+      }
+      await aged.exec();
+      await until(async () => (await bench.admin.pttl(of('149'))) > HOUR, 'the last is kept');
+    });
+    // Six keys of its own, and two for each lock.
+    const counts = commands
+      .flatMap((line) => /evalsha "\w+" "(\d+)" "\{many:/.exec(line)?.[1] ?? [])
+      .map(Number);
+    expect(Math.max(...counts)).toBe(6 + 2 * 64);
+    expect(counts.filter((count) => count > 6)).toEqual([134, 134, 50]);
+    for (const name of names) expect(await bench.admin.pttl(of(name))).toBeGreaterThan(HOUR);
+    await session.close();
   });
 });

@@ -50,6 +50,20 @@ describe('a Redis that is full', () => {
   });
 });
 
+describe('a Redis that is full', () => {
+  it('takes signs of life all the same', async () => {
+    const session = await bench.session({ ttl: 1_000 });
+    const lease = await session.lock(bench.name()).acquire();
+    const relieve = await withConfig({ maxmemory: ['1mb', '0'] });
+    const end = async () => Number(await bench.admin.zscore('{heddle:0}:sessions', `${session.id}-1`));
+    const before = await end();
+    await until(async () => (await end()) > before + 1_000, 'its end is put off, again and again');
+    expect(lease.valid).toBe(true);
+    await relieve();
+    await lease.release();
+  });
+});
+
 describe('a Redis that takes no writes for a while', () => {
   it('is given back what it refused once it does, and grants no token twice', async () => {
     const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session({ ttl: 60_000 })];

@@ -1,0 +1,162 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { coreOf, type Session } from '../session.distributed.ts';
+import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
+import { type Answer, runOperations } from './run-operations.ts';
+import { sweep } from './sweep.ts';
+
+const bench = redisBench();
+
+/** A kind of line: where it stands in Redis, what makes one wait there, how to stand in it, and what lets one go. */
+interface Line {
+  readonly at: string;
+  /** Keys of the operation by which one stands in it, and its arguments, of a wait with the number 1. */
+  readonly operation: readonly [name: string, parts: string, args: (name: string) => (string | number)[]];
+  fill(session: Session, name: string): Promise<unknown>;
+  stand(session: Session, name: string): Promise<unknown>;
+  letOneGo(session: Session, name: string): Promise<unknown>;
+}
+
+const lines: Record<string, Line> = {
+  lock: {
+    at: 'lock:NAME:queue',
+    operation: ['lock.acquire', 'state queue', (name) => [name, 'lock', 1, 64]],
+    fill: (session, name) => session.lock(name).acquire(),
+    stand: (session, name) => session.lock(name).acquire(),
+    letOneGo: (session, name) => session.lock(name).release(),
+  },
+  semaphore: {
+    at: 'semaphore:NAME:queue',
+    operation: [
+      'semaphore.acquire',
+      'state queue wants holders',
+      (name) => [name, 'semaphore', 1, 1, 1, '1', 1],
+    ],
+    fill: (session, name) => session.semaphore(name, 1).acquire(),
+    stand: (session, name) => session.semaphore(name, 1).acquire(),
+    letOneGo: (session, name) => session.semaphore(name, 1).release(),
+  },
+  'queue, for an item': {
+    at: 'queue:NAME:takers',
+    operation: [
+      'queue.get',
+      'state items takers putters parcels joiners outcomes',
+      (name) => [name, 1, 1, 'Queue 0'],
+    ],
+    fill: (session, name) => session.queue(name).size(),
+    stand: (session, name) => session.queue(name).get(),
+    letOneGo: (session, name) => session.queue(name).put('item'),
+  },
+  'queue, for room': {
+    at: 'queue:NAME:putters',
+    operation: [
+      'queue.put',
+      'state items takers putters parcels joiners outcomes',
+      (name) => [name, 1, 1, 'Queue 1', '8', '1'],
+    ],
+    fill: (session, name) => session.queue(name, { maxsize: 1 }).put('first'),
+    stand: (session, name) => session.queue(name, { maxsize: 1 }).put('item'),
+    letOneGo: (session, name) => session.queue(name, { maxsize: 1 }).get(),
+  },
+};
+
+const keyOf = (line: Line, name: string) => `{heddle:0}:${line.at.replace('NAME', name)}`;
+const standing = (line: Line, name: string) => bench.admin.zrange(keyOf(line, name), '0', '-1');
+
+/** Has a session stand in line behind those who do; gives its place. */
+async function stands(line: Line, name: string, session: Session) {
+  const before = await standing(line, name);
+  const served = line.stand(session, name);
+  await until(async () => (await standing(line, name)).length > before.length, 'one more stands in line');
+  const [place = ''] = (await standing(line, name)).filter((member) => !before.includes(member));
+  return { place, served };
+}
+
+let deafs = 0;
+
+/** A session that lives and hears nothing, as one whose subscriber is just reconnecting; ended with the test. */
+async function deaf(host: Session) {
+  const core = coreOf(host);
+  const { site } = core.partition(0);
+  deafs += 1;
+  const id = `${'d'.repeat(24)}-${deafs}`;
+  const { ring } = core.keyspace.shared(0);
+  const { calls, holds } = core.keyspace.ofSession(0, id);
+  await bench.admin.zadd(site.sessions, Date.now() + 60_000, id);
+  await bench.admin.zadd(ring, 0, id);
+  onTestFinished(async () => {
+    await bench.admin.zadd(site.sessions, 1, id);
+    await sweep(core.line, core.operations, site, core.kinds, id);
+  });
+  let seq = 0;
+  return async (operation: string, keys: readonly string[], args: readonly (string | number)[]) => {
+    seq += 1;
+    const envelope = { caller: id, calls, epoch: 1, seq, slot: 0, before: undefined, read: '' };
+    const invocation = { operation, keys: [...keys, holds], args };
+    const reply = await runOperations(core.line, core.operations, site, [invocation], envelope);
+    return (reply as Answer[])[1];
+  };
+}
+
+describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) => {
+  const kind = line.at.slice(0, line.at.indexOf(':'));
+
+  it('is behind all others, also where the clock was set back, and is kept when it is asked for again', async () => {
+    const name = bench.name();
+    const [holder, ...others] = [await bench.session(), await bench.session(), await bench.session()];
+    await line.fill(holder, name);
+    const all: Awaited<ReturnType<typeof stands>>[] = [];
+    for (const session of others) {
+      all.push(await stands(line, name, session));
+      // As if it had come before the clock was set back, by five minutes.
+      if (all.length === 1) await bench.admin.zincrby(keyOf(line, name), 300e6, all[0]?.place ?? '');
+    }
+    const places = all.map(({ place }) => place);
+    expect(await standing(line, name)).toEqual(places);
+    for (const session of others) {
+      const core = coreOf(session);
+      core.opened(core.partition(0)); // As after a connection was made anew: all that is waited for is asked for again.
+      await session.counter(name).value(); // Calls go in order: it was.
+      expect(await standing(line, name)).toEqual(places);
+    }
+    for (const [at, { served }] of all.entries()) {
+      await line.letOneGo(at === 0 ? holder : (others[at - 1] as Session), name);
+      await served;
+      expect(await standing(line, name)).toEqual(places.slice(at + 1));
+    }
+  });
+
+  it('is kept by one whom no message reaches, and the next is served', async () => {
+    const name = bench.name();
+    const [holder, other] = [await bench.session(), await bench.session()];
+    await line.fill(holder, name);
+    const [operation, parts, args] = line.operation;
+    const keys = coreOf(holder).keyspace.of(kind, name, parts.split(' '));
+    const ask = await deaf(holder);
+    expect((await ask(operation, keys, args(name)))?.[0]).toMatch(/queued|waiting/);
+    const places = await standing(line, name);
+    const { served } = await stands(line, name, other);
+    await line.letOneGo(holder, name);
+    await served;
+    expect(await standing(line, name)).toEqual(places);
+    await line.letOneGo(other, name);
+    // It comes to ask again, as one does who is connected again: and is served.
+    expect((await ask(operation, keys, args(name)))?.[0]).toMatch(/granted|item|put/);
+    expect(await standing(line, name)).toEqual([]);
+  });
+});
+
+describe('a free lock', () => {
+  it('goes to who waits for it, not to one who comes', async () => {
+    const name = bench.name();
+    const [holder, other, late] = [await bench.session(), await bench.session(), await bench.session()];
+    const lease = await holder.lock(name).acquire();
+    const { served } = await stands(lines.lock as Line, name, other);
+    // As where it was released while nobody could be told.
+    await bench.admin.hdel(`{heddle:0}:lock:${name}:state`, 'holder', 'first');
+    expect(await late.lock(name).acquire({ timeout: 0 })).toBeNull();
+    expect((await served) as object).toMatchObject({ valid: true });
+    await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    await other.lock(name).release();
+  });
+});
