@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { createInterface } from 'node:readline';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { LARGEST_NEWS } from '../src/jobs/job-form.ts';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LARGEST_NEWS, NEWS } from '../src/jobs/job-form.ts';
 import { Outbox } from '../src/jobs/outbox.ts';
 import { partsOf } from '../src/jobs/session-parts.ts';
 import { jobBench } from './bench.ts';
@@ -96,5 +96,21 @@ describe('the end of a job', () => {
     expect(await tell({ finishedOn, returnvalue: `"s${'x'.repeat(LARGEST_NEWS)}"` })).toBe(false);
     expect(await tell({ finishedOn, returnvalue: '"i1"' })).toBe(true);
     await until(() => expect(news(sent)).toHaveLength(1));
+  });
+});
+
+describe('news that are lost without a trace', () => {
+  it('are asked for, also where the clock of the submitter was set back meanwhile', {
+    timeout: 40_000,
+  }, async () => {
+    await bench.host();
+    const executor = bench.executor();
+    await executor.submit('noop');
+    partsOf(bench.session, 'told').inbox.on(NEWS, () => {}, { longest: 0 }); // It hears of no job any more.
+    onTestFinished(() => void vi.useRealTimers());
+    const future = executor.submit('add', 1, 2);
+    await future.accepted;
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 3_600_000 });
+    expect(await future).toBe(3);
   });
 });

@@ -1,5 +1,5 @@
 /** One job, as its submitter holds it: what was asked of its Future, passed on to the desk. */
-import { Deadline } from '@heddle/primitives/internal';
+import { Deadline, now } from '@heddle/primitives/internal';
 import { type Future, type FutureSource, makeFuture } from '../future/future.ts';
 import type { NewJob } from './job-queue.ts';
 
@@ -21,7 +21,8 @@ export class Submission implements FutureSource {
   foreign: boolean;
   /** When its time to live ends. */
   readonly life: Deadline;
-  readonly since = Date.now();
+  /** Monotonic ms. */
+  readonly since = now();
   /** Hears of what comes of it before it is done. */
   readonly heard: ((what: 'running' | 'progress', text: string) => void) | undefined;
   private readonly desk: SubmissionDesk;

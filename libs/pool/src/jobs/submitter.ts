@@ -8,7 +8,7 @@ import {
   OutcomeUnknownError,
   SessionClosedError,
 } from '@heddle/primitives';
-import { Deadline, decodeText, encodeText } from '@heddle/primitives/internal';
+import { Deadline, decodeText, encodeText, now } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
@@ -255,7 +255,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private look(): void {
     this.looks += 1;
     const own = this.looks % OWN_EVERY === 0;
-    const before = Date.now() - SILENT;
+    const before = now() - SILENT;
     const some: Submission[] = [];
     for (const submission of this.accepted()) {
       if (submission.foreign || (own && submission.since < before)) some.push(submission);
