@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { coreOf } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
 
@@ -76,6 +77,8 @@ describe('keys in use', () => {
   /** Holds and waits of every kind in a namespace of their own, by sessions of that ttl. */
   async function everything(namespace: string, ttl: number): Promise<void> {
     const [a, b] = [await bench.session({ namespace, ttl }), await bench.session({ namespace, ttl })];
+    // One record there is but a mark.
+    const holds = `{${namespace}:0}:session:${b.id}-1:holds`;
     await a.lock('l').acquire();
     await a.rlock('r').acquire();
     await a.semaphore('s', 2).acquire();
@@ -84,6 +87,12 @@ describe('keys in use', () => {
     await a.queue('q', { maxsize: 1 }).put(1);
     await a.counter('n').add(1);
     await a.event('up').set();
+    await a.queue('given').put(1);
+    await a.queue('given').put(2);
+    // It does not say what of its outcomes it has read: they stay.
+    const life = coreOf(b).partition(0).current;
+    if (life !== undefined) life.later = () => {};
+    await Promise.all([b.queue('given').get(), a.barrier('t', 2).wait(), b.barrier('t', 2).wait()]);
     const condition = a.condition('c', { lock: a.lock('cl') });
     const waits: Promise<unknown>[] = [
       b.lock('l').acquire(),
@@ -99,14 +108,9 @@ describe('keys in use', () => {
       condition.acquire().then(() => condition.wait()),
     ];
     for (const wait of waits) wait.catch(() => {});
-    // Of those of a two have no part in others' lines.
-    const stand = async () => (await bench.admin.zcard(`{${namespace}:0}:session:${b.id}-1:holds`)) - 1;
-    await until(async () => (await stand()) === 10, 'all of b’s wait');
-    const line = `{${namespace}:0}:condition:lock:2:cl:c:waiters`;
-    await until(
-      async () => (await bench.admin.keys(`{${namespace}:0}:condition:*waiters`)).length === 1,
-      line,
-    );
+    await until(async () => (await bench.admin.zcard(holds)) === 13, 'all of the other wait');
+    const line = `{${namespace}:0}:condition:*:waiters`;
+    await until(async () => (await bench.admin.keys(line)).length === 1, 'this one waits');
     onTestFinished(() => Promise.all([a.close(), b.close()]).then(() => {}));
   }
 
@@ -126,7 +130,7 @@ describe('keys in use', () => {
     const namespace = 'kept';
     await everything(namespace, 1_500);
     const keys = (await bench.admin.keys(`{${namespace}:0}:*`)).filter(
-      (each) => !/:counter:|:event:up:|:queue:q:(items|parcels)$/.test(each),
+      (each) => !/:counter:|:event:up:|:queue:q:parcels$/.test(each),
     );
     for (const each of keys) await bench.admin.pexpire(each, 20_000);
     // As if each had been kept alive long ago last.
@@ -143,6 +147,44 @@ describe('keys in use', () => {
       left = await short();
       return left.length === 0;
     }, 'all are kept').catch(() => expect(left).toEqual([]));
+  });
+
+  it('that have no owner are kept by each use, whatever came of it', async () => {
+    const session = await bench.session();
+    const [n, e, d, s, b] = Array.from({ length: 5 }, () => bench.name()) as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    const [event, latch, semaphore] = [
+      session.event(e),
+      session.countDownLatch(d, 2),
+      session.semaphore(s, 2),
+    ];
+    const [counter, barrier] = [session.counter(n), session.barrier(b, 2)];
+    const uses: [string, () => Promise<unknown>][] = [
+      [key('counter', n, 'value'), () => counter.add(1)],
+      [key('counter', n, 'value'), () => counter.value()],
+      [key('counter', n, 'value'), () => counter.compareAndSet(1, 2)],
+      [key('counter', n, 'value'), () => counter.compareAndSet(1, 2)],
+      [key('event', e, 'state'), () => event.set()],
+      [key('event', e, 'state'), () => event.isSet()],
+      [key('event', e, 'state'), () => event.wait({ timeout: 0 })],
+      [key('event', e, 'state'), () => event.clear()],
+      [key('latch', d, 'state'), () => latch.count()],
+      [key('latch', d, 'state'), () => latch.wait({ timeout: 0 })],
+      [key('latch', d, 'state'), () => latch.countDown()],
+      [key('semaphore', s, 'state'), () => semaphore.value()],
+      [key('barrier', b, 'state'), () => barrier.reset()],
+      [key('barrier', b, 'state'), () => barrier.waiting()],
+    ];
+    for (const [at, use] of uses) {
+      await bench.admin.pexpire(at, 20_000);
+      await use();
+      expect(await bench.admin.pttl(at), String(use)).toBeGreaterThan(HOUR);
+    }
   });
 
   it('are kept few at a time, longest ago first, by a session with many', async () => {

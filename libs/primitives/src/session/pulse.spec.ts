@@ -1,10 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { now } from '../deadline.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { OnceWord } from '../shared-memory/once-word.ts';
 import { until } from '../testing/waiting.ts';
 import { LOSSES } from './losses.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
+
+/** Seconds that the host was suspended for, as far as its clocks tell. */
+let suspended = 0;
+vi.mock('node:os', async (original) => {
+  const os = await original<typeof import('node:os')>();
+  return { ...os, uptime: () => os.uptime() + suspended };
+});
 
 const config: PulseConfig = {
   id: `${'0'.repeat(24)}-1`,
@@ -25,15 +33,16 @@ const config: PulseConfig = {
 };
 
 /** A pulse over a Redis that answers each sign of life with `answer`. */
-function beating(answer: () => Promise<unknown>, remaining: number) {
+function beating(answer: () => Promise<unknown>, remaining: number, { ttl }: { ttl: number } = config) {
   const words = new LeaseWords();
   words.extendTo(now() + remaining);
   const lost: string[] = [];
   const client = { status: 'ready', evalsha: answer, eval: answer };
-  const pulse = new Pulse(client, config, words, { lost: (reason) => lost.push(reason), warn: () => {} });
+  const events = { lost: (reason: string) => lost.push(reason), warn: () => {} };
+  const pulse = new Pulse(client, { ...config, ttl }, words, events);
   onTestFinished(() => pulse.stop());
   void pulse.start();
-  return { words, lost };
+  return { words, lost, pulse };
 }
 
 const alive = (): unknown => ['alive', String(Math.round(now() * 1000)), 'run', 'epoch', config.id, '60000'];
@@ -74,5 +83,63 @@ describe('a sign of life', () => {
     await until(() => lost.length > 0, 'the loss is told');
     expect(lost).toEqual([reason]);
     expect(words.deadline).toBeLessThan(0);
+  });
+});
+
+describe('a host that was suspended', () => {
+  it('has lost its sessions: others may have been granted meanwhile what they held', async () => {
+    onTestFinished(() => {
+      suspended = 0;
+    });
+    let beats = 0;
+    const { words, lost } = beating(
+      async () => {
+        beats += 1;
+        return alive();
+      },
+      50_000,
+      { ttl: 60 },
+    );
+    await until(() => beats > 3, 'it lives');
+    expect(lost).toEqual([]);
+    suspended = 2;
+    await until(() => lost.length > 0, 'the loss is told');
+    expect(lost).toEqual(['the host was suspended']);
+    expect(words.deadline).toBeLessThan(0);
+  });
+});
+
+describe('what the keeper is to run at a moment', () => {
+  const invocation = { operation: 'lock.expire', keys: [], args: [] };
+
+  /** A pulse whose first beat is over, with what it sends from then on. */
+  async function resting() {
+    let sent = 0;
+    const { pulse } = beating(async () => {
+      sent += 1;
+      return alive();
+    }, 50_000);
+    await until(() => sent === 1, 'the first beat');
+    return { pulse, sent: () => sent - 1 };
+  }
+
+  it('is not run before, however early its timer comes', async () => {
+    const { pulse, sent } = await resting();
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    pulse.runAt(1, now() + 5_000, invocation, new OnceWord());
+    await vi.advanceTimersByTimeAsync(5_100);
+    expect(sent()).toBe(0);
+  });
+
+  it('is run once, and not where its session has seen to it', async () => {
+    const { pulse, sent } = await resting();
+    const [taken, free] = [new OnceWord(), new OnceWord()];
+    taken.take();
+    pulse.runAt(1, now(), invocation, taken);
+    pulse.runAt(2, now(), invocation, free);
+    await until(() => sent() > 0, 'the second is run');
+    expect(free.take()).toBe(false);
+    expect(sent()).toBe(1);
   });
 });

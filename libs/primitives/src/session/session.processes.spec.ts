@@ -166,6 +166,25 @@ describe('sessions whose event loop stands still', () => {
   });
 });
 
+describe('sessions whose event loop stands still', () => {
+  it('hold nothing for longer than its maxHold: the keeper hands it on', async () => {
+    const name = bench.name();
+    const holder = await forked();
+    const other = await bench.session();
+    await holder.do('connect', bench.url, { ttl: 60_000 });
+    await holder.do('acquire', 'lock', name, 1, 1_500);
+    const next = other.lock(name).acquire();
+    const stalled = holder.do('stall', 5_000, name);
+    const lease = await next;
+    expect(await stillPending(stalled)).toBe(true);
+    expect(await stalled).toEqual({ valid: false });
+    expect(await holder.do('lease', name)).toMatchObject({ valid: false, aborted: true, lostReasons: [] });
+    expect(lease.valid).toBe(true);
+    await lease.release();
+    await holder.do('close');
+  });
+});
+
 describe('four processes of eight tasks each', () => {
   // The long run of ten seconds is asked for by the environment.
   const ms = Number(process.env.HEDDLE_LONG_RUN_MS ?? 2000);

@@ -69,6 +69,17 @@ const leavings: Record<string, Leaving> = {
     await stood(`semaphore:${name}:queue`, 2);
     return async () => Promise.all([(await next).release(), held.release()]);
   },
+  'a place in the line of a semaphore, behind one who goes on waiting': async (dying, other, name) => {
+    const held = await other.semaphore(name, 3).acquire();
+    const first = other.semaphore(name, 3).acquire({ permits: 3 });
+    await stood(`semaphore:${name}:queue`, 1);
+    unheeded(dying.semaphore(name, 3).acquire());
+    await stood(`semaphore:${name}:queue`, 2);
+    return async () => {
+      await held.release();
+      await (await first).release();
+    };
+  },
   'a read lock': async (dying, other, name) => {
     await dying.readWriteLock(name).read.acquire();
     const next = other.readWriteLock(name).write.acquire();
@@ -150,6 +161,50 @@ describe('the sweep of a dead session', () => {
     expect([swept.state, unswept]).toEqual(['swept', []]);
     expect((await everything()).filter((line) => line.includes(dying.id))).toEqual([]);
     await then?.();
+  });
+
+  it('has nothing to do for what is over: none of it stays listed', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session(), await bench.session()];
+    const holds = `{heddle:0}:session:${session.id}-1:holds`;
+    const listed = () => bench.admin.zrange(holds, '0', '-1');
+    const uses: ((timeout: number) => Promise<unknown>)[] = [
+      () => session.lock(name).with(() => {}),
+      () => session.rlock(name).with(() => {}),
+      () => session.semaphore(name, 2).with(() => {}),
+      () => session.readWriteLock(name).write.with(() => {}),
+      (timeout) => session.event(name).wait({ timeout }),
+      (timeout) => session.countDownLatch(name, 1).wait({ timeout }),
+      (timeout) =>
+        session
+          .barrier(name, 2)
+          .wait({ timeout })
+          .catch(() => {}),
+      (timeout) =>
+        session
+          .queue(name)
+          .get({ timeout })
+          .catch(() => {}),
+      () => session.queue(name).put(1),
+      () => session.queue(name).get(),
+      (timeout) => session.queue(name).join({ timeout }),
+      async (timeout) => {
+        const condition = session.condition(name, { lock: session.lock(`${name}-`) });
+        await condition.acquire();
+        await condition.wait({ timeout });
+        await condition.release();
+      },
+    ];
+    for (const use of uses) {
+      await use(20);
+      await until(async () => (await listed()).join() === '', `nothing is listed after ${use}`);
+    }
+    // And of who gave up where others hold.
+    await other.lock(name).acquire();
+    await other.semaphore(name, 2).acquire({ permits: 2 });
+    expect(await session.lock(name).acquire({ timeout: 20 })).toBeNull();
+    expect(await session.semaphore(name, 2).acquire({ timeout: 20 })).toBeNull();
+    await until(async () => (await listed()).join() === '', 'nothing is listed of those who gave up');
   });
 
   it('does nothing to one that lives', async () => {

@@ -21,10 +21,10 @@ const deeds = {
     redis = new Redis(url);
     return session.id;
   },
-  async acquire(kind: 'lock' | 'semaphore', name: string, permits = 1) {
+  async acquire(kind: 'lock' | 'semaphore', name: string, permits = 1, maxHold?: number) {
     const lease =
       kind === 'lock'
-        ? await connected().lock(name).acquire()
+        ? await connected().lock(name, { maxHold }).acquire()
         : await connected().semaphore(name, permits).acquire();
     leases.set(name, lease);
     return lease.token;
