@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { coreOf, type Session } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
-import { type Answer, runOperations } from './run-operations.ts';
+import { type Answer, runAsNobody, runOperations } from './run-operations.ts';
 import { sweep } from './sweep.ts';
 
 const bench = redisBench();
@@ -13,7 +13,7 @@ interface Line {
   /** Keys of the operation by which one stands in it, and its arguments, of a wait with the number 1. */
   readonly operation: readonly [name: string, parts: string, args: (name: string) => (string | number)[]];
   fill(session: Session, name: string): Promise<unknown>;
-  stand(session: Session, name: string): Promise<unknown>;
+  stand(session: Session, name: string, signal?: AbortSignal): Promise<unknown>;
   letOneGo(session: Session, name: string): Promise<unknown>;
 }
 
@@ -22,7 +22,7 @@ const lines: Record<string, Line> = {
     at: 'lock:NAME:queue',
     operation: ['lock.acquire', 'state queue', (name) => [name, 'lock', 1, 64]],
     fill: (session, name) => session.lock(name).acquire(),
-    stand: (session, name) => session.lock(name).acquire(),
+    stand: (session, name, signal) => session.lock(name).acquire({ signal }),
     letOneGo: (session, name) => session.lock(name).release(),
   },
   semaphore: {
@@ -33,7 +33,7 @@ const lines: Record<string, Line> = {
       (name) => [name, 'semaphore', 1, 1, 1, '1', 1],
     ],
     fill: (session, name) => session.semaphore(name, 1).acquire(),
-    stand: (session, name) => session.semaphore(name, 1).acquire(),
+    stand: (session, name, signal) => session.semaphore(name, 1).acquire({ signal }),
     letOneGo: (session, name) => session.semaphore(name, 1).release(),
   },
   'queue, for an item': {
@@ -44,7 +44,7 @@ const lines: Record<string, Line> = {
       (name) => [name, 1, 1, 'Queue 0'],
     ],
     fill: (session, name) => session.queue(name).size(),
-    stand: (session, name) => session.queue(name).get(),
+    stand: (session, name, signal) => session.queue(name).get({ signal }),
     letOneGo: (session, name) => session.queue(name).put('item'),
   },
   'queue, for room': {
@@ -55,7 +55,7 @@ const lines: Record<string, Line> = {
       (name) => [name, 1, 1, 'Queue 1', '8', '1'],
     ],
     fill: (session, name) => session.queue(name, { maxsize: 1 }).put('first'),
-    stand: (session, name) => session.queue(name, { maxsize: 1 }).put('item'),
+    stand: (session, name, signal) => session.queue(name, { maxsize: 1 }).put('item', { signal }),
     letOneGo: (session, name) => session.queue(name, { maxsize: 1 }).get(),
   },
 };
@@ -63,10 +63,16 @@ const lines: Record<string, Line> = {
 const keyOf = (line: Line, name: string) => `{heddle:0}:${line.at.replace('NAME', name)}`;
 const standing = (line: Line, name: string) => bench.admin.zrange(keyOf(line, name), '0', '-1');
 
+function abortable() {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort(new Error('no more')) };
+}
+
 /** Has a session stand in line behind those who do; gives its place. */
-async function stands(line: Line, name: string, session: Session) {
+async function stands(line: Line, name: string, session: Session, signal?: AbortSignal) {
   const before = await standing(line, name);
-  const served = line.stand(session, name);
+  const served = line.stand(session, name, signal);
+  served.catch(() => {}); // Whoever waits for it hears of it.
   await until(async () => (await standing(line, name)).length > before.length, 'one more stands in line');
   const [place = ''] = (await standing(line, name)).filter((member) => !before.includes(member));
   return { place, served };
@@ -146,6 +152,25 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
   });
 });
 
+describe.each(['lock', 'semaphore', 'queue, for an item'])('a grant at a %s', (which) => {
+  it('that crosses an abort is given back at once: the next has it', async () => {
+    const line = lines[which] as Line;
+    const name = bench.name();
+    const [holder, leaving, next] = [await bench.session(), await bench.session(), await bench.session()];
+    await line.fill(holder, name);
+    const { signal, abort } = abortable();
+    const { served } = await stands(line, name, leaving, signal);
+    // It hears nothing of what it is granted.
+    coreOf(leaving).inbox.on(line.at.slice(0, line.at.indexOf(':')), () => {});
+    await line.letOneGo(holder, name);
+    expect(await standing(line, name)).toEqual([]);
+    abort();
+    await expect(served).rejects.toThrow('no more');
+    await line.stand(next, name);
+    if (which !== 'queue, for an item') await line.letOneGo(next, name);
+  });
+});
+
 describe('a free lock', () => {
   it('goes to who waits for it, not to one who comes', async () => {
     const name = bench.name();
@@ -158,5 +183,29 @@ describe('a free lock', () => {
     expect((await served) as object).toMatchObject({ valid: true });
     await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
     await other.lock(name).release();
+  });
+
+  it('is one whose maxHold is over, and none that was taken since', async () => {
+    const name = bench.name();
+    const session = await bench.session();
+    const core = coreOf(session);
+    const state = `{heddle:0}:lock:${name}:state`;
+    const lease = await session.lock(name).acquire();
+    const expire = (first: number) =>
+      runAsNobody(core.line, core.operations, core.partition(0).site, [
+        {
+          operation: 'lock.expire',
+          keys: [state, `{heddle:0}:lock:${name}:queue`],
+          args: [name, 'lock', `${session.id}-1`, first, 64],
+        },
+      ]);
+    await expire(lease.token - 1);
+    expect(await session.lock(name).locked()).toBe(true);
+    await expire(lease.token);
+    expect(await session.lock(name).locked()).toBe(false);
+    expect(await bench.admin.pttl(state)).toBeLessThanOrEqual(60_000);
+    await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    const listed = await bench.admin.zrange(`{heddle:0}:session:${session.id}-1:holds`, '0', '-1');
+    expect(listed).toEqual(['']);
   });
 });
