@@ -3,6 +3,8 @@ import { currentJob } from '@heddle/pool/task';
 
 export const quick = (): void => {};
 
+export const attempt = (): number => currentJob().attempt;
+
 /** Says in a file that it has begun. */
 export function begin(file: string): void {
   appendFileSync(file, `${currentJob().id}\n`);

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
 import { DistributedExecutor, type Future } from '@heddle/pool';
 import { connect, type Session } from '@heddle/primitives/distributed';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type * as tasks from './cancel-tasks.ts';
 import { until } from './until.ts';
 
@@ -96,6 +97,22 @@ describe('a job that its host has fetched ahead and not begun', () => {
       expect(Math.min(counts.cancelled, counts.begun)).toBeGreaterThan(0);
     });
   });
+
+  it('goes back before long, and has had no attempt by that', async () => {
+    const plain = new Redis(server.url);
+    onTestFinished(() => plain.disconnect());
+    await withHost(async (executor) => {
+      const behind: Future<number>[] = [];
+      const long = [executor.submit('untilAborted'), executor.submit('untilAborted')];
+      for (let n = 0; n < 10; n += 1) behind.push(executor.submit('attempt'));
+      await until(() => expect(long.map((each) => each.running())).toEqual([true, true]));
+      // All are there for others while both threads are taken.
+      const waiting = `{${namespace}:queue:work}:work:wait`;
+      await until(async () => expect(await plain.llen(waiting)).toBe(10));
+      await Promise.all(long.map((future) => future.abort()));
+      expect(new Set(await Promise.all(behind))).toEqual(new Set([1]));
+    });
+  }, 30_000);
 
   it('says no where its host runs it, or does not answer', async () => {
     await withHost(async (executor, host) => {
