@@ -152,6 +152,28 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
   });
 });
 
+describe.each(['lock', 'semaphore'])('a place in the line of a %s', (which) => {
+  it('is asked for once more where messages may have been lost while it was asked for', async () => {
+    const line = lines[which] as Line;
+    const name = bench.name();
+    const [holder, other] = [await bench.session(), await bench.session()];
+    await line.fill(holder, name);
+    await other.lock(`${name}, to have a keeper`).acquire();
+    const core = coreOf(other);
+    let served: Promise<unknown> | undefined;
+    const commands = await bench.commandsDuring(async () => {
+      served = line.stand(other, name);
+      core.opened(core.partition(0)); // Its question is on its way.
+      await until(async () => (await standing(line, name)).length === 1, 'it stands in line');
+      await other.counter(name).value();
+      await other.counter(name).value();
+    });
+    expect(commands.join().split(line.operation[0]).length - 1).toBe(2);
+    await line.letOneGo(holder, name);
+    await served;
+  });
+});
+
 describe.each(['lock', 'semaphore', 'queue, for an item'])('a grant at a %s', (which) => {
   it('that crosses an abort is given back at once: the next has it', async () => {
     const line = lines[which] as Line;
