@@ -4,7 +4,7 @@
  * Redis into the threads and back, and are taken apart only there.
  */
 import { availableParallelism } from 'node:os';
-import { type BrokenExecutorError, InvalidStateError, OutcomeUnknownError } from '@heddle/primitives';
+import { BrokenExecutorError, InvalidStateError, OutcomeUnknownError } from '@heddle/primitives';
 import { checkOptions, Deadline, toPortable } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import { reportException } from '../future/report-exception.ts';
@@ -49,7 +49,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   readonly #undo: (() => void)[] = [];
   readonly #since = Date.now();
   #tasks: readonly string[] = [];
-  #loaded: Promise<readonly string[]> | undefined;
+  #loading = false;
   #started: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
   /** It has closed without Redis. */
@@ -77,8 +77,9 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   /**
-   * Loads the task module and begins to take jobs; resolves when it does. Twice: InvalidStateError.
-   * @throws BrokenExecutorError where the module or the initializer throws.
+   * Loads the task module and begins to take jobs; resolves when it does. Twice, or closed before it was loaded:
+   * InvalidStateError.
+   * @throws BrokenExecutorError where the module or the initializer throws, or the module exports no function.
    */
   start(): Promise<void> {
     if (this.#started !== undefined || this.#closed !== undefined) {
@@ -173,8 +174,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    this.#loaded = this.#pool.start();
-    this.#tasks = await this.#loaded;
+    this.#tasks = await this.#load();
     await Promise.all([...this.#queues.values()].map((queue) => queue.start()));
     await this.#parts.clock.keep();
     if (this.#abandoned)
@@ -191,8 +191,26 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     for (const queue of this.#queues.values()) queue.open();
   }
 
+  async #load(): Promise<readonly string[]> {
+    this.#loading = true;
+    const { href } = this.#options.tasks;
+    try {
+      const tasks = await this.#pool.start();
+      if (tasks.length > 0) return tasks;
+      // It would run nothing, and fail the jobs that no other host can run.
+      throw new BrokenExecutorError(
+        `WorkerHost.start: the task module ${href} exports no function, so there is no task`,
+      );
+    } catch (error) {
+      if (this.#closed === undefined) throw error;
+      throw new InvalidStateError('WorkerHost.start: it was closed before its task module was loaded');
+    } finally {
+      this.#loading = false;
+    }
+  }
+
   async #close(gracePeriod: number): Promise<void> {
-    await this.#loaded?.catch(() => {});
+    if (this.#loading) await this.#pool.terminate(); // there is no job yet, and a module may take for ever
     const late = Promise.withResolvers<'late'>();
     let stopClock = Deadline.after(gracePeriod).onExpiry(() => {
       for (const queue of this.#queues.values()) queue.sendBack();

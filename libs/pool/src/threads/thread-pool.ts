@@ -228,6 +228,7 @@ export class ThreadPool {
     const ended = new InvalidStateError('the executor was terminated before the task began');
     for (let task = this.backlog.shift(); task !== undefined; task = this.backlog.shift())
       this.refuse(task, ended);
+    for (const { wake } of this.waiters.splice(0)) wake(new InvalidStateError('the executor was terminated'));
     clearInterval(this.alive);
   }
 

@@ -1,0 +1,2 @@
+/** Never loaded: it does not end. */
+for (;;);
