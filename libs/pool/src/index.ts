@@ -49,4 +49,5 @@ export { type Fleet, fleet, type HostStatus, type QueueStatus, removeQueue } fro
 export type { Queues, WorkerHostOptions } from './jobs/host-options.ts';
 export { drainQueue, jobLogs, pauseQueue, resumeQueue } from './jobs/queue-control.ts';
 export { WorkerHost } from './jobs/worker-host.ts';
+export type { OutputStream, TaskOutput } from './threads/output.ts';
 export type { Backoff } from './threads/pooled-task.ts';

@@ -5,6 +5,7 @@ import { checkCount, checkOptions, rangeError, show, typeError } from '@heddle/p
 import { checkNamed } from '../executor/check-options.ts';
 import type { TaskLog } from '../executor/thread-pool.executor.ts';
 import { checkName } from '../primitive-name.ts';
+import type { TaskOutput } from '../threads/output.ts';
 import { checkResourceLimits } from '../threads/resource-limits.ts';
 
 /** What a `WorkerHost` takes. Anything else is a `TypeError`. */
@@ -41,6 +42,12 @@ export interface WorkerHostOptions {
   readonly version?: string | undefined;
   /** Where `currentJob().log` goes, beside the job's own log in Redis (default: nowhere else). */
   readonly onLog?: ((entry: TaskLog) => void) | undefined;
+  /**
+   * Where what tasks and their module print goes, by `console` or `process.stdout` and `stderr`, line by line and with the
+   * job (default: to the outputs of this process, as it comes). What a child process prints, or is written to the file
+   * descriptors themselves, does not come here.
+   */
+  readonly onOutput?: ((entry: TaskOutput) => void) | undefined;
   /** What fails and belongs to no job: the connection, a stray error in a thread (default: a warning). */
   readonly onError?: ((error: Error) => void) | undefined;
 }
@@ -60,6 +67,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   'rateLimit',
   'version',
   'onLog',
+  'onOutput',
   'onError',
 ] satisfies (keyof WorkerHostOptions)[]);
 
@@ -123,7 +131,7 @@ function checkKinds(given: Partial<WorkerHostOptions>): void {
   if (given.initargs !== undefined && !Array.isArray(given.initargs))
     throw typeError(`${where}: initargs must be an array, not ${show(given.initargs)}`);
   checkResourceLimits(given.resourceLimits, `${where}: resourceLimits`);
-  for (const name of ['onLog', 'onError'] as const) {
+  for (const name of ['onLog', 'onOutput', 'onError'] as const) {
     if (given[name] !== undefined && typeof given[name] !== 'function')
       throw typeError(`${where}: ${name} must be a function, not ${show(given[name])}`);
   }

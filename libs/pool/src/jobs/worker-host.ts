@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { BrokenExecutorError, InvalidStateError, OutcomeUnknownError } from '@heddle/primitives';
 import { checkOptions, Deadline, toPortable } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
-import { reportException } from '../future/report-exception.ts';
+import { callUser, reportException } from '../future/report-exception.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { ChildJobs } from './child-jobs.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
@@ -286,6 +286,7 @@ function hostPool(
   { id, namespace }: SessionParts,
   onStray: (error: unknown) => void,
 ): ThreadPool {
+  const { onOutput } = options;
   return new ThreadPool({
     module: options.tasks.href,
     codec: 'text',
@@ -298,6 +299,7 @@ function hostPool(
     idleTimeout: undefined,
     gracePeriod: options.gracePeriod ?? 1000,
     onStray,
+    onOutput: onOutput && ((entry) => callUser(onOutput, onStray, entry)),
     session: { id, namespace },
   });
 }

@@ -10,6 +10,7 @@ import {
 import { fromPortable, reportThreadEnd, toPortable, workerArgv } from '@heddle/primitives/internal';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
+import { HEARD, type TaskOutput } from './output.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
   BEGUN,
@@ -20,6 +21,7 @@ import {
   type Order,
   OUTCOME_STRIDE,
   PASSED_OVER,
+  type Printed,
   WHOLE,
 } from './protocol.ts';
 import type { ChildNews, SessionIdentity, SessionNews } from './session-protocol.ts';
@@ -42,6 +44,8 @@ export interface ThreadSettings {
   readonly resourceLimits: ResourceLimits | undefined;
   /** The session whose primitives tasks may use; `undefined`: none. */
   readonly session: SessionIdentity | undefined;
+  /** Where what threads print goes (default: where what this process prints goes). */
+  readonly onOutput?: ((entry: TaskOutput) => void) | undefined;
 }
 
 /** What a thread tells its pool. */
@@ -82,6 +86,9 @@ export class PoolThread {
   private readonly port: MessagePort;
   private readonly watcher: ThreadWatcher;
   private readonly concurrency: number;
+  private readonly onOutput: ThreadSettings['onOutput'];
+  /** Messages of what it printed, heard since it was told so. */
+  private heard = 0;
   /** As many as were ever in use at a time. */
   private readonly slots: (PooledTask | undefined)[] = [];
   private readonly free: number[] = [];
@@ -96,6 +103,7 @@ export class PoolThread {
     this.name = name;
     this.watcher = watcher;
     this.concurrency = settings.concurrency;
+    this.onOutput = settings.onOutput;
     this.port = port1;
     const { module, codec, concurrency, initializer, initargs, resourceLimits, session } = settings;
     const boot: Boot = {
@@ -104,6 +112,7 @@ export class PoolThread {
       bell: this.bell.memory,
       host: hostname(),
       ...{ module, codec, name, concurrency, initializer, initargs, session },
+      tellsOutput: settings.onOutput !== undefined,
     };
     this.worker = new Worker(
       new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
@@ -291,8 +300,20 @@ export class PoolThread {
       const task = this.slots[notice.lends];
       if (task !== undefined && task.lends !== notice.place) this.lend(task, notice.place);
       if (notice.place) this.watcher.relieved(this);
-    } else if ('pong' in notice) this.silent = false;
+    } else if ('printed' in notice) this.printed(notice);
+    else if ('pong' in notice) this.silent = false;
     else this.watcher.stray(fromPortable(notice.stray));
+  }
+
+  private printed({ printed: text, stream, by, context }: Printed): void {
+    this.heard += 1;
+    if (this.heard === HEARD) {
+      this.order({ heard: this.heard });
+      this.heard = 0;
+    }
+    const around = fromPortable(context, { attach }) as Record<string, unknown> | undefined;
+    const { job, task, attempt } = by ?? {};
+    this.onOutput?.({ stream, text, job, task, attempt, context: around ?? {} });
   }
 
   /** A task does without its place, or has it back. */

@@ -3,6 +3,7 @@
  * because that is clearly cheaper to clone than an object, or an array, a task.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { OutputStream } from './output.ts';
 import type {
   ChildCall,
   ChildNews,
@@ -32,6 +33,8 @@ export interface Boot {
   readonly host: string;
   /** The host's session, where tasks may use it. */
   readonly session: SessionIdentity | undefined;
+  /** What it prints is told of, rather than printed. */
+  readonly tellsOutput: boolean;
 }
 
 /**
@@ -66,6 +69,8 @@ export type Order =
   | { readonly close: true }
   /** Say that your event loop turns. */
   | { readonly ping: true }
+  /** So many messages of what it printed were heard. */
+  | { readonly heard: number }
   | { readonly session: SessionNews }
   | { readonly news: ChildNews };
 
@@ -92,7 +97,16 @@ export type Notice =
   /** A task waits for its children and does without its place, or wants it back. */
   | { readonly lends: number; readonly place: boolean }
   | { readonly pong: true }
+  | Printed
   | { readonly stray: unknown };
+
+/** What was printed, and on behalf of which job. It may have ended, and its slot be another's. */
+export interface Printed {
+  readonly printed: string;
+  readonly stream: OutputStream;
+  readonly by: { readonly job: string; readonly task: string; readonly attempt: number } | undefined;
+  readonly context: unknown;
+}
 
 /** A chunk's outcome: the results up to the first error, and that error. */
 export interface ChunkOutcome {

@@ -22,6 +22,7 @@ import { restoreTrace } from '../context/trace-context.ts';
 import { Children } from '../executor/children.ts';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
+import { Outflow, Output } from './output.ts';
 import {
   BEGUN,
   type Boot,
@@ -30,6 +31,7 @@ import {
   OK,
   type Order,
   PASSED_OVER,
+  type Printed,
   TASK_HEAD,
   type TaskExtra,
   WHOLE,
@@ -94,6 +96,17 @@ const jobPort = {
     boot.session && childrenOf(slot, job, failures),
   log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
 };
+
+const outflow = new Outflow<Printed>((printed) => port.postMessage(printed));
+const outputs = boot.tellsOutput
+  ? (['stdout', 'stderr'] as const).map(
+      (stream) =>
+        new Output<RunningJob>(stream, jobAround, (printed, job) => {
+          const by = job && { job: job.id, task: job.task, attempt: job.attempt };
+          outflow.put({ printed, stream, by, context: portableContext() });
+        }),
+    )
+  : [];
 
 /** The context of nobody: what runs on behalf of all begins here. */
 const outside = new AsyncResource('heddle-thread');
@@ -285,6 +298,7 @@ function end(
 ): void {
   if (job.ended) return;
   runningJobs.delete(slot);
+  for (const output of outputs) output.flush(job);
   job.end();
   if (!lending.delete(slot)) running -= 1;
   clock = performance.now();
@@ -314,6 +328,7 @@ function asError(thrown: unknown): Error {
 function obey(order: Order): void {
   if ('close' in order) process.exit(0);
   if ('ping' in order) return port.postMessage({ pong: true });
+  if ('heard' in order) return outflow.heard(order.heard);
   if ('session' in order) return line?.hear(order.session);
   if ('news' in order) return families.get(order.news.child)?.hear(order.news);
   runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
@@ -366,7 +381,11 @@ const standby = new Standby(
 );
 
 adoptThread(boot.name);
-process.on('exit', send);
+process.on('exit', () => {
+  for (const output of outputs) output.flushAll();
+  outflow.sendAll();
+  send();
+});
 function hear(message: unknown): void {
   if (!Array.isArray(message)) return obey(message as Order);
   batches.push(message);
