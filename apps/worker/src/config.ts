@@ -24,6 +24,16 @@ export const workerSettings = z.strictObject({
     .string({ error: 'must be the path or file: URL of the module that exports the tasks' })
     .min(1, { error: 'must be the path or file: URL of the module that exports the tasks' })
     .meta({ argument: 'MODULE', description: 'the module that exports the tasks: a path or a file: URL' }),
+  tasksVersion: z
+    .string({ error: 'must be a text such as "2" or "2026-11-03"' })
+    .min(1, { error: 'must be a text such as "2" or "2026-11-03"' })
+    .optional()
+    .meta({
+      argument: 'VERSION',
+      description:
+        'the version of its tasks: jobs submitted with({ version }) run on workers of that version alone',
+      shownDefault: "heddle-worker's own",
+    }),
   threads: whole(1, 1024)
     .default(availableParallelism())
     .meta({ argument: 'N', short: 't', description: 'worker threads', shownDefault: 'one for each CPU' }),

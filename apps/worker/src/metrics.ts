@@ -2,6 +2,7 @@
 import { fleet, type WorkerHost } from '@heddle/pool';
 import type { Session } from '@heddle/primitives/distributed';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { PATIENCE, within } from './patience.ts';
 
 /** Read when they are asked for; only the depth of queues costs commands. */
 export function metricsOf(host: WorkerHost, session: Session): Registry {
@@ -61,19 +62,4 @@ function depth(host: WorkerHost, session: Session, registers: Registry[]): void 
       }
     },
   });
-}
-
-/** Milliseconds that Redis may take to tell of the queues. */
-const PATIENCE = 1000;
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('Redis did not answer')), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -17,7 +17,7 @@ export interface Listen {
 
 export interface Probes {
   /** Why it takes no jobs; `undefined`: it does. */
-  unready(): string | undefined;
+  unready(): Promise<string | undefined>;
   readonly metrics: Registry;
 }
 
@@ -30,15 +30,13 @@ export async function serveProbes({ host, port }: Listen, probes: Probes): Promi
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'only GET');
     const [path] = (request.url ?? '').split('?');
     if (path === '/healthz') return answer(response, 200, 'ok');
+    const failed = (error: Error) => answer(response, 500, error.message);
     if (path === '/readyz') {
-      const why = probes.unready();
-      return answer(response, why === undefined ? 200 : 503, why ?? 'ok');
+      const told = (why: string | undefined) => answer(response, why === undefined ? 200 : 503, why ?? 'ok');
+      return void probes.unready().then(told, failed);
     }
     if (path !== '/metrics') return answer(response, 404, 'there are /healthz, /readyz and /metrics');
-    probes.metrics.metrics().then(
-      (text) => answer(response, 200, text, probes.metrics.contentType),
-      (error: Error) => answer(response, 500, error.message),
-    );
+    probes.metrics.metrics().then((text) => answer(response, 200, text, probes.metrics.contentType), failed);
   });
   server.listen(port, host);
   try {

@@ -9,6 +9,7 @@ import { openLog } from './command/log.ts';
 import { watchSignals } from './command/signals.ts';
 import type { WorkerSettings } from './config.ts';
 import { metricsOf } from './metrics.ts';
+import { PATIENCE, within } from './patience.ts';
 import { type ProbeServer, type Probes, serveProbes } from './probe-server.ts';
 import { lineFields } from './task-line.ts';
 import { findTaskModule } from './task-module.ts';
@@ -25,10 +26,14 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   const away = watchConnection(session);
   const broken = Promise.withResolvers<never>();
   const host = new WorkerHost(settings.queue, {
-    ...{ session, tasks, version, threads: settings.threads, concurrency: settings.concurrency },
+    ...{ session, tasks, threads: settings.threads, concurrency: settings.concurrency },
+    version: settings.tasksVersion ?? version,
     ...{ stallTimeout: settings.stallTimeout, maxStalls: settings.maxStalls },
     ...(settings.rateLimit === undefined ? {} : { rateLimit: settings.rateLimit }),
-    onLog: (entry) => log.info(lineFields(entry), entry.line),
+    onLog: ({ line, context, ...job }) => log.info(lineFields(context, job), line),
+    onOutput({ text, context, ...from }) {
+      log[from.stream === 'stdout' ? 'info' : 'warn'](lineFields(context, from), text);
+    },
     onError(error) {
       log.error({ err: error }, hideSecrets(error.message));
       if (error instanceof BrokenExecutorError) broken.reject(cannotLoad(settings.tasks, error));
@@ -36,11 +41,14 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   });
   let state: 'starting' | 'ready' | 'ending' = 'starting';
   await using _probes = await openProbes(settings, log, {
-    unready: () => (state !== 'ready' ? state : away() ? 'Redis is out of reach' : undefined),
+    async unready() {
+      if (state !== 'ready') return state;
+      return away() || !(await answers(session)) ? 'Redis is out of reach' : undefined;
+    },
     metrics: metricsOf(host, session),
   });
   try {
-    if ((await Promise.race([told, start(host, settings)])) === undefined) {
+    if ((await Promise.race([told, start(host, settings, log)])) === undefined) {
       state = 'ready';
       log.info(
         { queue: settings.queue, threads: settings.threads, redis: hideSecrets(settings.redis) },
@@ -79,6 +87,14 @@ function watchConnection(session: Session): () => boolean {
   return () => away;
 }
 
+/** Of one that has frozen, or is behind a cut line, no connection tells. */
+async function answers(session: Session): Promise<boolean> {
+  return within(PATIENCE, session.members()).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function openProbes(
   { listen }: WorkerSettings,
   log: Logger,
@@ -90,11 +106,14 @@ async function openProbes(
   return server;
 }
 
-async function start(host: WorkerHost, { tasks }: WorkerSettings): Promise<void> {
+/** What a module throws as it is loaded is logged with its stack, which says where; the last word is one line. */
+async function start(host: WorkerHost, { tasks }: WorkerSettings, log: Logger): Promise<void> {
   try {
     await host.start();
   } catch (error) {
-    throw error instanceof BrokenExecutorError ? cannotLoad(tasks, error) : error;
+    if (!(error instanceof BrokenExecutorError)) throw error;
+    if (error.cause !== undefined) log.fatal({ err: error.cause }, hideSecrets(error.message));
+    throw cannotLoad(tasks, error);
   }
 }
 
@@ -121,8 +140,5 @@ function watchParent(): Disposable & { readonly gone: Promise<string> } {
 }
 
 function cannotLoad(tasks: string, error: BrokenExecutorError): CommandFailure {
-  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
-  return new CommandFailure(`--tasks ${tasks}: ${error.message}${cause}`, exitCode.badTasks, {
-    cause: error,
-  });
+  return new CommandFailure(`--tasks ${tasks}: ${error.message}`, exitCode.badTasks, { cause: error });
 }

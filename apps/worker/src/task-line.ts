@@ -1,21 +1,23 @@
-/** What a task has said, as fields of a line of the log. */
+/** What a task has said or printed, as fields of a line of the log. */
 import { inspect } from 'node:util';
-import type { TaskLog } from '@heddle/pool';
 
 /** What a line has of its own, or what readers of such lines take to be so. */
 const TAKEN: ReadonlySet<string> = new Set([
   ...['level', 'time', 'pid', 'hostname', 'name', 'worker', 'msg', 'err'],
-  ...['job', 'task', 'attempt', 'context'],
+  ...['job', 'task', 'attempt', 'stream', 'context'],
 ]);
 
 /** Context variables stand beside the job; those whose names a line has already stand under `context`. */
-export function lineFields({ line: _, context, ...job }: TaskLog): Record<string, unknown> {
+export function lineFields(
+  context: Readonly<Record<string, unknown>>,
+  fields: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   const entries = Object.entries(context).map(([name, value]) => [name, readable(value)] as const);
   const beside = entries.filter(([name]) => !TAKEN.has(name));
   const within = entries.filter(([name]) => TAKEN.has(name));
   return {
     ...Object.fromEntries(beside),
-    ...job,
+    ...fields,
     ...(within.length === 0 ? {} : { context: Object.fromEntries(within) }),
   };
 }

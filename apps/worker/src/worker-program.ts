@@ -8,10 +8,11 @@ import { runWorker } from './run-worker.ts';
 
 const epilogue = `
 Every setting can also stand in the environment, under the name in brackets, or in the JSON file of --config; flags
-win over the environment, the environment over the file. SIGTERM or SIGINT ends it: no new jobs, running ones get the
-grace period, then go back to the queue. A second signal ends it at once.
+win over the environment, the environment over the file. SIGTERM, SIGINT or SIGHUP ends it: no new jobs, running ones
+get the grace period, then go back to the queue. A second signal ends it at once.
 
-Tasks find the Redis and the namespace of their worker in HEDDLE_REDIS and HEDDLE_NAMESPACE.
+Tasks find the Redis and the namespace of their worker in HEDDLE_REDIS and HEDDLE_NAMESPACE. What they print is a line of
+the log, with their job.
 
 Exit codes: 0 ended as asked; 2 wrong settings; 66 no such task module; 69 Redis unreachable; 70 the task module can't
 be loaded; 77 Redis refused; 128 + signal after a second signal; 1 anything else.`;

@@ -32,3 +32,11 @@ export function sayWithin(context: Readonly<Record<string, unknown>>): void {
   );
   within();
 }
+
+/** Prints, rather than says. */
+export function print(): void {
+  console.log('printed %s', 'out');
+  process.stdout.write('and ');
+  console.error(new Error('not fatal'));
+  process.stdout.write('on\n');
+}

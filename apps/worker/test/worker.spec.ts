@@ -13,6 +13,7 @@ type Tasks = typeof import('./worker-tasks.ts');
 
 const tasks = fileURLToPath(new URL('./worker-tasks.ts', import.meta.url));
 const throws = fileURLToPath(new URL('./throws.ts', import.meta.url));
+const noTasks = fileURLToPath(new URL('../../../libs/pool/test/no-tasks.ts', import.meta.url));
 const namespace = `test-worker-${process.pid}`;
 
 let redis: EmbeddedRedis;
@@ -90,6 +91,37 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
       circle: expect.stringContaining('Circular'),
     });
     expect(line.time).toBeTypeOf('number');
+  });
+
+  it('logs what tasks print as lines like all others, with their job', async () => {
+    await using program = worker();
+    const future = executor.submit('print');
+    await future;
+    process.kill(program.pid, 'SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0, err: '' });
+    const by = { job: future.id, task: 'print', attempt: 1 };
+    expect(lines(program).filter(({ job }) => job !== undefined)).toMatchObject([
+      { ...by, level: 30, stream: 'stdout', msg: 'printed out' },
+      { ...by, level: 40, stream: 'stderr', msg: expect.stringMatching(/^Error: not fatal\n {4}at print/) },
+      { ...by, level: 30, stream: 'stdout', msg: 'and on' },
+    ]);
+  });
+
+  it('takes jobs of the version that its tasks have', async () => {
+    await using program = worker('--tasks-version', '2');
+    await program.said(/"msg":"ready"/);
+    expect(await executor.with({ version: '2' }).submit('environment')).toEqual([redis.url, namespace]);
+    const other = executor.with({ version: '3' }).submit('environment');
+    expect(await other.exception()).toMatchObject({ name: 'UnknownTaskError' });
+    expect((await fleet(session)).hosts.find(({ pid }) => pid === program.pid)?.version).toBe('2');
+  });
+
+  it.each(['hangs', 'loops'])('ends when told to while the module %s as it is loaded', async (module) => {
+    const file = fileURLToPath(new URL(`../../../libs/pool/test/${module}.ts`, import.meta.url));
+    await using program = worker('--tasks', file, '--listen', '0');
+    await program.said(/"msg":"listening"/);
+    process.kill(program.pid, 'SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0, err: '' });
   });
 
   it('lets running jobs end within the grace period', async () => {
@@ -228,6 +260,10 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     await using program = worker('--redis', own.url, '--listen', '0');
     const [, url] = await program.said(/"url":"(http:\/\/127\.0\.0\.1:\d+)"/);
     await program.said(/"msg":"ready"/);
+    own.pause(); // no connection is cut by that
+    expect((await fetch(`${url}/readyz`)).status).toBe(503);
+    own.resume();
+    await until(async () => (await fetch(`${url}/readyz`)).status === 200);
     await own.kill();
     await until(async () => (await fetch(`${url}/readyz`)).status === 503);
     expect((await fetch(`${url}/metrics`)).status).toBe(200);
@@ -259,6 +295,7 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
         '--tasks /nowhere/tasks.ts: there is no such file',
       ],
       [['--queue', queue, '--tasks', throws], { REDIS_URL: redis.url }, 70, 'the loom is broken'],
+      [['--queue', queue, '--tasks', noTasks], { REDIS_URL: redis.url }, 70, 'exports no function'],
       [needed, { REDIS_URL: 'redis://127.0.0.1:1' }, 69, '127.0.0.1:1'],
       [needed, { REDIS_URL: 'redis://nowhere.invalid' }, 69, 'nowhere.invalid'],
     ];
@@ -267,6 +304,14 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
       expect({ args, ...ended }).toMatchObject({ code, err: expect.stringContaining(message) });
       expect(ended.err.split('\n').filter(Boolean).length).toBeLessThanOrEqual(2);
     }
+  });
+
+  it('logs where a module threw that could not be loaded', async () => {
+    await using program = worker('--tasks', throws);
+    expect(await program.ended).toMatchObject({ code: 70 });
+    expect(lines(program)).toMatchObject([
+      { level: 60, err: { message: 'the loom is broken', stack: expect.stringContaining('throws.ts') } },
+    ]);
   });
 
   it('tells a wrong password from a Redis that is not there', async () => {
