@@ -90,7 +90,8 @@ export class HostQueue implements HostDesk {
     this.#turnstile = turnstile;
     const options = workerOptions(share, address.prefix, turnstile.free);
     const ending = (job: Job, result: string) => this.#tellEnding(job, result);
-    const shared = { turnstile, weight, parts: share.parts, ending };
+    const has = (id: string, token: string | undefined) => this.#tasks.get(id)?.job.token === token;
+    const shared = { turnstile, weight, parts: share.parts, ending, has };
     const worker = new HostWorker(address.name, (job) => this.#run(job), options, shared);
     this.#worker = worker;
     this.#parking = new Parking(share.parts, {

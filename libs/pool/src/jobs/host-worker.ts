@@ -24,6 +24,8 @@ interface Shared {
   readonly parts: SessionParts;
   /** Redis is being told in this turn that the job has ended well; gives what to do where it refuses that. */
   readonly ending: (job: Job, result: string) => (() => void) | undefined;
+  /** Whether the host has the job in hand, fetched under that token. */
+  readonly has: (id: string, token: string | undefined) => boolean;
 }
 
 export class HostWorker extends Worker {
@@ -31,6 +33,7 @@ export class HostWorker extends Worker {
   readonly #entrant: Entrant;
   readonly #parts: SessionParts;
   readonly #ending: Shared['ending'];
+  readonly #has: Shared['has'];
   readonly #underWay = new Set<Promise<void>>();
   #asked = 0;
   /** How often Redis has answered whether there is a job. */
@@ -45,13 +48,14 @@ export class HostWorker extends Worker {
     name: string,
     processor: Processor,
     options: WorkerOptions,
-    { turnstile, weight, parts, ending }: Shared,
+    { turnstile, weight, parts, ending, has }: Shared,
   ) {
     super(name, processor, options);
     this.#turnstile = turnstile;
     this.#entrant = turnstile.add(weight);
     this.#parts = parts;
     this.#ending = ending;
+    this.#has = has;
     this.on('completed', () => this.#count());
     this.on('failed', () => this.#count());
     this.on('closing', () => turnstile.sendAway(this.#entrant));
@@ -161,6 +165,15 @@ export class HostWorker extends Worker {
       this.emit('error', error as Error);
     }
     this.#turnstile.leave(this.#entrant);
+  }
+
+  /**
+   * Gives those that could not be renewed. BullMQ asks also for jobs that are on their way back to the queue; such a one is
+   * not lost, nor is the same job where this host has fetched it anew meanwhile.
+   */
+  override async extendJobLocks(ids: string[], tokens: string[], duration: number): Promise<string[]> {
+    const failed = new Set(await super.extendJobLocks(ids, tokens, duration));
+    return ids.filter((id, at) => failed.has(id) && this.#has(id, tokens[at]));
   }
 
   protected override handleCompleted(
