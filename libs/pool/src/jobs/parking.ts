@@ -4,7 +4,7 @@
  * they can still be cancelled.
  */
 import { readFileSync } from 'node:fs';
-import type { Lease } from '@heddle/primitives';
+import { type Lease, OutcomeUnknownError, RedisUnreachableError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { cancelledUnbegun } from '../future/cancelled.ts';
 import type { HandleForm } from '../threads/session-protocol.ts';
@@ -120,8 +120,10 @@ export class Parking {
     else signal.addEventListener('abort', lost, { once: true });
   }
 
+  /** It has not begun: that Redis does not answer is nothing to fail it for. */
   #failed(task: HostTask, error: Error): void {
-    if (this.#parts.closed()) task.giveBack();
+    const away = error instanceof RedisUnreachableError || error instanceof OutcomeUnknownError;
+    if (away || this.#parts.closed()) task.giveBack();
     else task.failed(error);
   }
 }
