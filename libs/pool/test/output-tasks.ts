@@ -37,7 +37,7 @@ export function printAndExit(): void {
 
 /** Prints for ever. */
 export function babble(): never {
-  const line = 'x'.repeat(10_000);
+  const line = 'x'.repeat(100_000);
   for (;;) console.log(line);
 }
 

@@ -24,11 +24,6 @@ export interface TaskOutput {
   readonly context: Readonly<Record<string, unknown>>;
 }
 
-/** So many messages may be on their way; further ones wait in the thread: one that prints without end fills its own memory. */
-export const MOST_UNHEARD = 1024;
-/** The pool says so after each so many messages that it has heard. */
-export const HEARD = 256;
-
 /** A line that is longer, in characters, is told of in pieces. */
 const LONGEST = 65_536;
 
@@ -96,35 +91,4 @@ export class Output<J extends { readonly ended: boolean }> {
 function textOf(chunk: string | Uint8Array, encoding: BufferEncoding, decoder: StringDecoder): string {
   if (typeof chunk !== 'string') return decoder.write(Buffer.from(chunk));
   return /^utf-?8$/i.test(encoding) ? chunk : decoder.write(Buffer.from(chunk, encoding));
-}
-
-/** Sends no more than the pool keeps up with. */
-export class Outflow<M> {
-  readonly #waiting: M[] = [];
-  readonly #send: (message: M) => void;
-  #unheard = 0;
-
-  constructor(send: (message: M) => void) {
-    this.#send = send;
-  }
-
-  put(message: M): void {
-    if (this.#unheard >= MOST_UNHEARD) {
-      this.#waiting.push(message);
-      return;
-    }
-    this.#unheard += 1;
-    this.#send(message);
-  }
-
-  /** The pool has heard so many. */
-  heard(count: number): void {
-    this.#unheard -= count;
-    for (const message of this.#waiting.splice(0, MOST_UNHEARD - this.#unheard)) this.put(message);
-  }
-
-  /** All that is left, now: the thread ends. */
-  sendAll(): void {
-    for (const message of this.#waiting.splice(0)) this.#send(message);
-  }
 }

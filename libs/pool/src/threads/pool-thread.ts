@@ -10,7 +10,8 @@ import {
 import { fromPortable, reportThreadEnd, toPortable, workerArgv } from '@heddle/primitives/internal';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
-import { HEARD, type TaskOutput } from './output.ts';
+import { Flow } from '../shared-memory/flow.ts';
+import type { TaskOutput } from './output.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
   BEGUN,
@@ -87,8 +88,7 @@ export class PoolThread {
   private readonly watcher: ThreadWatcher;
   private readonly concurrency: number;
   private readonly onOutput: ThreadSettings['onOutput'];
-  /** Messages of what it printed, heard since it was told so. */
-  private heard = 0;
+  private readonly flow = new Flow();
   /** As many as were ever in use at a time. */
   private readonly slots: (PooledTask | undefined)[] = [];
   private readonly free: number[] = [];
@@ -112,7 +112,7 @@ export class PoolThread {
       bell: this.bell.memory,
       host: hostname(),
       ...{ module, codec, name, concurrency, initializer, initargs, session },
-      tellsOutput: settings.onOutput !== undefined,
+      output: settings.onOutput === undefined ? undefined : this.flow.memory,
     };
     this.worker = new Worker(
       new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
@@ -306,11 +306,7 @@ export class PoolThread {
   }
 
   private printed({ printed: text, stream, by, context }: Printed): void {
-    this.heard += 1;
-    if (this.heard === HEARD) {
-      this.order({ heard: this.heard });
-      this.heard = 0;
-    }
+    this.flow.leave(text);
     const around = fromPortable(context, { attach }) as Record<string, unknown> | undefined;
     const { job, task, attempt } = by ?? {};
     this.onOutput?.({ stream, text, job, task, attempt, context: around ?? {} });

@@ -33,8 +33,8 @@ export interface Boot {
   readonly host: string;
   /** The host's session, where tasks may use it. */
   readonly session: SessionIdentity | undefined;
-  /** What it prints is told of, rather than printed. */
-  readonly tellsOutput: boolean;
+  /** What it prints is told of, rather than printed, through this flow. */
+  readonly output: SharedArrayBuffer | undefined;
 }
 
 /**
@@ -69,8 +69,6 @@ export type Order =
   | { readonly close: true }
   /** Say that your event loop turns. */
   | { readonly ping: true }
-  /** So many messages of what it printed were heard. */
-  | { readonly heard: number }
   | { readonly session: SessionNews }
   | { readonly news: ChildNews };
 

@@ -22,7 +22,8 @@ import { restoreTrace } from '../context/trace-context.ts';
 import { Children } from '../executor/children.ts';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
-import { Outflow, Output } from './output.ts';
+import { Flow } from '../shared-memory/flow.ts';
+import { Output } from './output.ts';
 import {
   BEGUN,
   type Boot,
@@ -97,15 +98,17 @@ const jobPort = {
   log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
 };
 
-const outflow = new Outflow<Printed>((printed) => port.postMessage(printed));
-const outputs = boot.tellsOutput
-  ? (['stdout', 'stderr'] as const).map(
-      (stream) =>
-        new Output<RunningJob>(stream, jobAround, (printed, job) => {
-          const by = job && { job: job.id, task: job.task, attempt: job.attempt };
-          outflow.put({ printed, stream, by, context: portableContext() });
-        }),
-    )
+const flow = boot.output && new Flow(boot.output);
+const outputs = flow
+  ? (['stdout', 'stderr'] as const).map((stream) => {
+      const tell = (printed: string, job: RunningJob | undefined) => {
+        const by = job && { job: job.id, task: job.task, attempt: job.attempt };
+        const told: Printed = { printed, stream, by, context: portableContext() };
+        flow.enter(printed);
+        port.postMessage(told);
+      };
+      return new Output<RunningJob>(stream, jobAround, tell);
+    })
   : [];
 
 /** The context of nobody: what runs on behalf of all begins here. */
@@ -328,7 +331,6 @@ function asError(thrown: unknown): Error {
 function obey(order: Order): void {
   if ('close' in order) process.exit(0);
   if ('ping' in order) return port.postMessage({ pong: true });
-  if ('heard' in order) return outflow.heard(order.heard);
   if ('session' in order) return line?.hear(order.session);
   if ('news' in order) return families.get(order.news.child)?.hear(order.news);
   runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
@@ -383,7 +385,6 @@ const standby = new Standby(
 adoptThread(boot.name);
 process.on('exit', () => {
   for (const output of outputs) output.flushAll();
-  outflow.sendAll();
   send();
 });
 function hear(message: unknown): void {

@@ -1,0 +1,38 @@
+/**
+ * What a thread prints goes to its pool no faster than that takes it: one word, how many characters are on their way. The
+ * thread adds before it sends, the pool subtracts when it has heard. Where the thread finds it full it sleeps until there
+ * is room, as who writes to a pipe does; kept in the thread instead, what a task prints without end ends the whole process:
+ * V8 does not survive every failed allocation of a thread that has reached its limit.
+ */
+import { sleep, wake } from '@heddle/primitives/internal';
+
+/** So many characters may be on their way, and one message more. */
+const MOST = 2 ** 20;
+/** What a message counts for, beside its text. */
+const MESSAGE = 128;
+
+export class Flow {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array<SharedArrayBuffer>;
+
+  constructor(memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory);
+  }
+
+  /** The thread's, before it sends: waits for room. */
+  enter(text: string): void {
+    for (;;) {
+      const underWay = Atomics.load(this.#words, 0);
+      if (underWay < MOST) break;
+      sleep(this.#words, 0, underWay, 1000);
+    }
+    Atomics.add(this.#words, 0, text.length + MESSAGE);
+  }
+
+  /** The pool's, which has heard it. */
+  leave(text: string): void {
+    const before = Atomics.sub(this.#words, 0, text.length + MESSAGE);
+    if (before >= MOST) wake(this.#words, 0, 1);
+  }
+}
