@@ -299,11 +299,13 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
       [needed, { REDIS_URL: 'redis://127.0.0.1:1' }, 69, '127.0.0.1:1'],
       [needed, { REDIS_URL: 'redis://nowhere.invalid' }, 69, 'nowhere.invalid'],
     ];
-    for (const [args, env, code, message] of cases) {
-      const ended = await runToEnd('heddle-worker', args, { env });
-      expect({ args, ...ended }).toMatchObject({ code, err: expect.stringContaining(message) });
-      expect(ended.err.split('\n').filter(Boolean).length).toBeLessThanOrEqual(2);
-    }
+    await Promise.all(
+      cases.map(async ([args, env, code, message]) => {
+        const ended = await runToEnd('heddle-worker', args, { env });
+        expect({ args, ...ended }).toMatchObject({ code, err: expect.stringContaining(message) });
+        expect(ended.err.split('\n').filter(Boolean).length).toBeLessThanOrEqual(2);
+      }),
+    );
   });
 
   it('logs where a module threw that could not be loaded', async () => {
