@@ -281,6 +281,8 @@ export class LockSeat implements Seat {
       return null;
     }
     this.#become('asking');
+    const wanted = () => !gone.aborted;
+    gone.addEventListener('abort', () => this.#foothold.relent(), { once: true });
     try {
       for (;;) {
         if (this.#foothold.stand() === undefined && !gone.aborted)
@@ -290,7 +292,7 @@ export class LockSeat implements Seat {
           return null;
         }
         this.#tries += 1;
-        const reply = await this.#askRedis(0, asIs, refuse);
+        const reply = await this.#askRedis(0, wanted, asIs, refuse);
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (reply === undefined || reply.is === 'more') continue;
         if (reply.is === 'granted' && !this.#foothold.life?.lives) continue;
@@ -309,8 +311,10 @@ export class LockSeat implements Seat {
   #ask(): void {
     this.#become('asking');
     this.#doubt = false;
-    void this.#askRedis(1, this.#answered, this.#refused);
+    void this.#askRedis(1, this.#wanted, this.#answered, this.#refused);
   }
+
+  readonly #wanted = (): boolean => this.#waiters.size > 0;
 
   readonly #answered = (reply: LockReply | undefined): void => {
     if (reply === undefined) this.#idle();
@@ -326,10 +330,16 @@ export class LockSeat implements Seat {
     else this.#idle();
   };
 
-  #askRedis<T>(wait: 0 | 1, then: Then<T>, refused: (error: unknown) => T): Promise<T> {
+  /** @param wanted whether a lease would still be taken */
+  #askRedis<T>(
+    wait: 0 | 1,
+    wanted: () => boolean,
+    then: Then<T>,
+    refused: (error: unknown) => T,
+  ): Promise<T> {
     const args = [this.#name, this.#kind, wait, TOKEN_BLOCK];
-    if (this.#foothold.stand()) return this.#call('lock.acquire', args, then, refused);
-    return this.#foothold.under().then(() => this.#call('lock.acquire', args, then, refused));
+    if (this.#foothold.stand()) return this.#call('lock.acquire', args, then, refused, wanted);
+    return this.#foothold.under().then(() => this.#call('lock.acquire', args, then, refused, wanted));
   }
 
   #queued(past: number): void {
@@ -481,6 +491,7 @@ export class LockSeat implements Seat {
   /** A waiter gave up. The last one gives the place up, and waits to see that nothing is left of it. */
   #gaveUp(): Promise<void> | undefined {
     if (this.#waiters.size > 0 || this.#state === 'held' || this.#state === 'idle') return undefined;
+    this.#foothold.relent();
     if (this.#state === 'queued') this.#leave();
     return this.#answer();
   }
@@ -537,9 +548,11 @@ export class LockSeat implements Seat {
     args: readonly (string | number)[],
     then: Then<T>,
     refused: (error: unknown) => T,
+    wanted?: () => boolean,
   ): Promise<T> {
     const life = this.#foothold.life as Incarnation; // Set before the first ask.
-    return this.#foothold.watched(life.call(operation, [...this.#keys, life.holds], args)).then(
+    const answer = life.call(operation, [...this.#keys, life.holds], args);
+    return (wanted === undefined ? answer : this.#foothold.watched(answer, wanted)).then(
       (answer) => {
         let reply: LockReply;
         try {

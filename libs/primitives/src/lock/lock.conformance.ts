@@ -239,6 +239,27 @@ export function lockConformance(
       expect(await lock.locked()).toBe(false);
     });
 
+    it.each([0, 500, undefined])(
+      'holds nothing where it rejects, though it was granted just then (timeout: %s)',
+      async (timeout) => {
+        const lock = await make();
+        const other = await another(lock);
+        for (let round = 0; round < 12; round += 1) {
+          const controller = new AbortController();
+          const taking = lock.acquire({ timeout, signal: controller.signal });
+          if (round % 3 > 0) await new Promise((resolve) => setImmediate(resolve));
+          if (round % 3 > 1) await other.locked();
+          controller.abort('enough');
+          const lease = await taking.catch((reason: unknown) => {
+            expect(reason).toBe('enough');
+            return null;
+          });
+          expect(await other.locked()).toBe(lease !== null);
+          await lease?.release();
+        }
+      },
+    );
+
     it('leaves no listener on the signal, however the wait ended', async () => {
       const lock = await make();
       const { signal } = new AbortController();

@@ -242,11 +242,13 @@ export class SemaphoreSeat implements Seat {
   /** @param gone aborts where nobody waits for it any more */
   async #try(wait: Wait, gone: AbortSignal): Promise<HeldLease | null> {
     this.#busy += 1;
+    gone.addEventListener('abort', () => this.#foothold.relent(), { once: true });
     try {
       for (;;) {
         const life = await this.#foothold.under();
         if (gone.aborted) return null;
-        const answer = await this.#call(life, 'semaphore.acquire', this.#asked(wait, 0)).catch(unlessEnded);
+        const asked = this.#call(life, 'semaphore.acquire', this.#asked(wait, 0));
+        const answer = await this.#foothold.watched(asked, () => !gone.aborted).catch(unlessEnded);
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (answer === undefined || answer[0] === 'more' || !life.lives) continue;
         if (answer[0] === 'granted') return this.#hold(wait, life, tokensOf(answer));
@@ -274,11 +276,14 @@ export class SemaphoreSeat implements Seat {
       return this.#tidy();
     }
     wait.life = life;
-    this.#call(life, 'semaphore.acquire', this.#asked(wait, 1)).then(
-      (answer) => this.#answered(wait, life, answer),
-      (error: unknown) =>
-        error instanceof CallEnded ? this.#answered(wait, life, undefined) : this.#refused(wait, error),
-    );
+    const asked = this.#call(life, 'semaphore.acquire', this.#asked(wait, 1));
+    this.#foothold
+      .watched(asked, () => this.#waiterOf(wait.id) !== undefined)
+      .then(
+        (answer) => this.#answered(wait, life, answer),
+        (error: unknown) =>
+          error instanceof CallEnded ? this.#answered(wait, life, undefined) : this.#refused(wait, error),
+      );
   }
 
   /** `answer`: none where the life ended before it came. */
@@ -536,7 +541,7 @@ export class SemaphoreSeat implements Seat {
   }
 
   #call(life: Incarnation, operation: string, args: readonly (string | number)[]): Promise<Answer> {
-    return this.#foothold.watched(life.call(operation, [...this.#keys, life.holds], args));
+    return life.call(operation, [...this.#keys, life.holds], args);
   }
 
   #asked({ id, permits, shape }: Wait, wait: 0 | 1): (string | number)[] {

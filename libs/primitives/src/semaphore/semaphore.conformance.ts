@@ -176,6 +176,27 @@ function commonBehaviour({ make, another, fifo }: SemaphoreScope): void {
     expect(await semaphore.value()).toBe(2);
   });
 
+  it.each([0, 500, undefined])(
+    'holds nothing where it rejects, though it was granted just then (timeout: %s)',
+    async (timeout) => {
+      const semaphore = await make(2);
+      const other = await another(semaphore);
+      for (let round = 0; round < 12; round += 1) {
+        const controller = new AbortController();
+        const taking = semaphore.acquire({ timeout, signal: controller.signal });
+        if (round % 3 > 0) await new Promise((resolve) => setImmediate(resolve));
+        if (round % 3 > 1) await other.value();
+        controller.abort('enough');
+        const lease = await taking.catch((reason: unknown) => {
+          expect(reason).toBe('enough');
+          return null;
+        });
+        expect(await other.value()).toBe(lease === null ? 2 : 1);
+        await lease?.release();
+      }
+    },
+  );
+
   it('rejects with the reason of a signal that has aborted, also where permits are free', async () => {
     const semaphore = await make(1);
     const reason = new Error('enough');

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from 'ioredis';
 import { RedisRefusedError } from '../errors.ts';
 import { Commands, type CommandTerms } from './commands.ts';
@@ -84,6 +85,8 @@ const CLUSTER_PARTITIONS = 16;
 const INCARNATION = /^[0-9a-f]{24}-\d+$/;
 /** Ms that `close` waits for a connection that is being made anew; attempts are at most so far apart. */
 const RECONNECT = 1000;
+/** Ms that one who aborts waits to see what was granted gone. */
+const GRACE = 250;
 
 export class SessionCore extends Voice implements PartitionHost {
   readonly id: string;
@@ -292,20 +295,26 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /**
    * A try without waiting, patiently: `work` is told where nobody waits for it any more, and what it gets all the same
-   * is released.
+   * is released; one who aborts sees that, within reason.
    */
-  attempt<L extends { release(): Promise<void> }>(
+  async attempt<L extends { release(): Promise<void> }>(
     what: string,
     signal: AbortSignal | undefined,
     work: (gone: AbortSignal) => Promise<L | null>,
   ): Promise<L | null> {
     const gone = new AbortController();
-    const lease = this.patiently(what, work(gone.signal), {
-      signal,
-      unwanted: (late) => void late?.release().catch((error: Error) => this.failed(error)),
-    });
-    lease.catch(() => gone.abort());
-    return lease;
+    const trying = work(gone.signal);
+    try {
+      return await this.patiently(what, trying, { signal });
+    } catch (error) {
+      gone.abort();
+      const over = trying.then(
+        (late) => late?.release().catch((failure: Error) => this.failed(failure)),
+        () => {},
+      );
+      if (signal?.aborted) await Promise.race([over, sleep(GRACE, undefined, { ref: false })]);
+      throw error;
+    }
   }
 
   /** What is told where Redis does not answer. */

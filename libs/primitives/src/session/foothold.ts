@@ -7,6 +7,7 @@ export class Foothold implements Dependent {
   readonly #partition: Partition;
   readonly #ended: () => void;
   #life: Incarnation | undefined;
+  #relenting: PromiseWithResolvers<void> | undefined;
 
   /** @param ended called once at the end of each life that was stood under, unless it was left before */
   constructor(partition: Partition, ended: () => void) {
@@ -42,16 +43,27 @@ export class Foothold implements Dependent {
     return this.#partition.guard();
   }
 
-  /** What Redis answered under the present life, once the keeper watches over what it may have granted. */
-  watched<T>(answer: Promise<T>): Promise<T> {
-    const { guarding } = this;
-    if (guarding === undefined) return answer;
+  /**
+   * What Redis answered under the present life, once the keeper watches over what it may have granted; at once where that
+   * is not `wanted` any more, which whoever gives up tells by `relent`.
+   */
+  watched<T>(answer: Promise<T>, wanted: () => boolean): Promise<T> {
+    if (this.guarding === undefined) return answer;
     const life = this.#life;
     return answer.then(async (got) => {
-      await guarding;
+      while (this.guarding !== undefined && wanted()) {
+        this.#relenting ??= Promise.withResolvers();
+        await Promise.race([this.guarding, this.#relenting.promise]);
+      }
       if (life?.ended !== undefined) throw new CallEnded(true);
       return got;
     });
+  }
+
+  /** Somebody gave up what they waited for. */
+  relent(): void {
+    this.#relenting?.resolve();
+    this.#relenting = undefined;
   }
 
   /** Nothing stands under it any more: its end need not be told. */

@@ -83,6 +83,27 @@ describe('the first hold of a process', () => {
       await holder.close();
     },
   );
+
+  it.each(['lock', 'semaphore'])('of a %s is given up without waiting for the keeper', async (kind) => {
+    const { code, said } = await program(`
+      const { connect } = await import(process.argv[2]);
+      await using session = await connect(process.argv[1], { namespace: 'gives up' });
+      for (const timeout of [undefined, 0]) {
+        const first = session.${kind}('first'${kind === 'lock' ? '' : ', 1'});
+        const controller = new AbortController();
+        const taking = first.acquire({ timeout, signal: controller.signal });
+        await first.${kind === 'lock' ? 'locked' : 'value'}();
+        controller.abort('enough');
+        await taking.catch((reason) => console.log(reason, session.keeper));
+        console.log(await first.${kind === 'lock' ? 'locked' : 'value'}());
+      }
+    `);
+    const free = kind === 'lock' ? 'false' : '1';
+    expect({ code, said: said.trim().split('\n') }).toEqual({
+      code: 0,
+      said: ['enough main loop', free, 'enough main loop', free],
+    });
+  });
 });
 
 describe('a session inside a worker thread', () => {
