@@ -109,3 +109,23 @@ it.each(['stopped', 'killed'] as const)(
     expect(await once(child, 'exit')).toEqual([0, null]);
   },
 );
+
+it('says that Redis went away as the host started, where it can be of no use any more', async () => {
+  await using redis = await ownRedis();
+  await using session = await connect(redis.url, { namespace });
+  session.on('error', () => {});
+  const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+  redis.pause();
+  const before = sockets();
+  const { host: made } = host(session, 'opening');
+  const starting = made.start();
+  starting.catch(() => {});
+  await until(() => expect(sockets()).toBeGreaterThan(before)); // It has asked something, and no answer comes.
+  await redis.kill();
+  await expect(starting).rejects.toMatchObject({
+    code: 'ERR_HEDDLE_REDIS_UNREACHABLE',
+    message: expect.stringContaining('start another host when it is back'),
+  });
+  await redis.restart();
+  await made.close({ gracePeriod: 100 });
+});

@@ -6,10 +6,11 @@ import {
   HeddleError,
   LeaseLostError,
   OutcomeUnknownError,
+  RedisUnreachableError,
   TimeoutError,
 } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
-import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import { DelayedError, isNotConnectionError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { callUser } from '../future/report-exception.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
@@ -113,8 +114,17 @@ export class HostQueue implements HostDesk {
     return this.#tasks.size;
   }
 
+  /** @throws RedisUnreachableError where Redis went away as BullMQ looked at it: its Worker is of no use then. */
   async start(): Promise<void> {
-    await this.#worker.waitUntilReady();
+    try {
+      await this.#worker.waitUntilReady();
+    } catch (error) {
+      if (isNotConnectionError(error as Error)) throw error;
+      throw new RedisUnreachableError(
+        `WorkerHost.start: Redis went away as queue ${this.#name} was opened (${(error as Error).message}); start another host when it is back`,
+        { cause: error },
+      );
+    }
   }
 
   /** Begins to take jobs. */
