@@ -97,6 +97,8 @@ export class LockSeat implements Seat {
   #tried = 0;
   /** Tries that wait for what is under way. */
   #trying = 0;
+  /** What is on its way back was refused for want of room or replicas, and waits for these. */
+  #short = false;
   readonly #giver = (lease: HeldLease) => this.#released(lease);
 
   /** @param kind `lock`, or what else is one underneath */
@@ -256,6 +258,7 @@ export class LockSeat implements Seat {
 
   /** Whether an answer of Redis will change what is known. */
   get #underWay(): boolean {
+    if (this.#short) return false;
     return this.#state === 'asking' || this.#state === 'leaving' || this.#state === 'returning';
   }
 
@@ -459,8 +462,10 @@ export class LockSeat implements Seat {
       (reply) => this.#returned(reply, lease),
       (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
-        if (isShortage(error)) setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
-        else this.#idle();
+        if (isShortage(error)) {
+          this.#stuck();
+          setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
+        } else this.#idle();
         throw error;
       },
     );
@@ -505,8 +510,10 @@ export class LockSeat implements Seat {
       (reply) => (reply?.is === 'granted' ? this.#granted(reply.block) : this.#idle()),
       (error) => {
         if (!isShortage(error)) return this.#idle();
+        this.#stuck();
         setTimeout(() => this.#state === 'leaving' && this.#leave(), SHORTAGE_RETRY).unref();
       },
+      this.#wanted,
     );
   }
 
@@ -575,8 +582,15 @@ export class LockSeat implements Seat {
     this.tidy();
   }
 
+  /** Redis takes nothing back for now: whoever would wait for that has waited long enough. */
+  #stuck(): void {
+    this.#short = true;
+    this.#wake();
+  }
+
   #become(state: State): void {
     this.#state = state;
+    this.#short = false;
     if (state === 'idle' || state === 'held') this.#wake();
   }
 

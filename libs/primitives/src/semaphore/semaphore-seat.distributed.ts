@@ -245,7 +245,7 @@ export class SemaphoreSeat implements Seat {
     gone.addEventListener('abort', () => this.#foothold.relent(), { once: true });
     try {
       for (;;) {
-        const life = await this.#foothold.under();
+        const life = this.#foothold.stand() ?? (await this.#foothold.under());
         if (gone.aborted) return null;
         const asked = this.#call(life, 'semaphore.acquire', this.#asked(wait, 0));
         const answer = await this.#foothold.watched(asked, () => !gone.aborted).catch(unlessEnded);
@@ -477,7 +477,8 @@ export class SemaphoreSeat implements Seat {
     this.#busy += 1;
     try {
       for (;;) {
-        const life = await this.#core.patiently(this.#what, this.#foothold.under());
+        const life =
+          this.#partition.free ?? (await this.#core.patiently(this.#what, this.#partition.inTurn()));
         try {
           const answer = await this.#call(life, 'semaphore.release', this.#given(shape, pairs, raise));
           this.#refuse(answer, shape, 0);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Session } from '../session.distributed.ts';
+import { coreOf, type Session } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
 
@@ -23,13 +23,15 @@ async function askAtOnce(session: Session, first = async () => {}): Promise<stri
       event.set(),
       session.barrier(name, 2).wait(),
       session.barrier(name, 2).reset(),
+      session.semaphore(other, 1).acquire({ timeout: 0 }),
+      session.counter(name).value(),
+      session.semaphore(other, 1).release(2),
+      session.semaphore(other, 1).value(),
     ];
     const ends = await Promise.allSettled(asked);
-    expect(ends.map(({ status }) => status)).toEqual([
-      ...Array(9).fill('fulfilled'),
-      'rejected',
-      'fulfilled',
-    ]);
+    expect(ends.map(({ status }) => status)).toEqual(
+      asked.map((_, at) => (at === 9 ? 'rejected' : 'fulfilled')),
+    );
   });
   return commands.flatMap((line) =>
     [...line.matchAll(/\[\\"((?:lock|event|semaphore|queue|counter|barrier)\.[a-z-]+)\\"/g)].map(
@@ -50,6 +52,10 @@ const ORDER = [
   'event.set',
   'barrier.wait',
   'barrier.break',
+  'semaphore.acquire',
+  'counter.value',
+  'semaphore.release',
+  'semaphore.value',
 ];
 
 const isAsked = (operation: string) => ORDER.includes(operation);
@@ -74,6 +80,41 @@ describe('what a session asks without waiting', () => {
     };
     // What waits may ask once more when the life is there.
     expect((await askAtOnce(session, lose)).filter(isAsked).slice(0, ORDER.length)).toEqual(ORDER);
+  });
+});
+
+describe('a life that ends in the turn in which it was opened', () => {
+  it.each(['a command', 'a place'])('is not asked for again and again by %s', async (which) => {
+    const session = await bench.session({ namespace: bench.name(), ttl: 100 });
+    const core = coreOf(session);
+    const partition = core.partition(0);
+    const [inTurn, opened] = [partition.inTurn.bind(partition), core.opened.bind(core)];
+    let asked = 0;
+    partition.inTurn = () => {
+      asked += 1;
+      if (asked > 1000) throw new Error('it is asked for without end');
+      return inTurn();
+    };
+    let stalled = false;
+    core.opened = (one) => {
+      opened(one);
+      if (stalled) return;
+      stalled = true;
+      let steps = 4; // as another callback of this turn would, before what waits for it goes on
+      const stall = () => {
+        steps -= 1;
+        if (steps > 0) return queueMicrotask(stall);
+        for (const end = performance.now() + 150; performance.now() < end; );
+      };
+      queueMicrotask(stall);
+    };
+    const lost = new Promise((resolve) => session.once('lost', resolve));
+    await bench.admin.del(`{${session.namespace}:0}:sessions`);
+    await lost;
+    if (which === 'a command') expect(await session.counter('x').value()).toBe(0);
+    else await (await session.lock('x').acquire()).release();
+    expect(stalled).toBe(true);
+    expect(asked).toBeLessThan(10);
   });
 });
 

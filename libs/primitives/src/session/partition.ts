@@ -123,8 +123,14 @@ export class Partition {
    * steps after it: so what a program asks in turn reaches Redis in turn.
    */
   inTurn(): Promise<Incarnation> {
-    this.#next ??= this.incarnation().finally(() => setImmediate(() => (this.#next = undefined)));
-    return this.#next;
+    if (this.#next !== undefined) return this.#next;
+    const next = this.incarnation().finally(() => setImmediate(() => this.#over(next)));
+    this.#next = next;
+    return next;
+  }
+
+  #over(next: Promise<Incarnation> | undefined): void {
+    if (this.#next === next) this.#next = undefined;
   }
 
   /** The connection is there (again). */
@@ -330,6 +336,7 @@ export class Partition {
   #lose(life: Incarnation, reason: Loss): void {
     if (life.ended !== undefined) return;
     clearTimeout(this.#deadlineTimer);
+    this.#over(this.#next); // Whoever waited for it, and is still to ask, asks under the one after it.
     life.end(reason);
     this.#past.add(life.id);
     if (this.#closed) return; // We ended it ourselves, and a sign of life has met that.

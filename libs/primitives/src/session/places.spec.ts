@@ -106,6 +106,31 @@ describe('the first hold of a process', () => {
   });
 });
 
+describe('a first place that is given up', () => {
+  it('passes nothing on to who comes meanwhile, before the keeper watches over it', async () => {
+    const holder = await connect(bench.url, { namespace: 'passes on' });
+    for (let round = 0; round < 6; round += 1) {
+      const fresh = await connect(bench.url, { namespace: 'passes on' });
+      const held = await holder.lock('x').acquire();
+      const lock = fresh.lock('x');
+      const controller = new AbortController();
+      const first = lock.acquire({ signal: controller.signal });
+      first.catch(() => {});
+      await lock.locked();
+      const releasing = held.release();
+      await new Promise((resolve) => setImmediate(resolve));
+      controller.abort('enough');
+      for (let step = 0; step < 5 * (round % 3); step += 1) await Promise.resolve();
+      const lease = await lock.acquire();
+      expect([fresh.keeper, lease.valid]).toEqual(['thread', true]);
+      await lease.release();
+      await releasing;
+      await fresh.close();
+    }
+    await holder.close();
+  });
+});
+
 describe('a session inside a worker thread', () => {
   it('has a keeper of its own, and ends with its thread', async () => {
     const worker = new Worker(

@@ -78,6 +78,8 @@ describe('a Redis that takes no writes for a while', () => {
     const ends = await Promise.allSettled(turns);
     expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(1);
     await expect(permit.release()).rejects.toThrow(/NOREPLICAS.*connect them/);
+    // Redis has it held: who tries hears that, and not that Redis does not answer.
+    expect(await lock.acquire({ timeout: 0 })).toBeNull();
     // It is asked for again meanwhile, by this session and by another.
     const again = lock.acquire();
     await relieve();
