@@ -158,6 +158,11 @@ describe('a schedule', () => {
       expect(await ended.cancel()).toBe(false);
       expect(getEventListeners(signal, 'abort')).toHaveLength(0);
       await expect(heeding.schedule('noop', [], when)).rejects.toBe('enough');
+      const quick = abortable();
+      const onItsWay = pool.with({ signal: quick.signal }).schedule('noop', [], when);
+      quick.abort('on its way');
+      await expect(onItsWay).rejects.toBe('on its way');
+      await until(async () => expect(await bench.unfinished()).toBe(0));
       const another = abortable();
       const task = await pool.with({ signal: another.signal }).schedule('noop', [], when);
       await pool.shutdown({ cancelFutures: true });

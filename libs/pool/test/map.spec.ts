@@ -108,6 +108,13 @@ describe('map', () => {
     const results = pool.map('square', inputs());
     expect((await results.next()).value).toBe(4);
     await expect(results.next()).rejects.toThrow('no more');
+    async function* cut() {
+      yield* [1, 2, 3, 4];
+      throw new Error('in the middle of a chunk');
+    }
+    const chunks = pool.map('square', cut(), { chunksize: 3 });
+    for (const square of [1, 4, 9, 16]) expect((await chunks.next()).value).toBe(square);
+    await expect(chunks.next()).rejects.toThrow('in the middle');
     function* bad() {
       yield 1;
       throw new Error('at once');

@@ -17,7 +17,7 @@ export async function speak(name: string): Promise<void> {
   process.stdout.write(bytes.subarray(9));
   console.log('two\nlines');
   runId.run('r1', () => console.log('within'));
-  process.stdout.write('and is cut');
+  runId.run('r2', () => process.stdout.write('and is cut'));
 }
 
 /** Prints when it is over. */

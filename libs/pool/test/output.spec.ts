@@ -44,6 +44,7 @@ describe('WorkerHost, onOutput', () => {
       ]);
       expect(said[0]).toMatchObject({ task: 'speak', attempt: 1, context: {} });
       expect(said[4]?.context).toEqual({ runId: 'r1' });
+      expect(said[5]?.context).toEqual({ runId: 'r2' });
     }
     expect(of(undefined)).toMatchObject([{ stream: 'stdout', text: 'loaded', task: undefined }]);
     expect(logged.sort()).toEqual(['a logs', 'b logs']);

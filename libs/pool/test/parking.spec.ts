@@ -1,8 +1,10 @@
 /** Jobs that are to hold something, where Redis does not answer who asks for it. */
 import { OutcomeUnknownError, RedisUnreachableError } from '@heddle/primitives';
 import { expect, it, vi } from 'vitest';
+import { partsOf } from '../src/jobs/session-parts.ts';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
+import { until } from './until.ts';
 
 const bench = jobBench<typeof tasks>(new URL('./tasks.ts', import.meta.url));
 
@@ -18,4 +20,25 @@ it.each([
   const future = bench.executor({ retries: 0 }).with({ holding: 'loom' }).submit('add', 1, 2);
   expect(await future).toBe(3);
   expect(asked.mock.calls.filter(([name]) => name === 'loom').length).toBeGreaterThan(1);
+});
+
+it('leave nothing held where Redis refuses to note that they go on', async () => {
+  const session = await bench.anotherSession();
+  const { redis } = partsOf(session, 'test');
+  const real = redis.eval.bind(redis) as (...args: unknown[]) => Promise<unknown>;
+  const noted: unknown[] = [];
+  vi.spyOn(redis, 'eval').mockImplementation((...args: unknown[]) => {
+    if (args[1] !== 2 || !String(args[3]).endsWith(':meta')) return real(...args);
+    noted.push(args.at(-1));
+    return noted.at(-1) === '1' ? real(...args) : Promise.reject(new Error('OOM command not allowed'));
+  });
+  await bench.host({ session, stallTimeout: 60_000 });
+  const other = await bench.anotherSession();
+  const held = await other.lock('given back').acquire();
+  const future = bench.executor({ retries: 0 }).with({ holding: 'given back' }).submit('add', 1, 2);
+  await until(() => expect(noted).toEqual(['1']));
+  await held.release();
+  expect((await future.exception())?.message).toContain('OOM');
+  expect(noted).toEqual(['1', '0']);
+  await (await other.lock('given back').acquire()).release();
 });

@@ -94,6 +94,7 @@ export class Children {
     this.#living.delete(child.number);
     this.#household.forget(child.number);
     child.unheed();
+    child.over();
     if (this.#awaited.delete(child) && this.#awaited.size === 0) this.#household.lend(false);
   }
 
@@ -121,6 +122,8 @@ class Child implements FutureSource {
   readonly #arrival = Promise.withResolvers<void>();
   /** Takes its listener off the signal it was submitted with. */
   unheed: () => void = () => {};
+  /** Called once it is done. */
+  over: () => void = () => {};
   #id: string;
   #cancelling: PromiseWithResolvers<boolean> | undefined;
 
@@ -223,8 +226,10 @@ class ChildCore implements ExecutorCore {
   submit(call: Call): Future<unknown> {
     this.assertOpen();
     checkSubmitOptions(call.options, 'submit');
-    const { future } = this.#family.submit(call, this.#queue);
-    this.#open.add(future);
+    const child = this.#family.submit(call, this.#queue);
+    const { future } = child;
+    child.over = () => this.#open.delete(future);
+    if (!future.done()) this.#open.add(future);
     return future;
   }
 

@@ -144,7 +144,10 @@ class DistributedCore implements ExecutorCore {
       const job = this.job({ ...call, options: { ...call.options, delay } });
       const submission = this.submitter.submit(job, ttl === undefined ? undefined : ttl + delay);
       this.heed(submission, signal);
-      await submission.accepted();
+      await submission.accepted().catch((error: unknown) => {
+        signal?.throwIfAborted();
+        throw error;
+      });
       return { id: submission.id, cancel: () => cancelOnce(submission) };
     }
     const { name, data, opts } = this.job(call);
@@ -158,7 +161,10 @@ class DistributedCore implements ExecutorCore {
         opts,
       },
     );
-    return signal === undefined ? task : this.endingWith(signal, task);
+    if (signal === undefined) return task;
+    if (!signal.aborted) return this.endingWith(signal, task);
+    await task.cancel();
+    throw signal.reason;
   }
 
   /** What repeats, and ends when the signal aborts, as long as this executor is there to hear of it. */
@@ -171,10 +177,10 @@ class DistributedCore implements ExecutorCore {
       unheed();
       return cancel();
     };
-    const abort = () => void end().catch(reportException);
+    // Where its session is closed nobody is there to end it any more.
+    const abort = () => (this.submitter.parts.closed() ? unheed() : void end().catch(reportException));
     signal.addEventListener('abort', abort);
     this.heeding.add(unheed);
-    if (signal.aborted) abort(); // while it was on its way
     return { id, cancel: end };
   }
 

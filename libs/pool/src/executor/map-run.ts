@@ -208,12 +208,15 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     try {
       while (!this.exhausted && this.inFlight < this.limit) {
         const inputs: unknown[] = [];
-        while (inputs.length < this.chunksize && !this.exhausted) {
-          const read = source.next();
-          if (read.done === true) this.exhausted = true;
-          else inputs.push(read.value);
+        try {
+          while (inputs.length < this.chunksize && !this.exhausted) {
+            const read = source.next();
+            if (read.done === true) this.exhausted = true;
+            else inputs.push(read.value);
+          }
+        } finally {
+          this.send(inputs);
         }
-        this.send(inputs);
       }
     } catch (reason) {
       this.inputFailed(reason);
@@ -226,12 +229,15 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     try {
       while (!this.exhausted && !this.ended && this.inFlight < this.limit) {
         const inputs: unknown[] = [];
-        while (inputs.length < this.chunksize && !this.exhausted) {
-          const read = await source.next();
-          if (read.done === true) this.exhausted = true;
-          else inputs.push(read.value);
+        try {
+          while (inputs.length < this.chunksize && !this.exhausted) {
+            const read = await source.next();
+            if (read.done === true) this.exhausted = true;
+            else inputs.push(read.value);
+          }
+        } finally {
+          if (!this.ended) this.send(inputs);
         }
-        if (!this.ended) this.send(inputs);
       }
     } catch (reason) {
       this.inputFailed(reason);

@@ -1,6 +1,7 @@
 /** Waiting for several Futures: `concurrent.futures.wait` and `as_completed`. */
 import { TimeoutError, type WaitOptions } from '@heddle/primitives';
 import { checkOptions, checkWait, Deadline, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { TaskQueue } from '../threads/task-queue.ts';
 import { Future, settling } from './future.ts';
 
 export type ReturnWhen = 'FIRST_COMPLETED' | 'FIRST_EXCEPTION' | 'ALL_COMPLETED';
@@ -138,26 +139,26 @@ class Watch<T> {
 
 /** Written by hand: an async generator's `yield` would await the Future and give its value instead. */
 class Completed<T> implements CompletedFutures<T> {
-  private readonly ready: Future<T>[];
+  private readonly ready = new TaskQueue<Future<T>>();
   private left: number;
   private failure: { readonly reason: unknown } | undefined;
-  private readonly waiting: {
+  private readonly waiting = new TaskQueue<{
     resolve(r: IteratorResult<Future<T>, undefined>): void;
     reject(e: unknown): void;
-  }[] = [];
+  }>();
   private readonly watch: Watch<T>;
 
   constructor(futures: ReadonlySet<Future<T>>, timeout: number | undefined, signal: AbortSignal | undefined) {
-    this.ready = [...futures].filter((future) => future.done());
+    for (const future of futures) if (future.done()) this.ready.push(future);
     this.left = futures.size;
     this.watch = new Watch(futures, timeout, signal);
     const late = () => {
-      const missing = this.left - this.ready.length;
+      const missing = this.left - this.ready.size;
       this.fail(
         new TimeoutError(`asCompleted: ${missing} of ${futures.size} futures were not done in ${timeout} ms`),
       );
     };
-    if (this.ready.length < futures.size) {
+    if (this.ready.size < futures.size) {
       this.watch.start(
         (future) => this.completed(future),
         late,
@@ -179,14 +180,14 @@ class Completed<T> implements CompletedFutures<T> {
 
   async return(): Promise<IteratorResult<Future<T>, undefined>> {
     this.left = 0;
-    this.ready.length = 0;
+    while (this.ready.shift() !== undefined);
     this.watch.end(() => this.serve());
     return { done: true, value: undefined };
   }
 
   private completed(future: Future<T>): void {
     this.ready.push(future);
-    if (this.ready.length === this.left) this.watch.end(() => {});
+    if (this.ready.size === this.left) this.watch.end(() => {});
     this.serve();
   }
 
@@ -197,7 +198,7 @@ class Completed<T> implements CompletedFutures<T> {
   }
 
   private serve(): void {
-    while (this.waiting.length > 0) {
+    while (this.waiting.size > 0) {
       const future = this.ready.shift();
       if (future === undefined && this.left > 0 && this.failure === undefined) return;
       const waiter = this.waiting.shift();

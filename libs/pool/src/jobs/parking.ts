@@ -97,9 +97,14 @@ export class Parking {
       if ((await this.#note(keys, '1')) === 'cancelled') throw cancelledUnbegun();
       lease = await acquireFor(session, form, { signal });
     }
-    const word = lease === null ? 'cancelled' : await this.#note(keys, '0');
-    if (lease !== null && word === 'go on') return lease;
-    await lease?.release().catch(() => {}); // lost: nothing to give back
+    if (lease === null) throw cancelledUnbegun();
+    let word: 'go on' | 'cancelled' | 'paused' | undefined;
+    try {
+      word = await this.#note(keys, '0');
+    } finally {
+      if (word !== 'go on') await lease.release().catch(() => {}); // lost: nothing to give back
+    }
+    if (word === 'go on') return lease;
     if (word === 'paused') return undefined;
     throw cancelledUnbegun();
   }

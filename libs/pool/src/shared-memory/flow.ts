@@ -7,13 +7,14 @@
 import { sleep, wake } from '@heddle/primitives/internal';
 
 /** So many characters may be on their way, and one message more. */
-const MOST = 2 ** 20;
+const MOST = 2 ** 18;
 /** What a message counts for, beside its text. */
-const MESSAGE = 128;
+const MESSAGE = 1024;
 
 export class Flow {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array<SharedArrayBuffer>;
+  #heard = 0;
 
   constructor(memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)) {
     this.memory = memory;
@@ -30,9 +31,18 @@ export class Flow {
     Atomics.add(this.#words, 0, text.length + MESSAGE);
   }
 
-  /** The pool's, which has heard it. */
+  /**
+   * The pool's, which has heard it. It makes room once a turn of its event loop: so no thread that prints without end has
+   * it hear more than that in a turn, and what else waits for the loop (renewals, outcomes) has its turn.
+   */
   leave(text: string): void {
-    const before = Atomics.sub(this.#words, 0, text.length + MESSAGE);
-    if (before >= MOST) wake(this.#words, 0, 1);
+    if (this.#heard === 0) setImmediate(this.#makeRoom);
+    this.#heard += text.length + MESSAGE;
   }
+
+  readonly #makeRoom = () => {
+    const before = Atomics.sub(this.#words, 0, this.#heard);
+    this.#heard = 0;
+    if (before >= MOST) wake(this.#words, 0, 1);
+  };
 }

@@ -5,6 +5,7 @@
  * What bypasses the streams is not seen here: file descriptors 1 and 2 written to directly, child processes that inherit
  * them, Node's own warnings.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import process from 'node:process';
 import type { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
@@ -14,7 +15,7 @@ export type OutputStream = 'stdout' | 'stderr';
 /** What was printed by a task, or by its module on nobody's behalf: as that was loaded, or in a timer it left behind. */
 export interface TaskOutput {
   readonly stream: OutputStream;
-  /** What one write has printed, without the line break at its end. */
+  /** The lines that one write has ended, without the last line break: one line, or a stack. */
   readonly text: string;
   /** On whose behalf; `undefined`: nobody's. */
   readonly job: string | undefined;
@@ -24,13 +25,15 @@ export interface TaskOutput {
   readonly context: Readonly<Record<string, unknown>>;
 }
 
-/** A line that is longer, in characters, is told of in pieces. */
+/** A line that has yet to end and is longer, in characters, is told of as it is: nobody may ever end it. */
 const LONGEST = 65_536;
 
 /** The beginning of a line. */
 interface Begun {
   text: string;
   readonly decoder: StringDecoder;
+  /** Calls a function in the context around what was written last. */
+  within: <T>(fn: () => T) => T;
 }
 
 type Chunk = { readonly chunk: string | Uint8Array; readonly encoding: BufferEncoding };
@@ -66,7 +69,7 @@ export class Output<J extends { readonly ended: boolean }> {
     if (begun === undefined) return;
     this.#begun.delete(job);
     const rest = begun.text + begun.decoder.end();
-    if (rest !== '') this.#tell(rest, job);
+    if (rest !== '') begun.within(() => this.#tell(rest, job));
   }
 
   flushAll(): void {
@@ -76,14 +79,16 @@ export class Output<J extends { readonly ended: boolean }> {
   /** The lines that one write ends are one message: a stack stays together. */
   #take({ chunk, encoding }: Chunk): void {
     const job = this.#around();
-    const begun = this.#begun.get(job) ?? { text: '', decoder: new StringDecoder() };
+    const begun = this.#begun.get(job) ?? { text: '', decoder: new StringDecoder(), within: (fn) => fn() };
     this.#begun.set(job, begun);
-    begun.text += textOf(chunk, encoding, begun.decoder);
-    const end = begun.text.lastIndexOf('\n');
-    if (end >= 0) {
-      this.#tell(begun.text.slice(0, end), job);
-      begun.text = begun.text.slice(end + 1);
+    const piece = textOf(chunk, encoding, begun.decoder);
+    const end = piece.lastIndexOf('\n'); // there is none in what was begun
+    if (end < 0) begun.text += piece;
+    else {
+      this.#tell(begun.text + piece.slice(0, end), job);
+      begun.text = piece.slice(end + 1);
     }
+    if (begun.text !== '') begun.within = AsyncLocalStorage.snapshot();
     if (begun.text.length > LONGEST || job?.ended === true) this.flush(job);
   }
 }

@@ -230,6 +230,9 @@ export class LockSeat implements Seat {
   told(life: Incarnation, [first, last]: readonly string[]): void {
     const block = parseBlock(first, last);
     if (block === undefined || life !== this.#foothold.life) return;
+    const { guarding } = this.#foothold;
+    if (guarding !== undefined && this.#state === 'queued')
+      return void guarding.then(() => this.told(life, [first ?? '', last ?? '']));
     if (this.#state === 'queued' && block.first > this.#past) this.#granted(block);
     else if (this.#state === 'idle' && block.first > this.#past)
       this.#ask(); // The message that put us in line was lost.
