@@ -602,6 +602,6 @@ export class LockSeat implements Seat {
   }
 
   #wake(): void {
-    for (const resolve of this.#onAnswer.splice(0)) resolve();
+    if (this.#onAnswer.length > 0) for (const resolve of this.#onAnswer.splice(0)) resolve();
   }
 }
