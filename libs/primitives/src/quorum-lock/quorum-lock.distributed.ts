@@ -165,12 +165,12 @@ export class DistributedQuorumLock implements AnyLock {
       const vote = await server.ask(this.name, async () => {
         await this.#seat(core).answered(); // Never, where what a silent server was asked before is on its way still.
         const late = decided && ((await outcome.promise)?.over ?? true);
-        return late ? undefined : this.#seat(core).acquire(0, undefined, this.#maxHold);
+        return late || signal?.aborted ? undefined : this.#seat(core).acquire(0, signal, this.#maxHold);
       });
       if (vote === undefined) throw new Error('it was not asked');
       answered += 1;
       if (vote === null) throw new Error('held by another');
-      if (decided) void outcome.promise.then((lease) => joinOrReturn(vote, lease));
+      if (decided) await joinOrReturn(vote, await outcome.promise);
       else votes.set(vote, core);
     });
     for (const each of asked)
@@ -190,7 +190,8 @@ export class DistributedQuorumLock implements AnyLock {
     }
     outcome.resolve(undefined);
     // Those that have fallen silent give it up with their time; nobody waits for that.
-    const returned = Promise.allSettled([...votes.keys()].map((vote) => vote.release()));
+    const given = [...votes.keys()].map((vote) => vote.release());
+    const returned = Promise.allSettled(signal?.aborted ? [...given, ...asked] : given);
     await Promise.race([returned, new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
     const hopeless = refusals.length > this.#servers.length - this.#majority;
     return hopeless ? { refused: refusals[0] } : { answered };
@@ -240,7 +241,8 @@ export class DistributedQuorumLock implements AnyLock {
 
   async #keep(lease: QuorumLease, signal: AbortSignal | undefined): Promise<QuorumLease> {
     if (signal?.aborted || this.#core.closed) {
-      lease.release().catch(() => {});
+      const returned = lease.release().catch(() => {});
+      await Promise.race([returned, new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
       signal?.throwIfAborted();
       this.#core.assertOpen(this.#what);
     }
@@ -272,7 +274,7 @@ export class DistributedQuorumLock implements AnyLock {
 }
 
 /** A server that grants after the decision: one more vote for the lease, or given back at once. */
-function joinOrReturn(vote: HeldLease, lease: QuorumLease | undefined): void {
+async function joinOrReturn(vote: HeldLease, lease: QuorumLease | undefined): Promise<void> {
   if (lease !== undefined && !lease.over) lease.add(vote);
-  else vote.release().catch(() => {}); // Lost meanwhile: it is free.
+  else await vote.release().catch(() => {}); // Lost meanwhile: it is free.
 }

@@ -1,5 +1,6 @@
 /** A session's standing in one partition: its current life, opened anew when one was lost, and its sign of life. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../deadline.ts';
 import type { RedisRefusedError } from '../errors.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
@@ -53,6 +54,8 @@ export function keepOf(ttl: number): number {
 /** Ms before another attempt to open an incarnation: where Redis is away, and at most, where it answers but refuses. */
 const REOPEN_AFTER = 250;
 const REOPEN_LATEST = 5000;
+/** Ms that an opening waits for what a life of before has left to be cleared away. */
+const CLEARED_WITHIN = 250;
 
 /** Ms by which a lease ends here before it ends in Redis: clocks drift, and a read takes its time. */
 function marginOf(ttl: number): number {
@@ -253,9 +256,13 @@ export class Partition {
   async #enter(): Promise<Incarnation> {
     const { line, operations, keyspace, ttl, target } = this.#host;
     const id = this.#host.nextLife();
+    this.#entering = id;
+    // What a life of before has left is free first, where that is soon done: it is not to be in our own way.
+    if (this.#past.size > 0)
+      await Promise.race([this.#clearPast(), sleep(CLEARED_WITHIN, undefined, { ref: false })]);
+    if (this.#closed) throw new Error('closed meanwhile');
     // An opening whose answer is cut off has taken place, for all we know.
     this.#past.add(id);
-    this.#entering = id;
     const { ring, members, epoch } = keyspace.shared(this.index);
     const { calls, holds } = keyspace.ofSession(this.index, id);
     const sent = now();
@@ -337,8 +344,8 @@ export class Partition {
     if (life.ended !== undefined) return;
     clearTimeout(this.#deadlineTimer);
     this.#over(this.#next); // Whoever waited for it, and is still to ask, asks under the one after it.
-    life.end(reason);
     this.#past.add(life.id);
+    life.end(reason);
     if (this.#closed) return; // We ended it ourselves, and a sign of life has met that.
     this.#host.lost(this, reason);
     void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
