@@ -159,13 +159,15 @@ export class DistributedQuorumLock implements AnyLock {
     let decided = false;
     let answered = 0;
     const refusals: unknown[] = [];
+    /** Not the caller's own signal: servers that are late with their votes may still add to the lease when that aborts. */
+    const gone = new AbortController();
     const asked = this.#servers.map(async (server) => {
       const core = await server.session();
       this.#refuseTwins();
       const vote = await server.ask(this.name, async () => {
         await this.#seat(core).answered(); // Never, where what a silent server was asked before is on its way still.
         const late = decided && ((await outcome.promise)?.over ?? true);
-        return late || signal?.aborted ? undefined : this.#seat(core).acquire(0, signal, this.#maxHold);
+        return late ? undefined : this.#seat(core).acquire(0, gone.signal, this.#maxHold);
       });
       if (vote === undefined) throw new Error('it was not asked');
       answered += 1;
@@ -178,6 +180,7 @@ export class DistributedQuorumLock implements AnyLock {
     const patience = <T>(work: Promise<T>) => this.#inTime(work, deadline, atOnce, signal);
     await patience(settledBy(asked, this.#majority));
     decided = true;
+    if (signal?.aborted) gone.abort(signal.reason);
     const token = votes.size >= this.#majority ? await patience(this.#writeBack(votes)) : undefined;
     if (token !== undefined) {
       const lease: QuorumLease = new QuorumLease(this.name, token, this.#majority, votes.keys(), () =>
