@@ -123,7 +123,7 @@ export class Partition {
 
   /**
    * The next life, where there is none that is free. All wait for one promise, seats and commands alike, and go on as many
-   * steps after it: so what a program asks in turn reaches Redis in turn.
+   * steps after it: so what a program asks in turn reaches Redis in turn. (A lock's try without waiting goes on one later.)
    */
   inTurn(): Promise<Incarnation> {
     if (this.#next !== undefined) return this.#next;
