@@ -8,7 +8,8 @@ redis.call('ZADD', SESSIONS, now + tonumber(ARGV[2]), id)
 redis.call('ZADD', KEYS[2], 0, id)
 redis.call('HSET', KEYS[3], id, ARGV[3])
 redis.call('HSET', KEYS[1], 'epoch', '1')
-redis.call('ZADD', KEYS[4], 'NX', 'inf', '')
+-- Longer than what Redis keeps in a compact list: in one of those each of many holds would be found by reading the others.
+redis.call('ZADD', KEYS[4], 'NX', 'inf', string.rep(' ', 65))
 for _, key in ipairs({ SESSIONS, unpack(KEYS) }) do arm(key) end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local next_id = ring_after(KEYS[2], id)
