@@ -31,15 +31,12 @@ import { type Claim, closedError, confirmed, HeldLease } from '../session/held-l
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
-import { TOKEN_BLOCK } from '../session/sweep.ts';
+import { LOCAL_TURNS, TOKEN_BLOCK } from '../session/sweep.ts';
 import { Waiters } from '../session/waiters.ts';
 import { type LockReply, parseBlock, parseLockReply, type TokenBlock } from './lock.scripts.ts';
 
 /** Ms by which this event loop may be late with the end of a `maxHold` before the keeper sees to it. */
 const LATE = 50;
-
-/** Hand-overs inside a session before the others get their turn. */
-const LOCAL_TURNS = 64;
 
 /** What one waiter wants of the lease; `again`: one that is to be the handle of its hold, as it was before. */
 interface Wish {

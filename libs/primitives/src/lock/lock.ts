@@ -7,6 +7,7 @@ export interface Lease extends AsyncDisposable {
    * Fencing token: a safe integer that strictly increases with every grant of this name. Send it along with each
    * write to what the lock guards and let the resource refuse a smaller one (Kleppmann, "How to do distributed
    * locking", 2016): a lock alone can't stop a holder that slept through the end of its lease.
+   * Of a distributed semaphore's permits: greater than that of every hold that had to end before this one could begin.
    */
   readonly token: number;
   /** Aborts, with `LeaseLostError`, when the lease is lost. A local lease is never lost. */

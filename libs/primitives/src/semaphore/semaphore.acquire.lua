@@ -17,7 +17,7 @@ if permits > math.max(limit, 1) then return { 'too many', text(limit) } end
 local nobody_waits = redis.call('ZCARD', queue) == 0
 local tokens, more
 if nobody_waits and permits <= limit - used and redis.call('HLEN', wants) == 0 then
-  tokens = { next_tokens(counts[3], permits == limit and BLOCK or 1) }
+  tokens = { next_tokens(counts[3], semaphore_block(kind, permits, limit)) }
   redis.call('HSET', holders, member, ARGV[4] .. ' ' .. tokens[1] .. ' ' .. tokens[2])
   redis.call('HSET', state, 'used', text(used + permits), 'end', tokens[2])
   semaphore_arm(state, holders, used, counts[3])

@@ -5,7 +5,8 @@ import { checkCount, checkOptions, checkWait } from '../options.ts';
 import { type SessionCore, seatOf } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
-import { MOST_PERMITS, SemaphoreSeat, type SemaphoreShape, tooMany } from './semaphore-seat.distributed.ts';
+import { MOST_PERMITS, type SemaphoreShape, tooMany } from './semaphore-calls.distributed.ts';
+import { SemaphoreSeat } from './semaphore-seat.distributed.ts';
 
 /**
  * A semaphore by name, in Redis: bounds how many of the whole fleet do something at once. Permits are held by sessions:

@@ -155,6 +155,11 @@ local function semaphore_enter(state, shape, limit)
   return { limit, '0', false, shape }
 end
 
+-- How many tokens go with so many permits: a block, for whoever may hand them on inside its session.
+local function semaphore_block(kind, want, limit)
+  return (kind == 'semaphore' or tonumber(want) == tonumber(limit)) and BLOCK or 1
+end
+
 -- Puts off the end of what is granted from, where that is due; `used`: permits that were held before this grant.
 local function semaphore_arm(state, holders, used, last)
   if used > 0 and not minute_past(last) then return end
@@ -179,7 +184,7 @@ local function semaphore_grant(keys, kind, name, asker, counts, changed)
     else
       local want = redis.call('HGET', wants, waiter)
       if tonumber(want) > free then more = nil break end
-      local first, past = next_tokens(last, want == counts[1] and BLOCK or 1)
+      local first, past = next_tokens(last, semaphore_block(kind, want, counts[1]))
       local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
       if waiter == asker or tell(session, kind, session, name, wait, first, past) then
         redis.call('ZREM', queue, waiter)

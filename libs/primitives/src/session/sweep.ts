@@ -22,6 +22,9 @@ export type Swept =
 /** Tokens a hand-over grants at once; the releaser's choice, so it is one constant for all. */
 export const TOKEN_BLOCK = 64;
 
+/** Hand-overs inside a session before the others get their turn. */
+export const LOCAL_TURNS = 64;
+
 /** The keys of a record's primitive: those its operations work on, and those kept from expiring. */
 export function keysOfRecord(
   keyspace: Keyspace,

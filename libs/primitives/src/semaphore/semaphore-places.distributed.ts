@@ -1,0 +1,269 @@
+/**
+ * A session's places in Redis's line at one semaphore. They belong to no waiter: whoever of a cohort waits longest has
+ * what is granted to any of its places. There are as many as can be granted at once, and no more than wait.
+ */
+import { CallEnded } from '../session/calls.ts';
+import type { Foothold } from '../session/foothold.ts';
+import type { Claim } from '../session/held-lease.ts';
+import type { Incarnation } from '../session/incarnation.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import {
+  type Acquired,
+  type SemaphoreCalls,
+  type SemaphoreShape,
+  shapeText,
+  type Tokens,
+} from './semaphore-calls.distributed.ts';
+
+/** One who waits here. */
+export interface Wait {
+  readonly claim: Claim;
+  readonly cohort: Cohort;
+}
+
+interface Place {
+  /** Its name in Redis, and that of the hold which comes of it. */
+  readonly id: string;
+  readonly cohort: Cohort;
+  /** The life under which it was asked for last. */
+  life?: Incarnation;
+  asking: boolean;
+  /** Messages may have been lost while a reply was on its way: what it says may be out of date. */
+  doubt: boolean;
+}
+
+/** Those of a session who want as many permits of the same shape: a hold of one can go on as that of the next. */
+export class Cohort {
+  readonly shape: SemaphoreShape;
+  readonly permits: number;
+  /** Whether holds are handed on here; else each who waits has a place. */
+  readonly handsOn: boolean;
+  readonly waiting = new Set<Wait>();
+  /** Those of them who do not know yet that there is something to wait for. */
+  readonly undecided = new Set<Wait>();
+  holds = 0;
+  /** Whether a hold keeps all others out, for good: of an unbounded semaphore the limit may be raised meanwhile. */
+  readonly #excludes: boolean;
+  /** In the order they were asked for; among them some that are no more. */
+  #order: Place[] = [];
+  readonly #places = new Set<Place>();
+
+  /** @param shared whether hands on what others may hold at the same time */
+  constructor(shape: SemaphoreShape, permits: number, shared: boolean) {
+    this.shape = shape;
+    this.permits = permits;
+    this.#excludes = shape.bounded && permits === shape.permits;
+    this.handsOn = shared || this.#excludes;
+  }
+
+  get places(): ReadonlySet<Place> {
+    return this.#places;
+  }
+
+  add(place: Place): void {
+    this.#places.add(place);
+    if (this.#order.length > 2 * this.#places.size + 16)
+      this.#order = this.#order.filter((each) => this.#places.has(each));
+    this.#order.push(place);
+  }
+
+  remove(place: Place): void {
+    this.#places.delete(place);
+  }
+
+  /** Takes away the last of the places that nobody waits for. */
+  excess(): Place[] {
+    const excess: Place[] = [];
+    while (this.#places.size > this.waiting.size) {
+      const last = this.#order.pop() as Place; // There are as many as places, at least.
+      if (this.#places.delete(last)) excess.push(last);
+    }
+    return excess;
+  }
+
+  /** How many places there should be. */
+  get due(): number {
+    if (!this.handsOn) return this.waiting.size;
+    return Math.min(this.waiting.size, this.#excludes ? 1 - this.holds : this.#grantable);
+  }
+
+  /** Where more is held than the shape knows of the limit was raised: as many again may be free. */
+  get #grantable(): number {
+    const room = Math.floor(this.shape.permits / this.permits);
+    return Math.max(1, this.holds > room ? this.holds : room - this.holds);
+  }
+}
+
+/** What becomes of places. */
+export interface PlacesEvents {
+  /** A place has become a hold. Gives what settles once it went back, where nobody wants it. */
+  granted(cohort: Cohort, id: string, life: Incarnation, tokens: Tokens): Promise<void> | undefined;
+  /** Those who wait have to. */
+  queued(cohort: Cohort): void;
+  /** Redis has refused a place. */
+  refused(cohort: Cohort, error: unknown): void;
+  /** Something was asked for, or answered. */
+  busy(by: 1 | -1): void;
+}
+
+export class Places {
+  readonly #calls: SemaphoreCalls;
+  readonly #foothold: Foothold;
+  readonly #events: PlacesEvents;
+  readonly #nextId: () => string;
+  readonly #cohorts = new Map<string, Cohort>();
+  readonly #all = new Map<string, Place>();
+
+  constructor(calls: SemaphoreCalls, foothold: Foothold, nextId: () => string, events: PlacesEvents) {
+    this.#calls = calls;
+    this.#foothold = foothold;
+    this.#nextId = nextId;
+    this.#events = events;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** @param shared whether holds are handed on where others may hold at the same time */
+  cohort(shape: SemaphoreShape, permits: number, shared: boolean): Cohort {
+    const key = `${permits} of ${shapeText(shape)}`;
+    let cohort = this.#cohorts.get(key);
+    if (cohort === undefined) {
+      cohort = new Cohort(shape, permits, shared);
+      this.#cohorts.set(key, cohort);
+    }
+    return cohort;
+  }
+
+  /** Asks for the places that are due. */
+  fill(cohort: Cohort): void {
+    for (let due = cohort.due - cohort.places.size; due > 0; due -= 1) {
+      const place: Place = { id: this.#nextId(), cohort, asking: false, doubt: false };
+      this.#all.set(place.id, place);
+      cohort.add(place);
+      this.#ask(place);
+    }
+    this.#decide(cohort);
+  }
+
+  fillAll(): void {
+    for (const cohort of this.#cohorts.values()) this.fill(cohort);
+  }
+
+  /** Gives up the places that nobody waits for any more; settles once nothing is left of them. */
+  async trim(cohort: Cohort): Promise<void> {
+    if (cohort.places.size <= cohort.waiting.size) return;
+    const excess = cohort.excess();
+    for (const { id } of excess) this.#all.delete(id);
+    await Promise.all(excess.map((place) => this.#cancel(place)));
+  }
+
+  told(life: Incarnation, id: string, tokens: Tokens): void {
+    const place = this.#all.get(id);
+    if (place?.life === life) this.#granted(place, life, tokens);
+  }
+
+  /** Whatever is asked for may have been granted, or forgotten with the life it was asked under. */
+  askAgain(): void {
+    for (const place of [...this.#all.values()]) {
+      if (place.asking) place.doubt = true;
+      else this.#ask(place);
+    }
+    this.fillAll();
+  }
+
+  /** The life has ended, and all holds with it. */
+  lifeEnded(): void {
+    for (const cohort of this.#cohorts.values()) cohort.holds = 0;
+  }
+
+  clear(): void {
+    for (const place of [...this.#all.values()]) this.#drop(place);
+  }
+
+  #ask(place: Place): void {
+    if (this.#all.get(place.id) !== place || place.asking) return;
+    place.asking = true;
+    place.doubt = false;
+    const life = this.#foothold.stand();
+    if (life !== undefined) return this.#askUnder(life, place);
+    this.#events.busy(1);
+    void this.#foothold.under().then((next) => {
+      this.#askUnder(next, place);
+      this.#events.busy(-1);
+    });
+  }
+
+  #askUnder(life: Incarnation, place: Place): void {
+    const stands = () => this.#all.get(place.id) === place;
+    if (!stands()) return;
+    place.life = life;
+    const { id, cohort } = place;
+    const asked = this.#calls.acquire(life, { id, permits: cohort.permits, shape: cohort.shape }, true);
+    this.#foothold.watched(asked, stands).then(
+      (answer) => this.#answered(place, life, answer),
+      (error: unknown) => {
+        if (error instanceof CallEnded) this.#answered(place, life, undefined);
+        else this.#refused(place, error);
+      },
+    );
+  }
+
+  /** `answer`: none where the life ended before it came. */
+  #answered(place: Place, life: Incarnation, answer: Acquired | undefined): void {
+    place.asking = false;
+    // A message was faster, or nobody wants it any more: its cancelling sees to what was granted.
+    if (this.#all.get(place.id) !== place) return this.#decide(place.cohort);
+    if (answer?.is === 'granted') return this.#granted(place, life, answer.tokens);
+    if (answer?.is === 'queued' && !place.doubt) return this.#events.queued(place.cohort);
+    this.#ask(place);
+  }
+
+  #granted(place: Place, life: Incarnation, tokens: Tokens): void {
+    if (!life.lives) return this.#ask(place); // Its end took the permits along.
+    this.#drop(place);
+    void this.#events.granted(place.cohort, place.id, life, tokens);
+    this.fill(place.cohort);
+  }
+
+  #refused(place: Place, error: unknown): void {
+    place.asking = false;
+    if (this.#all.get(place.id) !== place) return;
+    this.#drop(place);
+    // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
+    if (isShortage(error)) void this.#cancel(place);
+    this.#events.refused(place.cohort, error);
+  }
+
+  #drop(place: Place): void {
+    this.#all.delete(place.id);
+    place.cohort.remove(place);
+  }
+
+  /** Where nothing is asked, nothing will change that they wait: for a place in line, or for a hold here. */
+  #decide(cohort: Cohort): void {
+    if (cohort.undecided.size === 0) return;
+    for (const { asking } of cohort.places) if (asking) return;
+    this.#events.queued(cohort);
+  }
+
+  /** Leaves the line, by and by where Redis takes no writes; what was granted meanwhile goes to whoever waits now. */
+  #cancel(place: Place): Promise<void> | undefined {
+    const { id, life, cohort } = place;
+    if (life === undefined || life.ended !== undefined) return undefined;
+    this.#events.busy(1);
+    const cancel = async (): Promise<void> => {
+      try {
+        const tokens = await this.#calls.cancel(life, id);
+        if (tokens !== undefined && life.lives) await this.#events.granted(cohort, id, life, tokens);
+        await this.trim(cohort); // It was served by none of its places.
+      } catch (error) {
+        if (!isShortage(error)) return; // The life ended, and its place with it.
+        await new Promise((resolve) => setTimeout(resolve, SHORTAGE_RETRY).unref());
+        return cancel();
+      }
+    };
+    return cancel().finally(() => this.#events.busy(-1));
+  }
+}
