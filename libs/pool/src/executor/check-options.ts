@@ -31,13 +31,17 @@ const LOWEST_PRIORITY = 2_097_151;
 /** The longest, in ms, after which something can be put off to: 30 000 years, of which a `Date` can tell the end. */
 const LONGEST_DELAY = 1e15;
 
-export function checkSubmitOptions(options: SubmitOptions, where: string): SubmitOptions {
+/** @param others options that there are besides, checked elsewhere */
+export function checkSubmitOptions(
+  options: SubmitOptions,
+  where: string,
+  others: readonly string[] = [],
+): SubmitOptions {
   const given = checkOptions(options, where);
   for (const key of Object.keys(given)) {
     if (!SUBMIT_OPTIONS.has(key)) {
-      throw typeError(
-        `${where}: there is no option ${show(key)}; there are ${[...SUBMIT_OPTIONS].join(', ')}`,
-      );
+      const all = [...others, ...SUBMIT_OPTIONS].join(', ');
+      throw typeError(`${where}: there is no option ${show(key)}; there are ${all}`);
     }
   }
   checkTimeout(given.timeout, where);

@@ -104,7 +104,8 @@ class DistributedCore implements ExecutorCore {
     } = checkOptions(options, where);
     const parts = partsOf(session, where);
     const address = queueAddress(parts.namespace, queue, where);
-    this.defaults = checkSubmitOptions(defaults, where);
+    const others = ['session', 'parallelism', 'keep', 'maxPending', 'whenFull'];
+    this.defaults = checkSubmitOptions(defaults, where, others);
     this.parallelism = checkCount(parallelism, `${where}: parallelism`);
     const { age = KEEP.age, count = KEEP.count } = checkOptions(keep, `${where}: keep`);
     this.keep = {

@@ -89,10 +89,8 @@ describe('permits inside a session', () => {
     const next = gate.acquire();
     await until(async () => (await inLine(name)) === 1, 'it waits');
     await lease.release();
-    const { token, ...handed } = await next.then((got) => ({
-      token: got.token,
-      release: () => got.release(),
-    }));
+    const handed = await next;
+    const { token } = handed;
     expect([lease.token, token]).toEqual([ahead + 1, ahead + 2]);
     expect(await bench.admin.hget(key(name, 'state'), 'end')).toBe(String(token));
     await handed.release();
