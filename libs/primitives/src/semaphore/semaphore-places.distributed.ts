@@ -1,7 +1,11 @@
 /**
- * A session's places in Redis's line at one semaphore. They belong to no waiter: whoever of a cohort waits longest has
- * what is granted to any of its places. There are as many as can be granted at once, and no more than wait.
+ * A session's places in Redis's line at one semaphore.
+ *
+ * Where all who wait here want as many permits, places belong to nobody: whoever waits longest has what is granted to
+ * any of them. There are as many as can be granted at once, and no more than wait. Where they want different numbers, or
+ * hand nothing on, each has a place of its own, in the order they came, so that Redis's line is that of this session too.
  */
+import { ConfigMismatchError } from '../errors.ts';
 import { CallEnded } from '../session/calls.ts';
 import type { Foothold } from '../session/foothold.ts';
 import type { Claim } from '../session/held-lease.ts';
@@ -19,12 +23,16 @@ import {
 export interface Wait {
   readonly claim: Claim;
   readonly cohort: Cohort;
+  /** Its own, where places are. */
+  place?: Place;
 }
 
-interface Place {
+export interface Place {
   /** Its name in Redis, and that of the hold which comes of it. */
   readonly id: string;
   readonly cohort: Cohort;
+  /** Whose it is, where places belong to somebody. */
+  owner?: Wait | undefined;
   /** The life under which it was asked for last. */
   life?: Incarnation;
   asking: boolean;
@@ -34,9 +42,10 @@ interface Place {
 
 /** Those of a session who want as many permits of the same shape: a hold of one can go on as that of the next. */
 export class Cohort {
+  readonly key: string;
   readonly shape: SemaphoreShape;
   readonly permits: number;
-  /** Whether holds are handed on here; else each who waits has a place. */
+  /** Whether holds are handed on here; else each who waits has a place of its own. */
   readonly handsOn: boolean;
   readonly waiting = new Set<Wait>();
   /** Those of them who do not know yet that there is something to wait for. */
@@ -48,8 +57,9 @@ export class Cohort {
   #order: Place[] = [];
   readonly #places = new Set<Place>();
 
-  /** @param shared whether hands on what others may hold at the same time */
-  constructor(shape: SemaphoreShape, permits: number, shared: boolean) {
+  /** @param shared whether it hands on what others may hold at the same time */
+  constructor(key: string, shape: SemaphoreShape, permits: number, shared: boolean) {
+    this.key = key;
     this.shape = shape;
     this.permits = permits;
     this.#excludes = shape.bounded && permits === shape.permits;
@@ -81,10 +91,14 @@ export class Cohort {
     return excess;
   }
 
-  /** How many places there should be. */
+  /** How many places there should be, where they belong to nobody. */
   get due(): number {
-    if (!this.handsOn) return this.waiting.size;
     return Math.min(this.waiting.size, this.#excludes ? 1 - this.holds : this.#grantable);
+  }
+
+  /** Nobody has anything to do with it. */
+  get idle(): boolean {
+    return this.waiting.size + this.#places.size + this.holds === 0;
   }
 
   /** Where more is held than the shape knows of the limit was raised: as many again may be free. */
@@ -96,12 +110,12 @@ export class Cohort {
 
 /** What becomes of places. */
 export interface PlacesEvents {
-  /** A place has become a hold. Gives what settles once it went back, where nobody wants it. */
-  granted(cohort: Cohort, id: string, life: Incarnation, tokens: Tokens): Promise<void> | undefined;
+  /** A place has become a hold, of `wait`. Gives what settles once it went back, where nobody wants it. */
+  granted(place: Place, wait: Wait | undefined, life: Incarnation, tokens: Tokens): Promise<void> | undefined;
   /** Those who wait have to. */
   queued(cohort: Cohort): void;
-  /** Redis has refused a place. */
-  refused(cohort: Cohort, error: unknown): void;
+  /** Redis has refused a place: those are to hear of it. */
+  refused(waits: readonly Wait[], error: unknown): void;
   /** Something was asked for, or answered. */
   busy(by: 1 | -1): void;
 }
@@ -112,6 +126,8 @@ export class Places {
   readonly #events: PlacesEvents;
   readonly #nextId: () => string;
   readonly #cohorts = new Map<string, Cohort>();
+  /** Those of whom somebody waits. */
+  readonly #waited = new Set<Cohort>();
   readonly #all = new Map<string, Place>();
 
   constructor(calls: SemaphoreCalls, foothold: Foothold, nextId: () => string, events: PlacesEvents) {
@@ -130,33 +146,73 @@ export class Places {
     const key = `${permits} of ${shapeText(shape)}`;
     let cohort = this.#cohorts.get(key);
     if (cohort === undefined) {
-      cohort = new Cohort(shape, permits, shared);
+      cohort = new Cohort(key, shape, permits, shared);
       this.#cohorts.set(key, cohort);
     }
     return cohort;
   }
 
+  /** Whether holds of it may be handed on now: whoever waits longest here is of it, and none of another comes after. */
+  handsOn(cohort: Cohort): boolean {
+    return !this.#owned(cohort) && cohort.waiting.size > 0;
+  }
+
+  /** One more waits, behind all others here. */
+  enter(wait: Wait): void {
+    const { cohort } = wait;
+    if (this.#waited.size === 1 && !this.#waited.has(cohort))
+      for (const other of this.#waited) this.#own(other);
+    cohort.waiting.add(wait);
+    cohort.undecided.add(wait);
+    this.#waited.add(cohort);
+    if (!this.#owned(cohort)) return this.fill(cohort);
+    const place = this.#add(cohort);
+    [wait.place, place.owner] = [place, wait];
+    this.#ask(place);
+  }
+
+  /** It is served, or refused: it waits no more. */
+  leave(wait: Wait): void {
+    const { cohort } = wait;
+    cohort.waiting.delete(wait);
+    cohort.undecided.delete(wait);
+    if (cohort.waiting.size === 0) this.#waited.delete(cohort);
+  }
+
+  /** It waits no more, and nobody else for its place; settles once nothing is left of that. */
+  async giveUp(wait: Wait): Promise<void> {
+    const { cohort, place } = wait;
+    const owned = this.#owned(cohort);
+    this.leave(wait);
+    if (!owned) return this.trim(cohort);
+    if (place !== undefined) this.#drop(place);
+    this.forget(cohort);
+    await (place && this.#cancel(place));
+  }
+
   /** Asks for the places that are due. */
   fill(cohort: Cohort): void {
-    for (let due = cohort.due - cohort.places.size; due > 0; due -= 1) {
-      const place: Place = { id: this.#nextId(), cohort, asking: false, doubt: false };
-      this.#all.set(place.id, place);
-      cohort.add(place);
-      this.#ask(place);
-    }
-    this.#decide(cohort);
+    if (this.#owned(cohort)) return;
+    const missing = cohort.due - cohort.places.size;
+    for (let n = 0; n < missing; n += 1) this.#ask(this.#add(cohort));
+    if (missing <= 0) this.#decide(cohort);
   }
 
   fillAll(): void {
-    for (const cohort of this.#cohorts.values()) this.fill(cohort);
+    for (const cohort of this.#waited) this.fill(cohort);
   }
 
   /** Gives up the places that nobody waits for any more; settles once nothing is left of them. */
   async trim(cohort: Cohort): Promise<void> {
-    if (cohort.places.size <= cohort.waiting.size) return;
     const excess = cohort.excess();
     for (const { id } of excess) this.#all.delete(id);
+    this.forget(cohort);
     await Promise.all(excess.map((place) => this.#cancel(place)));
+  }
+
+  /** Where nobody has anything to do with it: who asks for many different numbers leaves nothing behind. */
+  forget(cohort: Cohort): void {
+    if (cohort.idle) this.#cohorts.delete(cohort.key);
   }
 
   told(life: Incarnation, id: string, tokens: Tokens): void {
@@ -175,7 +231,10 @@ export class Places {
 
   /** The life has ended, and all holds with it. */
   lifeEnded(): void {
-    for (const cohort of this.#cohorts.values()) cohort.holds = 0;
+    for (const cohort of this.#cohorts.values()) {
+      cohort.holds = 0;
+      this.forget(cohort);
+    }
   }
 
   clear(): void {
@@ -222,23 +281,55 @@ export class Places {
 
   #granted(place: Place, life: Incarnation, tokens: Tokens): void {
     if (!life.lives) return this.#ask(place); // Its end took the permits along.
+    const { cohort, owner } = place;
+    const [first] = cohort.waiting;
+    const wait = this.#owned(cohort) ? owner : first;
     this.#drop(place);
-    void this.#events.granted(place.cohort, place.id, life, tokens);
-    this.fill(place.cohort);
+    void this.#events.granted(place, wait, life, tokens);
+    this.fill(cohort);
+    this.forget(cohort);
   }
 
+  /** All hear of what would be said of any; otherwise one does, where others may still be served. */
   #refused(place: Place, error: unknown): void {
     place.asking = false;
     if (this.#all.get(place.id) !== place) return;
+    const { cohort, owner } = place;
+    const forAll = error instanceof ConfigMismatchError || error instanceof RangeError;
+    const alone = this.#owned(cohort);
     this.#drop(place);
     // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
     if (isShortage(error)) void this.#cancel(place);
-    this.#events.refused(place.cohort, error);
+    const all = [...cohort.waiting];
+    const others = cohort.places.size > 0 ? all.slice(-1) : all;
+    this.#events.refused(forAll ? all : alone && owner ? [owner] : others, error);
+    void this.trim(cohort);
+  }
+
+  #add(cohort: Cohort): Place {
+    const place: Place = { id: this.#nextId(), cohort, asking: false, doubt: false };
+    this.#all.set(place.id, place);
+    cohort.add(place);
+    return place;
   }
 
   #drop(place: Place): void {
     this.#all.delete(place.id);
     place.cohort.remove(place);
+  }
+
+  #owned(cohort: Cohort): boolean {
+    return !cohort.handsOn || this.#waited.size > 1;
+  }
+
+  /** Gives each who waits a place of its own, in order. */
+  #own(cohort: Cohort): void {
+    for (let n = cohort.places.size; n < cohort.waiting.size; n += 1) this.#ask(this.#add(cohort));
+    const places = cohort.places.values();
+    for (const wait of cohort.waiting) {
+      const place = places.next().value as Place; // As many as wait.
+      [wait.place, place.owner] = [place, wait];
+    }
   }
 
   /** Where nothing is asked, nothing will change that they wait: for a place in line, or for a hold here. */
@@ -256,8 +347,9 @@ export class Places {
     const cancel = async (): Promise<void> => {
       try {
         const tokens = await this.#calls.cancel(life, id);
-        if (tokens !== undefined && life.lives) await this.#events.granted(cohort, id, life, tokens);
-        await this.trim(cohort); // It was served by none of its places.
+        const [first] = this.#owned(cohort) ? [] : cohort.waiting;
+        if (tokens !== undefined && life.lives) await this.#events.granted(place, first, life, tokens);
+        await this.trim(cohort); // Whoever was served so was served by none of its places.
       } catch (error) {
         if (!isShortage(error)) return; // The life ended, and its place with it.
         await new Promise((resolve) => setTimeout(resolve, SHORTAGE_RETRY).unref());

@@ -1,24 +1,16 @@
 /**
  * What a session holds of, and waits for at, one semaphore.
  *
- * Those who want as many permits are a cohort (Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012), with as many places
- * in Redis's line as can be granted at once (`semaphore-places.distributed.ts`). What is granted goes from one to the
- * next here without asking Redis, a token each, for at most `LOCAL_TURNS`, while whoever waits longest here wants as much;
- * then back to Redis, behind the other sessions. So permits that come free at once go to several, and a busy session's
- * own hand-overs cost no round trip.
+ * While all who wait here want as many permits they are a cohort (Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012):
+ * what is granted goes from one to the next without asking Redis, a token each, for at most `LOCAL_TURNS`; then back to
+ * Redis, behind the other sessions. Their places in Redis's line are `semaphore-places.distributed.ts`.
  *
- * Tokens are of the block that was granted here last: they rise within a session, and from each holder of a permit to
- * its next. Where others hold other permits of it at the same time, theirs may be greater.
+ * Tokens are of the block that was granted here last: they rise from each holder of a permit to its next, and over holds
+ * that could not both be had. Where others hold other permits of it at the same time, theirs may be greater.
  */
 
 import { now } from '../deadline.ts';
-import {
-  ConfigMismatchError,
-  LeaseLostError,
-  OutcomeUnknownError,
-  OverReleaseError,
-  rangeError,
-} from '../errors.ts';
+import { LeaseLostError, OutcomeUnknownError, OverReleaseError, rangeError } from '../errors.ts';
 import { currentLogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded, unlessEnded } from '../session/calls.ts';
@@ -40,7 +32,7 @@ import {
   shapeText,
   type Tokens,
 } from './semaphore-calls.distributed.ts';
-import { type Cohort, Places, type Wait } from './semaphore-places.distributed.ts';
+import { type Cohort, type Place, Places, type Wait } from './semaphore-places.distributed.ts';
 
 interface Hold {
   readonly id: string;
@@ -53,6 +45,10 @@ interface Hold {
   readonly first: number;
   readonly turns: number;
 }
+
+type Pairs = readonly (string | number)[];
+
+const NONE: Tokens = { token: 1, last: 0 };
 
 export class SemaphoreSeat implements Seat {
   readonly #core: SessionCore;
@@ -67,7 +63,7 @@ export class SemaphoreSeat implements Seat {
   /** In the order of their grants: the oldest are given back first. */
   readonly #holds = new Map<string, Hold>();
   /** Of the block that was granted last. */
-  #tokens: Tokens = { token: 1, last: 0 };
+  #tokens: Tokens = NONE;
   #busy = 0;
 
   /** @param kind `semaphore`, or what else is one underneath: of that only those who want all are handed on to */
@@ -80,9 +76,9 @@ export class SemaphoreSeat implements Seat {
     this.#calls = new SemaphoreCalls(core, kind, name);
     this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
     this.#places = new Places(this.#calls, this.#foothold, () => core.nextWait(), {
-      granted: (cohort, id, life, tokens) => this.#granted(cohort, id, life, tokens),
+      granted: (place, wait, life, tokens) => this.#granted(place, wait, life, tokens),
       queued: (cohort) => this.#decide(cohort),
-      refused: (cohort, error) => this.#refused(cohort, error),
+      refused: (waits, error) => this.#refused(waits, error),
       busy: (by) => this.#count(by),
     });
   }
@@ -107,9 +103,9 @@ export class SemaphoreSeat implements Seat {
     const { id: session } = this.#core;
     const claim: Claim = { kind: this.#kind, name: this.#name, session, owner, asked: now() };
     tell('acquire', () => claim);
-    const cohort = this.#places.cohort(shape, permits, this.#kind === 'semaphore');
-    const wait: Wait = { claim, cohort };
-    if (timeout === 0) return this.#core.attempt(this.#what, signal, (gone) => this.#try(wait, gone));
+    if (timeout === 0)
+      return this.#core.attempt(this.#what, signal, (gone) => this.#try({ claim, shape, permits }, gone));
+    const wait: Wait = { claim, cohort: this.#cohort(shape, permits) };
     const lease = this.#line.add(wait, {
       timeout,
       signal,
@@ -118,9 +114,7 @@ export class SemaphoreSeat implements Seat {
     });
     const target = { kind: this.#kind, name: this.#name, form: 'permits', permits } as const;
     const over = this.#core.deadlocks.waits(owner, target, (error) => this.#line.get(wait)?.giveUp(error));
-    cohort.waiting.add(wait);
-    cohort.undecided.add(wait);
-    this.#places.fill(cohort);
+    this.#places.enter(wait);
     return over ? lease.finally(over) : lease;
   }
 
@@ -191,8 +185,11 @@ export class SemaphoreSeat implements Seat {
   }
 
   /** @param gone aborts where nobody waits for it any more */
-  async #try({ claim, cohort }: Wait, gone: AbortSignal): Promise<HeldLease | null> {
-    const wish = { id: this.#core.nextWait(), permits: cohort.permits, shape: cohort.shape };
+  async #try(
+    { claim, shape, permits }: Pick<Wait, 'claim'> & Pick<Cohort, 'shape' | 'permits'>,
+    gone: AbortSignal,
+  ): Promise<HeldLease | null> {
+    const wish = { id: this.#core.nextWait(), permits, shape };
     this.#count(1);
     gone.addEventListener('abort', () => this.#foothold.relent(), { once: true });
     try {
@@ -204,17 +201,26 @@ export class SemaphoreSeat implements Seat {
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (answer === undefined || answer.is === 'more' || !life.lives) continue;
         if (answer.is !== 'granted') return null;
-        return this.#begin({ claim, cohort }, wish.id, life, answer.tokens);
+        return this.#begin({ claim, cohort: this.#cohort(shape, permits) }, wish.id, life, answer.tokens);
       }
     } finally {
       this.#count(-1);
     }
   }
 
-  /** The first of those who wait for as much has it, or nobody wants it any more and it goes back. */
-  #granted(cohort: Cohort, id: string, life: Incarnation, tokens: Tokens): Promise<void> | undefined {
-    const [next] = cohort.waiting;
-    const waiter = next && this.#take(next);
+  /** Of a read-write lock only writers hand on: others would pass a writer in line. */
+  #cohort(shape: SemaphoreShape, permits: number): Cohort {
+    return this.#places.cohort(shape, permits, this.#kind === 'semaphore');
+  }
+
+  /** It is that waiter's, or nobody wants it any more and it goes back. */
+  #granted(
+    { id, cohort }: Place,
+    wait: Wait | undefined,
+    life: Incarnation,
+    tokens: Tokens,
+  ): Promise<void> | undefined {
+    const waiter = wait && this.#take(wait);
     if (waiter === undefined) return this.#giveBack(cohort.shape, [id, cohort.permits], 0).catch(() => {});
     waiter.resolve(this.#begin(waiter.what, id, life, tokens));
     return undefined;
@@ -222,8 +228,7 @@ export class SemaphoreSeat implements Seat {
 
   /** Off the line before anything else: its time may be up, and it is not to give up what it is given here. */
   #take(wait: Wait) {
-    wait.cohort.waiting.delete(wait);
-    wait.cohort.undecided.delete(wait);
+    this.#places.leave(wait);
     return this.#line.take(wait);
   }
 
@@ -261,9 +266,10 @@ export class SemaphoreSeat implements Seat {
   #passOn(hold: Hold): boolean {
     const { cohort, life, turns } = hold;
     const { token, last } = this.#tokens;
-    const next = this.#line.first?.what;
-    if (next?.cohort !== cohort || hold.permits !== cohort.permits) return false;
-    if (!cohort.handsOn || turns + 1 >= LOCAL_TURNS || token > last || !life.valid) return false;
+    if (hold.permits !== cohort.permits || !this.#places.handsOn(cohort)) return false;
+    if (turns + 1 >= LOCAL_TURNS || token > last || !life.valid) return false;
+    const [next] = cohort.waiting as Set<Wait>;
+    if (next === undefined) return false;
     this.#tokens = { token: token + 1, last };
     this.#holds.delete(hold.id); // Its next is the youngest of the holds.
     cohort.holds -= 1;
@@ -293,13 +299,14 @@ export class SemaphoreSeat implements Seat {
     if (hold.permits > 0) return;
     this.#holds.delete(hold.id);
     hold.cohort.holds -= 1;
+    this.#places.forget(hold.cohort);
   }
 
-  /** Nobody waits for that place any more, or for any. */
   #gaveUp(wait: Wait): Promise<void> {
-    this.#take(wait);
+    this.#line.take(wait);
+    const left = this.#places.giveUp(wait);
     this.#foothold.relent();
-    return this.#places.trim(wait.cohort).finally(() => this.#tidy());
+    return left.finally(() => this.#tidy());
   }
 
   /** They have to wait, as far as their time allows. */
@@ -310,12 +317,8 @@ export class SemaphoreSeat implements Seat {
     }
   }
 
-  /** Where others of it may still be served, only the last to come hears of it. */
-  #refused(cohort: Cohort, error: unknown): void {
-    const forAll = error instanceof ConfigMismatchError || error instanceof RangeError;
-    const served = cohort.places.size + cohort.holds > 0;
-    const those = [...cohort.waiting];
-    for (const wait of served && !forAll ? those.slice(-1) : those) this.#take(wait)?.reject(error);
+  #refused(waits: readonly Wait[], error: unknown): void {
+    for (const wait of waits) this.#take(wait)?.reject(error);
     this.#tidy();
   }
 
@@ -382,6 +385,7 @@ export class SemaphoreSeat implements Seat {
 
   #lifeEnded(): void {
     this.#holds.clear();
+    this.#tokens = NONE;
     this.#places.lifeEnded();
     if (this.#core.closed) return;
     queueMicrotask(() => {
@@ -402,8 +406,6 @@ export class SemaphoreSeat implements Seat {
     this.#core.leave(seatKey(this.#kind, this.#name), this);
   }
 }
-
-type Pairs = readonly (string | number)[];
 
 function unknownOutcome(what: string, cause: unknown): OutcomeUnknownError {
   return new OutcomeUnknownError(

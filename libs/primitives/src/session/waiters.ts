@@ -40,12 +40,6 @@ export class Waiters<T, W extends object> {
     return this.#line.size;
   }
 
-  /** Whoever waits longest. */
-  get first(): Waiter<T, W> | undefined {
-    for (const place of this.#line.values()) return place;
-    return undefined;
-  }
-
   [Symbol.iterator](): Iterator<Waiter<T, W>> {
     return this.#line.values();
   }
