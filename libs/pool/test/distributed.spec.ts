@@ -706,7 +706,11 @@ describe('bad arguments', () => {
     ['no session', () => new DistributedExecutor('work', {} as DistributedOptions), /Session/],
     ['no name', () => new DistributedExecutor('', { session }), /queue/],
     ['braces', () => new DistributedExecutor('a{b}', { session }), /queue/],
-    ['an unknown option', () => executor({ retry: 1 } as object), /no option "retry"; there are session, .*retries/],
+    [
+      'an unknown option',
+      () => executor({ retry: 1 } as object),
+      /no option "retry"; there are session, .*retries/,
+    ],
     ['negative retries', () => executor({ retries: -1 }), /retries/],
     ['NaN', () => executor({ timeout: Number.NaN }), /timeout/],
     ['no tasks', () => new WorkerHost('work', { session } as WorkerHostOptions), /tasks/],
