@@ -12,7 +12,7 @@ const JOBS = 2_000;
 const INPUTS = 50_000;
 const LATENCIES = 100;
 /** Jobs that compute in a round, and their steps: some 20 ms each. */
-const BURNS = 600;
+const BURNS = 200;
 const STEPS = 11_500_000;
 
 /** The commands that Redis has run, also those of scripts. */
