@@ -212,7 +212,8 @@ export class Places {
 
   /** Where nobody has anything to do with it: who asks for many different numbers leaves nothing behind. */
   forget(cohort: Cohort): void {
-    if (cohort.idle) this.#cohorts.delete(cohort.key);
+    // What is still under way of it may come to its end when others of that number have come.
+    if (cohort.idle && this.#cohorts.get(cohort.key) === cohort) this.#cohorts.delete(cohort.key);
   }
 
   told(life: Incarnation, id: string, tokens: Tokens): void {

@@ -127,6 +127,32 @@ describe('readers who give up', () => {
   });
 });
 
+describe('those who come in the moment in which the last one leaves', () => {
+  it.each(['semaphore', 'rwlock'] as const)('are served after a loss too (%s)', async (kind) => {
+    const name = bench.name();
+    const [mine, other] = [await bench.session(), await bench.session()];
+    const gate = (session: typeof mine) =>
+      kind === 'semaphore' ? session.boundedSemaphore(name, 1) : session.readWriteLock(name).write;
+    const held = await gate(other).acquire();
+    const impatience = new AbortController();
+    const gone = gate(mine).acquire({ signal: impatience.signal });
+    gone.catch(() => {});
+    await until(async () => (await inLine(name, kind)) === 1, 'it waits');
+    impatience.abort(new Error('enough'));
+    const [second, third] = [gate(mine).acquire(), gate(mine).acquire()];
+    await expect(gone).rejects.toThrow('enough');
+    await held.release();
+    const lost = await second;
+    await bench.admin.del('{heddle:0}:sessions');
+    await mine
+      .counter(name)
+      .value()
+      .catch(() => {}); // Whatever is asked finds out.
+    await until(() => lost.signal.aborted, 'the session is lost');
+    await (await third).release();
+  });
+});
+
 describe('where Redis refuses', () => {
   it('all hear of it who have no place in line, though one of the session holds a permit', async () => {
     const name = bench.name();
