@@ -31,9 +31,9 @@ import { type Claim, closedError, confirmed, HeldLease } from '../session/held-l
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
-import { LOCAL_TURNS, TOKEN_BLOCK } from '../session/sweep.ts';
+import { LOCAL_TURNS, parseBlock, TOKEN_BLOCK, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
-import { type LockReply, parseBlock, parseLockReply, type TokenBlock } from './lock.scripts.ts';
+import { type LockReply, parseLockReply } from './lock.scripts.ts';
 
 /** Ms by which this event loop may be late with the end of a `maxHold` before the keeper sees to it. */
 const LATE = 50;

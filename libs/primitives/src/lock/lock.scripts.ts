@@ -3,6 +3,7 @@ import { RedisRefusedError } from '../errors.ts';
 import type { Operation } from '../session/lua.ts';
 import type { Answer } from '../session/run-operations.ts';
 import type { RecordKind } from '../session/sweep.ts';
+import { parseBlock, type TokenBlock } from '../session/tokens.ts';
 
 const file = (name: string) => new URL(`./lock.${name}.lua`, import.meta.url);
 
@@ -44,12 +45,6 @@ export const lockOperations = [
 
 export const lockRecord: RecordKind = { drop: 'lock.drop', parts: ['state', 'queue'] };
 
-/** Tokens granted together: the first, and the last that may be given out. */
-export interface TokenBlock {
-  readonly first: number;
-  readonly last: number;
-}
-
 export type LockReply =
   | { readonly is: 'granted'; readonly block: TokenBlock }
   /** `past`: the last token granted when this was said; a grant that comes later starts above it. */
@@ -57,14 +52,6 @@ export type LockReply =
   | { readonly is: 'busy' | 'more' | 'released' | 'gone' | 'left' };
 
 const OTHERS = ['busy', 'more', 'released', 'gone', 'left'] as const;
-
-/** `undefined` where it is not a block of tokens. */
-export function parseBlock(first: string | undefined, last: string | undefined): TokenBlock | undefined {
-  const block = { first: Number(first), last: Number(last) };
-  return Number.isSafeInteger(block.first) && Number.isSafeInteger(block.last) && block.first <= block.last
-    ? block
-    : undefined;
-}
 
 export function parseLockReply([is, first, last]: Answer): LockReply {
   const block = parseBlock(first, last);

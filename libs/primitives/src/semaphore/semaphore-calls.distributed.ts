@@ -5,6 +5,7 @@ import type { SessionCore } from '../session/core.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { nameOf } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
+import { parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { semaphoreParts } from './semaphore.scripts.ts';
 
 /** Permits that a semaphore can have, by its shape or raised: as many as one of this process. */
@@ -23,16 +24,10 @@ export interface Wish {
   readonly shape: SemaphoreShape;
 }
 
-/** Tokens that a session may give out: the next, and the last. */
-export interface Tokens {
-  readonly token: number;
-  readonly last: number;
-}
-
 type Words = readonly (string | number)[];
 
 export type Acquired =
-  | { readonly is: 'granted'; readonly tokens: Tokens }
+  | { readonly is: 'granted'; readonly block: TokenBlock }
   | { readonly is: 'queued' | 'busy' | 'more' };
 
 export class SemaphoreCalls {
@@ -55,8 +50,8 @@ export class SemaphoreCalls {
     const words = [id, permits, wait ? 1 : 0, shapeText(shape), shape.permits];
     const answer = await this.#call(life, 'semaphore.acquire', words);
     const [is, first, last] = answer;
-    const tokens = is === 'granted' ? parseTokens(first, last) : undefined;
-    if (tokens !== undefined) return { is: 'granted', tokens };
+    const block = is === 'granted' ? parseBlock(first, last) : undefined;
+    if (block !== undefined) return { is: 'granted', block };
     if (is === 'queued' || is === 'busy' || is === 'more') return { is };
     this.#refuse(answer, shape, permits);
     const said = JSON.stringify([is, first, last]);
@@ -73,10 +68,10 @@ export class SemaphoreCalls {
   }
 
   /** Leaves the line. Gives the tokens where it was granted meanwhile: it is held then. */
-  async cancel(life: Incarnation, id: string): Promise<Tokens | undefined> {
+  async cancel(life: Incarnation, id: string): Promise<TokenBlock | undefined> {
     const [was, first, last] = await this.#call(life, 'semaphore.cancel', [id]);
     if (was === 'more') await this.#advance(life);
-    return was === 'granted' ? parseTokens(first, last) : undefined;
+    return was === 'granted' ? parseBlock(first, last) : undefined;
   }
 
   async value(shape: SemaphoreShape): Promise<number> {
@@ -123,14 +118,6 @@ export class SemaphoreCalls {
     const [permitsText = '', bounded] = (value ?? '').split(' ');
     throw mismatch(this.#what, { permits: Number(permitsText), bounded: bounded === 'bounded' }, shape);
   }
-}
-
-export function parseTokens(first: string | undefined, last: string | undefined): Tokens | undefined {
-  const tokens = { token: Number(first), last: Number(last) };
-  const { token, last: end } = tokens;
-  return Number.isSafeInteger(token) && Number.isSafeInteger(end) && 0 < token && token <= end
-    ? tokens
-    : undefined;
 }
 
 export function shapeText({ permits, bounded }: SemaphoreShape): string {

@@ -11,12 +11,12 @@ import type { Foothold } from '../session/foothold.ts';
 import type { Claim } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import type { TokenBlock } from '../session/tokens.ts';
 import {
   type Acquired,
   type SemaphoreCalls,
   type SemaphoreShape,
   shapeText,
-  type Tokens,
 } from './semaphore-calls.distributed.ts';
 
 /** One who waits here. */
@@ -111,7 +111,12 @@ export class Cohort {
 /** What becomes of places. */
 export interface PlacesEvents {
   /** A place has become a hold, of `wait`. Gives what settles once it went back, where nobody wants it. */
-  granted(place: Place, wait: Wait | undefined, life: Incarnation, tokens: Tokens): Promise<void> | undefined;
+  granted(
+    place: Place,
+    wait: Wait | undefined,
+    life: Incarnation,
+    block: TokenBlock,
+  ): Promise<void> | undefined;
   /** Those who wait have to. */
   queued(cohort: Cohort): void;
   /** Redis has refused a place: those are to hear of it. */
@@ -152,9 +157,10 @@ export class Places {
     return cohort;
   }
 
-  /** Whether holds of it may be handed on now: whoever waits longest here is of it, and none of another comes after. */
-  handsOn(cohort: Cohort): boolean {
-    return !this.#owned(cohort) && cohort.waiting.size > 0;
+  /** Whoever is to have the next of its holds that is nobody's own: of those who wait here it waits longest. */
+  next(cohort: Cohort): Wait | undefined {
+    const [first] = cohort.waiting;
+    return this.#owned(cohort) ? undefined : first;
   }
 
   /** One more waits, behind all others here. */
@@ -216,9 +222,9 @@ export class Places {
     if (cohort.idle && this.#cohorts.get(cohort.key) === cohort) this.#cohorts.delete(cohort.key);
   }
 
-  told(life: Incarnation, id: string, tokens: Tokens): void {
+  told(life: Incarnation, id: string, block: TokenBlock): void {
     const place = this.#all.get(id);
-    if (place?.life === life) this.#granted(place, life, tokens);
+    if (place?.life === life) this.#granted(place, life, block);
   }
 
   /** Whatever is asked for may have been granted, or forgotten with the life it was asked under. */
@@ -275,18 +281,17 @@ export class Places {
     place.asking = false;
     // A message was faster, or nobody wants it any more: its cancelling sees to what was granted.
     if (this.#all.get(place.id) !== place) return this.#decide(place.cohort);
-    if (answer?.is === 'granted') return this.#granted(place, life, answer.tokens);
+    if (answer?.is === 'granted') return this.#granted(place, life, answer.block);
     if (answer?.is === 'queued' && !place.doubt) return this.#events.queued(place.cohort);
     this.#ask(place);
   }
 
-  #granted(place: Place, life: Incarnation, tokens: Tokens): void {
+  #granted(place: Place, life: Incarnation, block: TokenBlock): void {
     if (!life.lives) return this.#ask(place); // Its end took the permits along.
     const { cohort, owner } = place;
-    const [first] = cohort.waiting;
-    const wait = this.#owned(cohort) ? owner : first;
+    const wait = this.#owned(cohort) ? owner : this.next(cohort);
     this.#drop(place);
-    void this.#events.granted(place, wait, life, tokens);
+    void this.#events.granted(place, wait, life, block);
     this.fill(cohort);
     this.forget(cohort);
   }
@@ -347,9 +352,9 @@ export class Places {
     this.#events.busy(1);
     const cancel = async (): Promise<void> => {
       try {
-        const tokens = await this.#calls.cancel(life, id);
-        const [first] = this.#owned(cohort) ? [] : cohort.waiting;
-        if (tokens !== undefined && life.lives) await this.#events.granted(place, first, life, tokens);
+        const block = await this.#calls.cancel(life, id);
+        if (block !== undefined && life.lives)
+          await this.#events.granted(place, this.next(cohort), life, block);
         await this.trim(cohort); // Whoever was served so was served by none of its places.
       } catch (error) {
         if (!isShortage(error)) return; // The life ended, and its place with it.

@@ -21,16 +21,14 @@ import { type Claim, closedError, confirmed, HeldLease } from '../session/held-l
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
-import { LOCAL_TURNS } from '../session/sweep.ts';
+import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import {
   MOST_PERMITS,
   mismatch,
-  parseTokens,
   SemaphoreCalls,
   type SemaphoreShape,
   shapeText,
-  type Tokens,
 } from './semaphore-calls.distributed.ts';
 import { type Cohort, type Place, Places, type Wait } from './semaphore-places.distributed.ts';
 
@@ -48,7 +46,7 @@ interface Hold {
 
 type Pairs = readonly (string | number)[];
 
-const NONE: Tokens = { token: 1, last: 0 };
+const NONE: TokenBlock = { first: 1, last: 0 };
 
 export class SemaphoreSeat implements Seat {
   readonly #core: SessionCore;
@@ -62,8 +60,8 @@ export class SemaphoreSeat implements Seat {
   readonly #line = new Waiters<HeldLease | null, Wait>();
   /** In the order of their grants: the oldest are given back first. */
   readonly #holds = new Map<string, Hold>();
-  /** Of the block that was granted last. */
-  #tokens: Tokens = NONE;
+  /** What is left of the block that was granted last. */
+  #left: TokenBlock = NONE;
   #busy = 0;
 
   /** @param kind `semaphore`, or what else is one underneath: of that only those who want all are handed on to */
@@ -76,7 +74,7 @@ export class SemaphoreSeat implements Seat {
     this.#calls = new SemaphoreCalls(core, kind, name);
     this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
     this.#places = new Places(this.#calls, this.#foothold, () => core.nextWait(), {
-      granted: (place, wait, life, tokens) => this.#granted(place, wait, life, tokens),
+      granted: (place, wait, life, block) => this.#granted(place, wait, life, block),
       queued: (cohort) => this.#decide(cohort),
       refused: (waits, error) => this.#refused(waits, error),
       busy: (by) => this.#count(by),
@@ -163,11 +161,11 @@ export class SemaphoreSeat implements Seat {
   }
 
   told(life: Incarnation, [id = '', first, last]: readonly string[]): void {
-    const tokens = parseTokens(first, last);
-    if (tokens === undefined) throw new TypeError('no message of ours');
+    const block = parseBlock(first, last);
+    if (block === undefined) throw new TypeError('no message of ours');
     const guarding = this.#foothold.guarding;
-    if (guarding === undefined) this.#places.told(life, id, tokens);
-    else void guarding.then(() => this.#places.told(life, id, tokens));
+    if (guarding === undefined) this.#places.told(life, id, block);
+    else void guarding.then(() => this.#places.told(life, id, block));
   }
 
   get waited(): boolean {
@@ -201,7 +199,7 @@ export class SemaphoreSeat implements Seat {
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (answer === undefined || answer.is === 'more' || !life.lives) continue;
         if (answer.is !== 'granted') return null;
-        return this.#begin({ claim, cohort: this.#cohort(shape, permits) }, wish.id, life, answer.tokens);
+        return this.#begin({ claim, cohort: this.#cohort(shape, permits) }, wish.id, life, answer.block);
       }
     } finally {
       this.#count(-1);
@@ -218,11 +216,11 @@ export class SemaphoreSeat implements Seat {
     { id, cohort }: Place,
     wait: Wait | undefined,
     life: Incarnation,
-    tokens: Tokens,
+    block: TokenBlock,
   ): Promise<void> | undefined {
     const waiter = wait && this.#take(wait);
     if (waiter === undefined) return this.#giveBack(cohort.shape, [id, cohort.permits], 0).catch(() => {});
-    waiter.resolve(this.#begin(waiter.what, id, life, tokens));
+    waiter.resolve(this.#begin(waiter.what, id, life, block));
     return undefined;
   }
 
@@ -233,9 +231,9 @@ export class SemaphoreSeat implements Seat {
   }
 
   /** A hold that Redis has granted. */
-  #begin(wait: Wait, id: string, life: Incarnation, { token, last }: Tokens): HeldLease {
-    if (token > this.#tokens.last) this.#tokens = { token: token + 1, last };
-    return this.#hold(wait, { id, life, first: token, turns: 0 }, token);
+  #begin(wait: Wait, id: string, life: Incarnation, { first, last }: TokenBlock): HeldLease {
+    if (first > this.#left.last) this.#left = { first: first + 1, last };
+    return this.#hold(wait, { id, life, first, turns: 0 }, first);
   }
 
   /** @param of the grant that it is part of, and its name in Redis */
@@ -265,12 +263,11 @@ export class SemaphoreSeat implements Seat {
   /** The hold goes to whoever waits longest here, if that is somebody of its cohort and the turns and tokens last. */
   #passOn(hold: Hold): boolean {
     const { cohort, life, turns } = hold;
-    const { token, last } = this.#tokens;
-    if (hold.permits !== cohort.permits || !this.#places.handsOn(cohort)) return false;
+    const { first: token, last } = this.#left;
+    const next = this.#places.next(cohort);
+    if (next === undefined || hold.permits !== cohort.permits) return false;
     if (turns + 1 >= LOCAL_TURNS || token > last || !life.valid) return false;
-    const [next] = cohort.waiting as Set<Wait>;
-    if (next === undefined) return false;
-    this.#tokens = { token: token + 1, last };
+    this.#left = { first: token + 1, last };
     this.#holds.delete(hold.id); // Its next is the youngest of the holds.
     cohort.holds -= 1;
     this.#take(next)?.resolve(this.#hold(next, { ...hold, turns: turns + 1 }, token));
@@ -385,7 +382,7 @@ export class SemaphoreSeat implements Seat {
 
   #lifeEnded(): void {
     this.#holds.clear();
-    this.#tokens = NONE;
+    this.#left = NONE;
     this.#places.lifeEnded();
     if (this.#core.closed) return;
     queueMicrotask(() => {

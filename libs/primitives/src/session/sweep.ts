@@ -3,6 +3,7 @@ import { type HeldRecord, type Keyspace, parseNameOn, parseRecord } from './keys
 import type { ScriptClient, Scripts } from './lua.ts';
 import { refused } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
+import { TOKEN_BLOCK } from './tokens.ts';
 
 /** How records of one kind are dropped: the operation, and the parts of the keys that come before the session's list. */
 export interface RecordKind {
@@ -18,12 +19,6 @@ export type RecordKinds = Readonly<Record<string, RecordKind>>;
 export type Swept =
   | { readonly state: 'swept' | 'kept' }
   | { readonly state: 'alive'; readonly remaining: number };
-
-/** Tokens a hand-over grants at once; the releaser's choice, so it is one constant for all. */
-export const TOKEN_BLOCK = 64;
-
-/** Hand-overs inside a session before the others get their turn. */
-export const LOCAL_TURNS = 64;
 
 /** The keys of a record's primitive: those its operations work on, and those kept from expiring. */
 export function keysOfRecord(
