@@ -180,6 +180,19 @@ describe('retries', () => {
       expect(await executor({ retries: 1 }).submit('throwAtFirst', name)).toBe(2);
     },
   );
+
+  it('fails with a CancelledError that the task threw: it was not cancelled itself', async () => {
+    const unwanted = executor().submit('square', 1);
+    await unwanted.accepted;
+    await unwanted.abort();
+    await host();
+    const thrown = executor().submit('throwAtFirst', 'CancelledError');
+    expect(await thrown.exception()).toMatchObject({ message: 'another was cancelled' });
+    const found = [unwanted, thrown].map(({ id }) => executor().future(id));
+    for (const future of found) await expect(future.result()).rejects.toThrow(CancelledError);
+    const cancelled = [unwanted, thrown, ...found].map((future) => future.cancelled());
+    expect(cancelled).toEqual([true, false, true, false]);
+  });
 });
 
 describe('dead letters', () => {

@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asCompleted, type Future, wait } from '@heddle/pool';
 import { type CurrentJob, currentJob } from '@heddle/pool/task';
+import { CancelledError } from '@heddle/primitives';
 import { Redis } from 'ioredis';
 import { requestId } from './context.ts';
 
@@ -13,6 +14,7 @@ interface Tasks {
   note: typeof note;
   square: typeof square;
   tell: typeof tell;
+  throwCancelled: typeof throwCancelled;
   tree: typeof tree;
   whereabouts: typeof whereabouts;
 }
@@ -167,6 +169,18 @@ export async function cancelChild(url: string, key: string): Promise<unknown> {
   const aborted = await running.abort(new Error('enough'));
   const error = await running.result().catch((caught: Error) => caught.name);
   return { cancelled, refused, aborted, error };
+}
+
+/** Of a child that was cancelled, and of one that threw what says so. */
+export async function cancelledOrThrown(): Promise<boolean[]> {
+  const aborted = pool('nobody').submit('square', 1);
+  await aborted.abort();
+  const thrown = pool().submit('throwCancelled');
+  await thrown.exception();
+  return [aborted.cancelled(), thrown.cancelled()];
+}
+export function throwCancelled(): never {
+  throw new CancelledError('another was cancelled');
 }
 
 let kept: Future<number> | undefined;

@@ -100,6 +100,11 @@ describe('currentJob().executor()', () => {
     expect(await bench.unfinished('nobody')).toBe(0);
   });
 
+  it('tells a child that was cancelled from one that threw what says so', async () => {
+    await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('cancelledOrThrown')).toEqual([true, false]);
+  });
+
   it('is over with its job', async () => {
     await bench.host({ threads: 1 });
     await bench.executor().submit('keepChild');

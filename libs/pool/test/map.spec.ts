@@ -178,6 +178,17 @@ describe('map', () => {
     },
   );
 
+  it('leaves a task that may be somebody else’s too, by its key, when it is left', async () => {
+    await using alone = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 1 });
+    const running = alone.submit('nap', 50);
+    const one = alone.with({ dedupe: 'one' });
+    const shared = one.submit('square', 3);
+    const results = one.map('square', [3]);
+    await results.return?.();
+    expect(await shared).toBe(9);
+    await running;
+  });
+
   it('is over after its time', async () => {
     const results = pool.map('nap', [1, 2500], { timeout: 1000 });
     expect((await results.next()).done).toBe(false);

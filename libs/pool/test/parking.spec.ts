@@ -22,6 +22,22 @@ it.each([
   expect(asked.mock.calls.filter(([name]) => name === 'loom').length).toBeGreaterThan(1);
 });
 
+it('have had no attempt where their host is closed before they begin', async () => {
+  const held = await bench.session.lock('loom').acquire();
+  const [parked, cancelled] = [0, 1].map(() => bench.executor().with({ holding: 'loom' }).submit('job'));
+  const first = await bench.host();
+  const parkedAt = (id = '') => bench.plain.hget(bench.key(id), 'parked');
+  await until(async () =>
+    expect(await Promise.all([parked, cancelled].map((future) => parkedAt(future?.id)))).toEqual(['1', '1']),
+  );
+  await first.close({ gracePeriod: 0 });
+  expect(await cancelled?.cancel()).toBe(true);
+  await bench.host();
+  await until(async () => expect(await parkedAt(parked?.id)).toBe('1'));
+  await held.release();
+  expect(await parked).toMatchObject({ attempt: 1 });
+});
+
 it('leave nothing held where Redis refuses to note that they go on', async () => {
   const session = await bench.anotherSession();
   const { redis } = partsOf(session, 'test');

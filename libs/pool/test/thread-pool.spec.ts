@@ -494,6 +494,15 @@ describe('bad work hurts itself only', () => {
     },
   );
 
+  it('fails with a CancelledError that the task threw: it was not cancelled itself', async () => {
+    const future = pool({ maxWorkers: 1 }).submit('throwAtFirst', 'CancelledError');
+    expect(await future.exception()).toMatchObject({
+      name: 'CancelledError',
+      message: 'another was cancelled',
+    });
+    expect(future.cancelled()).toBe(false);
+  });
+
   it('reports what is thrown after a task has returned, and the thread goes on', async () => {
     const told: unknown[] = [];
     const before = setExceptHook(({ error }) => told.push((error as Error).message));

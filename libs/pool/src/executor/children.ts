@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { CancelledError, HeddleError, InvalidStateError, SessionClosedError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
 import { cancelledUnbegun } from '../future/cancelled.ts';
+import { asFailure, type Failure, settleFailure } from '../future/failure.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
 import { checkName } from '../primitive-name.ts';
 import type { ChildCall, ChildNews } from '../threads/session-protocol.ts';
@@ -181,17 +182,20 @@ class Child implements FutureSource {
 
   /** It has no outcome here. */
   end(error: Error): void {
-    this.#arrival.reject(error);
+    this.#fail(asFailure(error));
+  }
+
+  #fail(failure: Failure): void {
+    this.#arrival.reject(failure.error);
     this.#cancelling?.resolve(false);
-    if (error instanceof CancelledError) settling().cancelled(this.future, error);
-    else settling().error(this.future, error);
+    settleFailure(this.future, failure);
     this.#family.done(this);
   }
 
-  #told(what: 'ok' | 'error' | 'progress', text: string): void {
+  #told(what: 'ok' | 'error' | 'cancelled' | 'progress', text: string): void {
     try {
       const value = decodeText(text);
-      if (what === 'error') return this.end(value as Error);
+      if (what === 'error' || what === 'cancelled') return this.#fail({ what, error: value as Error });
       if (what === 'progress') return settling().progress(this.future, value);
       settling().result(this.future, value);
       this.#family.done(this);

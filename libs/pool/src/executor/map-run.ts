@@ -191,7 +191,8 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     this.stopClock();
     this.current = undefined;
     while (this.arrived.shift() !== undefined);
-    for (const future of this.live) void future.cancel();
+    // Under a deduplication key it may be somebody else's as well.
+    if (this.options.dedupe === undefined) for (const future of this.live) void future.cancel();
     this.live.clear();
   }
 

@@ -66,7 +66,7 @@ export class ChildJobs {
       family.delete(child);
       const outcome = settling().outcome(future);
       if (outcome?.ok === true) tell({ child, what: 'ok', text: outcome.value as string });
-      else tell({ child, what: 'error', text: textOf(outcome?.error) });
+      else tell({ child, what: future.cancelled() ? 'cancelled' : 'error', text: textOf(outcome?.error) });
     });
   }
 

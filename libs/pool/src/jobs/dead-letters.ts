@@ -2,7 +2,7 @@
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
 import type { Job } from 'bullmq';
-import { readPayload, unpackError } from './job-form.ts';
+import { readPayload, unpackFailure } from './job-form.ts';
 import { partsOf } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
 
@@ -68,7 +68,7 @@ function letterOf(job: Job): DeadLetter {
     id: job.id ?? '',
     task: job.name,
     attempts: job.attemptsStarted,
-    error: unpackError(job.stacktrace?.at(-1), job.failedReason),
+    error: unpackFailure(job.stacktrace?.at(-1), job.failedReason).error,
     failedAt: new Date(job.finishedOn ?? job.timestamp),
   };
 }

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import {
   type BrokenExecutorError,
-  CancelledError,
   HeddleError,
   LeaseLostError,
   OutcomeUnknownError,
@@ -12,6 +11,7 @@ import {
 import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
 import { DelayedError, isNotConnectionError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
+import type { Failure } from '../future/failure.ts';
 import { callUser } from '../future/report-exception.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
@@ -25,10 +25,9 @@ import {
   type CancelAnswer,
   type JobPayload,
   LARGEST_NEWS,
-  packError,
   type QueueAddress,
   readPayload,
-  unpackError,
+  unpackFailure,
 } from './job-form.ts';
 import {
   argumentsKey,
@@ -148,7 +147,8 @@ export class HostQueue implements HostDesk {
       'the host is shutting down; the job goes back to the queue',
       'ERR_HEDDLE_HOST_CLOSING',
     );
-    for (const task of this.#tasks.values()) {
+    for (const [id, task] of this.#tasks) {
+      if (this.#takeBack(task)) this.#unbegun(id);
       task.giveBack();
       this.#stop(task, reason);
     }
@@ -177,9 +177,7 @@ export class HostQueue implements HostDesk {
   cancel(id: string): CancelAnswer {
     const task = this.#tasks.get(id);
     if (task === undefined) return 'unknown';
-    if (!this.#parking.has(task) && !this.#bringing.has(task)) {
-      if (!this.#share.pool.cancel(task)) return task.place === 'gone' ? 'unknown' : 'begun';
-    }
+    if (!this.#takeBack(task)) return task.place === 'gone' ? 'unknown' : 'begun';
     const error = cancelledUnbegun();
     task.failed(error);
     this.#parking.stop(task, error);
@@ -338,9 +336,19 @@ export class HostQueue implements HostDesk {
       if (left === 0) return;
       if (!this.#isWaiting(task) || !this.#share.pool.cancel(task)) continue;
       left -= 1;
-      this.#share.parts.redis.eval(UNBEGUN, 1, this.#worker.toKey(id)).catch(this.#share.report);
+      this.#unbegun(id);
       task.giveBack();
     }
+  }
+
+  /** True: no thread has begun it, and none will. */
+  #takeBack(task: HostTask): boolean {
+    return this.#parking.has(task) || this.#bringing.has(task) || this.#share.pool.cancel(task);
+  }
+
+  /** To be told to Redis before it goes back. */
+  #unbegun(id: string): void {
+    this.#share.parts.redis.eval(UNBEGUN, 1, this.#worker.toKey(id)).catch(this.#share.report);
   }
 
   #isWaiting(task: HostTask): boolean {
@@ -410,7 +418,7 @@ export class HostQueue implements HostDesk {
     };
   }
 
-  #tell(job: Job, what: 'ok' | 'error', text: string): void {
+  #tell(job: Job, what: 'ok' | Failure['what'], text: string): void {
     const told = what === 'ok' ? this.#told.get(job) : undefined;
     if (what === 'ok' && told === undefined) this.completed += 1;
     const payload = readPayload(job.data);
@@ -431,16 +439,13 @@ export class HostQueue implements HostDesk {
   #tellFailure(job: Job | undefined, error: Error): void {
     this.failed += 1;
     if (job?.finishedOn === undefined || job.finishedOn === null) return;
-    const whole = unpackError(
-      wholeError(error) ?? packError(unpackError(undefined, error.message)),
-      error.message,
-    );
-    if (whole instanceof CancelledError) {
+    const failure = unpackFailure(wholeError(error), error.message);
+    if (failure.what === 'cancelled') {
       // Whoever has it run once more does not mean to have it aborted.
       const key = this.#worker.toKey(job.id ?? '');
       this.#share.parts.redis.hdel(key, 'aborted').catch((error: Error) => this.#share.report(error));
     }
-    this.#tell(job, 'error', encodeText(whole, 'error', { lenient: true }));
+    this.#tell(job, failure.what, encodeText(failure.error, 'error', { lenient: true }));
   }
 }
 

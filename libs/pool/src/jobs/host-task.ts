@@ -12,7 +12,7 @@ import { type Job, UnrecoverableError } from 'bullmq';
 import { PooledTask } from '../threads/pooled-task.ts';
 import type { TaskExtra } from '../threads/protocol.ts';
 import { type ChildCall, type HandleForm, heldAs, type SessionCall } from '../threads/session-protocol.ts';
-import { checkSize, type JobPayload, LARGEST_INSIDE, packError, packErrorText } from './job-form.ts';
+import { checkSize, type JobPayload, LARGEST_INSIDE, packError, packThrown } from './job-form.ts';
 import { Lending } from './lending.ts';
 import type { SessionParts } from './session-parts.ts';
 
@@ -192,7 +192,7 @@ export function bullFailure(error: Error): Error {
 
 /** Of what the task threw: also a TimeoutError of a lock, or a CancelledError of another task, may not come again. */
 function thrownFailure(error: Error, text: string): Error {
-  return failureOf(error, isMalformed(error), packErrorText(error, text));
+  return failureOf(error, isMalformed(error), packThrown(error, text));
 }
 
 function failureOf(error: Error, final: boolean, stack: string): Error {

@@ -1,7 +1,8 @@
 /** What a job is in Redis: its queue's name, its payload, its outcome. Written by submitters and hosts, read by either. */
 import { hostname } from 'node:os';
-import { HeddleError, ThreadCrashedError } from '@heddle/primitives';
+import { CancelledError, HeddleError, ThreadCrashedError } from '@heddle/primitives';
 import { decodeText, encodeText, rangeError } from '@heddle/primitives/internal';
+import type { Failure } from '../future/failure.ts';
 import { checkName } from '../primitive-name.ts';
 import type { HandleForm } from '../threads/session-protocol.ts';
 
@@ -65,35 +66,43 @@ export function readPayload(data: unknown): JobPayload | undefined {
   return well ? (data as JobPayload) : undefined;
 }
 
-/** Stands between the readable stack that BullMQ keeps of a failure and the whole error as text. */
-const WHOLE_ERROR = '\n    -- heddle error: ';
+/** Stands between the readable stack that BullMQ keeps of a failure and what it was, a colon, and the whole error. */
+const WHOLE_ERROR = '\n    -- heddle ';
 
-/** The stack of a failure: readable, with the whole error behind it. */
+/** The stack of a failure that is not the task's own: readable, with the whole error behind it. */
 export function packError(error: Error): string {
-  return packErrorText(error, encodeText(error, 'error', { lenient: true }));
+  const what = error instanceof CancelledError ? 'cancelled' : 'error';
+  return pack(error, what, encodeText(error, 'error', { lenient: true }));
 }
 
-export function packErrorText(error: Error, text: string): string {
-  return `${error.stack ?? `${error.name}: ${error.message}`}${WHOLE_ERROR}${text}`;
+/** Of what the task threw, whatever that is: also where it is what awaiting another gave, which was cancelled. */
+export function packThrown(error: Error, text: string): string {
+  return pack(error, 'error', text);
 }
 
-/** The error of a failed job, from its last stack and its reason. */
-export function unpackError(stack: string | undefined, reason: string): Error {
+function pack(error: Error, what: Failure['what'], text: string): string {
+  return `${error.stack ?? `${error.name}: ${error.message}`}${WHOLE_ERROR}${what}: ${text}`;
+}
+
+/** What a job has failed with, from its last stack and its reason. */
+export function unpackFailure(stack: string | undefined, reason: string): Failure {
   const at = stack?.lastIndexOf(WHOLE_ERROR) ?? -1;
   if (stack !== undefined && at >= 0) {
-    const error = decodeText(stack.slice(at + WHOLE_ERROR.length));
-    if (error instanceof Error) return error;
+    const colon = stack.indexOf(': ', at);
+    const what = stack.slice(at + WHOLE_ERROR.length, colon);
+    const error = decodeText(stack.slice(colon + 2));
+    if (error instanceof Error) return { what: what === 'cancelled' ? what : 'error', error };
   }
-  if (reason.includes('stalled')) {
-    return new ThreadCrashedError(`the hosts that ran the job ended under it, again and again (${reason})`);
-  }
-  return new HeddleError(`the job failed: ${reason}`, 'ERR_HEDDLE_JOB_FAILED');
+  const error = reason.includes('stalled')
+    ? new ThreadCrashedError(`the hosts that ran the job ended under it, again and again (${reason})`)
+    : new HeddleError(`the job failed: ${reason}`, 'ERR_HEDDLE_JOB_FAILED');
+  return { what: 'error', error };
 }
 
 /** What a host tells the submitter: the job's id, what, and the text that goes with it. */
 export type JobNews = readonly [
   id: string,
-  what: 'ok' | 'error' | 'fetch' | 'running' | 'progress',
+  what: 'ok' | Failure['what'] | 'fetch' | 'running' | 'progress',
   text: string,
 ];
 

@@ -4,7 +4,8 @@ import { type CancelledError, OutcomeUnknownError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
-import { ABORT, type JobPayload, packError, type QueueAddress, unpackError } from './job-form.ts';
+import type { Failure } from '../future/failure.ts';
+import { ABORT, type JobPayload, packError, type QueueAddress, unpackFailure } from './job-form.ts';
 import { JobInbox } from './job-inbox.ts';
 import { argumentsKey, getText, LARGEST_IN_JOB, LAST_RESORT, putText, resultKey } from './large-texts.ts';
 import { Outbox } from './outbox.ts';
@@ -31,7 +32,7 @@ export interface NewJob {
 export type Fetched =
   | { readonly state: 'pending'; readonly running: boolean }
   | { readonly state: 'ok'; readonly text: string }
-  | { readonly state: 'error'; readonly error: Error };
+  | { readonly state: 'failed'; readonly failure: Failure };
 
 export class JobQueue {
   private readonly parts: SessionParts;
@@ -143,7 +144,7 @@ export class JobQueue {
     );
     const [taken, host = ''] = reply as [number, string?];
     if (taken === 1 && host !== '')
-      this.outbox.post(host, id, 'error', encodeText(error, 'error', { lenient: true }));
+      this.outbox.post(host, id, 'cancelled', encodeText(error, 'error', { lenient: true }));
     // The host that waits with it may let it go; where it does not hear this, it finds out when its wait is over.
     if (taken === 2) await this.#tellToEnd(host, id, abort || encodeText(error.message, 'reason'));
     return taken === 3 ? { host } : taken !== 0;
@@ -199,7 +200,7 @@ function read([name, begun, finished, value, reason, stacks]: (string | null)[])
   if (typeof name !== 'string') {
     const message =
       'there is no such job in the queue: there never was, or it was done so long ago that Redis dropped it';
-    return { state: 'error', error: new OutcomeUnknownError(message) };
+    return failed({ what: 'error', error: new OutcomeUnknownError(message) });
   }
   if (typeof finished !== 'string') return { state: 'pending', running: typeof begun === 'string' };
   try {
@@ -208,8 +209,12 @@ function read([name, begun, finished, value, reason, stacks]: (string | null)[])
       return { state: 'ok', text: String(JSON.parse(value ?? 'null')) };
     const all: unknown = JSON.parse(stacks ?? '[]');
     const last: unknown = Array.isArray(all) ? all.at(-1) : undefined;
-    return { state: 'error', error: unpackError(typeof last === 'string' ? last : undefined, reason) };
+    return failed(unpackFailure(typeof last === 'string' ? last : undefined, reason));
   } catch (error) {
-    return { state: 'error', error: error as Error };
+    return failed({ what: 'error', error: error as Error });
   }
+}
+
+function failed(failure: Failure): Fetched {
+  return { state: 'failed', failure };
 }

@@ -2,14 +2,10 @@
  * The submitter's desk: puts jobs in the queue, those of one tick together, and ends their Futures when news of them
  * come. News are hints: what is missed is asked for, after each reconnect and by a slow tick.
  */
-import {
-  CancelledError,
-  InvalidStateError,
-  OutcomeUnknownError,
-  SessionClosedError,
-} from '@heddle/primitives';
+import { InvalidStateError, OutcomeUnknownError, SessionClosedError } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, now } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
+import { asFailure, settleFailure } from '../future/failure.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import type { Admission } from './admission.ts';
@@ -237,7 +233,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private refused(batch: readonly Submission[], error: Error): void {
     for (const submission of batch) {
       submission.refuse(error);
-      settleError(submission.future, error);
+      settleFailure(submission.future, asFailure(error));
     }
   }
 
@@ -293,7 +289,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
       try {
         this.tell(submission, 'ok', await this.queue.result(submission.id, mark));
       } catch (error) {
-        if (error instanceof OutcomeUnknownError) settleError(submission.future, error);
+        if (error instanceof OutcomeUnknownError) settleFailure(submission.future, asFailure(error));
       }
     };
     this.brought = bring().finally(() => this.bringing.delete(submission));
@@ -305,7 +301,8 @@ export class Submitter implements NewsReader, SubmissionDesk {
     if (what === 'running') return settling().running(future);
     try {
       if (what === 'ok') settling().result(future, this.raw ? text : decodeText(text));
-      else if (what === 'error') settleError(future, decodeText(text) as Error);
+      else if (what === 'error' || what === 'cancelled')
+        settleFailure(future, { what, error: decodeText(text) as Error });
       else if (heard === undefined) settling().progress(future, decodeText(text));
     } catch (error) {
       settling().error(future, error as Error);
@@ -314,7 +311,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
 
   private settle(submission: Submission, fetched: Fetched | undefined): void {
     if (fetched?.state === 'ok') this.tell(submission, 'ok', fetched.text);
-    else if (fetched?.state === 'error') settleError(submission.future, fetched.error);
+    else if (fetched?.state === 'failed') settleFailure(submission.future, fetched.failure);
     else if (fetched?.running === true) this.tell(submission, 'running', '');
   }
 
@@ -331,9 +328,4 @@ export class Submitter implements NewsReader, SubmissionDesk {
     this.dispatch.lookForRoom();
     for (const undo of this.undo.splice(0)) undo();
   }
-}
-
-function settleError(future: Future<unknown>, error: Error): void {
-  if (error instanceof CancelledError) settling().cancelled(future, error);
-  else settling().error(future, error);
 }

@@ -93,7 +93,11 @@ export type ChildNews =
   /** It is in the queue, under this id: another's, where that has the same deduplication key. */
   | { readonly child: number; readonly accepted: string }
   | { readonly child: number; readonly what: 'running' }
-  | { readonly child: number; readonly what: 'ok' | 'error' | 'progress'; readonly text: string }
+  | {
+      readonly child: number;
+      readonly what: 'ok' | 'error' | 'cancelled' | 'progress';
+      readonly text: string;
+    }
   | { readonly child: number; readonly cancelled: boolean };
 
 /** How long a lease holds: what its holder reads without asking. */
