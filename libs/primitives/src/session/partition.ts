@@ -224,10 +224,11 @@ export class Partition {
         await runAsNobody(line, operations, this.site, [
           { operation: 'session.end', keys: [this.#ring], args: [id] },
         ]);
-        await sweep(line, operations, this.site, kinds, id, (record, why) =>
+        const { state } = await sweep(line, operations, this.site, kinds, id, (record, why) =>
           this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),
         );
-        this.#past.delete(id);
+        // Redis may have refused to end it, and it lives on there for a moment: it is still to be cleared away.
+        if (state !== 'alive') this.#past.delete(id);
       } catch {
         return; // Redis is away: the next opening or the end of its ttl sees to it.
       }

@@ -12,15 +12,23 @@ export function isShortage(error: unknown): boolean {
   return error instanceof RedisRefusedError && SHORTAGE.test(error.message);
 }
 
+/** Whether it says something of the server alone: of what it was asked about there is nothing to be learned from it. */
+export function isOfServer(said: string): boolean {
+  return PASSING.test(said) || SHORTAGE.test(said) || NO_LEAVE.test(said);
+}
+
 /** Ms between such attempts. */
 export const SHORTAGE_RETRY = 500;
+
+/** What this user may not do. */
+const NO_LEAVE = /NOPERM|No permissions|user executing the script can't/i;
 
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [
     /WRONGTYPE/,
     'a key of another type stands under this name: remove it, or choose another name or namespace',
   ],
-  [/NOPERM|No permissions/i, 'allow this user the command, its keys and its channel'],
+  [NO_LEAVE, 'allow this user the command, its keys and its channel'],
   [/OOM/, 'Redis is out of memory: free some, or raise maxmemory'],
   [/MISCONF/, 'Redis can\u2019t save its data, and takes no writes until it can: look into its log'],
   [/NOREPLICAS/, 'too few replicas are connected for its min-replicas-to-write: connect them'],

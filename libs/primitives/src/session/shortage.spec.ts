@@ -1,6 +1,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { coreOf } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
+import type { ScriptClient } from './lua.ts';
+import { sweep } from './sweep.ts';
 
 const bench = redisBench();
 
@@ -121,6 +124,49 @@ describe('a Redis that takes no writes for longer', () => {
     await (await session.lock(name).acquire()).release();
     await (await session.semaphore(name, 1).acquire()).release();
     await until(async () => (await session.semaphore(held, 1).value()) === 1, 'the permit is back');
+  });
+});
+
+describe('a session that loses its life where Redis takes no writes', () => {
+  it('leaves nothing of it where it closes before it has another', async () => {
+    const namespace = 'shortage-closing';
+    const session = await bench.session({ namespace, ttl: 1_000 });
+    await session.lock('x').acquire();
+    const refused = new Promise((resolve) => session.on('error', resolve));
+    const relieve = await withConfig({ 'min-replicas-to-write': ['1', '0'] });
+    await refused; // It has tried in vain to end the life that it lost, and to begin another.
+    await relieve();
+    await session.close();
+    const left = (await bench.admin.keys(`{${namespace}:0}:*`)).filter((key) => !key.endsWith(':state'));
+    expect(left).toEqual([`{${namespace}:0}:epoch`]);
+  });
+});
+
+describe('the sweep of a dead session', () => {
+  it('leaves no record unswept because Redis took no writes for a moment', async () => {
+    const namespace = 'shortage-sweep';
+    const [dead, other] = [await bench.session({ namespace }), await bench.session({ namespace })];
+    await dead.lock('x').acquire();
+    await bench.admin.zadd(`{${namespace}:0}:sessions`, 0, `${dead.id}-1`);
+    const core = coreOf(other);
+    const { line, operations, kinds } = core;
+    const { site } = core.partition(0);
+    let scripts = 0;
+    const client: ScriptClient = {
+      eval: (...args) => line.eval(...args),
+      evalsha: async (...args) => {
+        scripts += 1;
+        if (scripts !== 2) return line.evalsha(...args);
+        const relieve = await withConfig({ 'min-replicas-to-write': ['1', '0'] });
+        return line.evalsha(...args).finally(relieve);
+      },
+    };
+    const unswept: string[] = [];
+    const swept = sweep(client, operations, site, kinds, `${dead.id}-1`, (record) => unswept.push(record));
+    await expect(swept).rejects.toThrow(/NOREPLICAS/);
+    expect(await sweep(line, operations, site, kinds, `${dead.id}-1`)).toEqual({ state: 'swept' });
+    expect(unswept).toEqual([]);
+    await (await other.lock('x').acquire()).release();
   });
 });
 

@@ -1,7 +1,7 @@
 /** Clears away what a dead session left: its records one by one, each by the operation of its kind, then itself. */
 import { type HeldRecord, type Keyspace, parseNameOn, parseRecord } from './keys.ts';
 import type { ScriptClient, Scripts } from './lua.ts';
-import { refused } from './refused.ts';
+import { isOfServer, refused } from './refused.ts';
 import { type CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 import { TOKEN_BLOCK } from './tokens.ts';
 
@@ -41,7 +41,9 @@ function kindOf(kinds: RecordKinds, record: HeldRecord | undefined): RecordKind 
 /**
  * Sweeps `dead`, in bounded steps; does nothing to one that lives. Several may sweep the same one at once: each step
  * does its work once. Records that can't be dropped (spoiled by foreign hands, or of a primitive that was) are given to
- * `unswept`, and left for their TTL.
+ * `unswept`, and left for their TTL; that Redis takes no writes spoils none.
+ *
+ * @throws RedisRefusedError where it does not, or may not, take them now
  */
 export async function sweep(
   client: ScriptClient,
@@ -87,6 +89,8 @@ export async function sweep(
       const answers = await runAsNobody(client, scripts, site, drops.slice(at, at + 16));
       answers.forEach(([tag, why], i) => {
         if (tag !== 'error') return;
+        // It may take it another time: what is listed stays listed.
+        if (why !== undefined && isOfServer(why)) throw refused('to sweep a dead session', why);
         const text = texts[at + i] ?? '';
         spoiled.push(text);
         unswept(text, why ?? '');
