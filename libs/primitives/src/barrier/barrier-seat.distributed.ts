@@ -5,6 +5,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import { Waiters } from '../session/waiters.ts';
 import { brokenBarrier, mismatch } from './barrier.errors.ts';
 import { barrierParts } from './barrier.scripts.ts';
@@ -17,6 +18,8 @@ interface Party {
   readonly parties: number;
   readonly action: Action;
   life?: Incarnation;
+  /** It stands at the barrier, as far as we know. */
+  arrived: boolean;
   asking: boolean;
   doubt: boolean;
   /** It was told to run the action; once is enough. */
@@ -57,6 +60,7 @@ export class BarrierSeat implements Seat {
       id: this.#core.nextWait(),
       parties,
       action,
+      arrived: false,
       asking: false,
       doubt: false,
       acting: false,
@@ -107,11 +111,14 @@ export class BarrierSeat implements Seat {
     this.#arrive(party)
       .then((outcome) => {
         party.asking = false;
+        party.arrived = true;
         this.#settle(party, outcome);
       })
       .catch((error: unknown) => {
         party.asking = false;
-        this.#line.get(party)?.reject(error);
+        // Who stands there is not the worse for it that Redis takes no writes.
+        if (party.arrived && isShortage(error)) setTimeout(() => this.#ask(party), SHORTAGE_RETRY).unref();
+        else this.#line.get(party)?.reject(error);
       });
   }
 
@@ -168,7 +175,7 @@ export class BarrierSeat implements Seat {
         well = 0;
         party.failure = { error };
       }
-      const [is] = await life.call('barrier.acted', this.#keys, [this.#name, party.id, well]);
+      const [is] = await life.giveBack('barrier.acted', this.#keys, [this.#name, party.id, well]);
       if (is === 'more') await this.#advance(life);
       if (well === 0) this.#settle(party, 'broken');
     })()
@@ -209,7 +216,7 @@ export class BarrierSeat implements Seat {
       const { life } = party;
       let is: string | undefined;
       do {
-        [is] = await life.call('barrier.leave', [...this.#keys, life.holds], args);
+        [is] = await life.giveBack('barrier.leave', [...this.#keys, life.holds], args);
       } while (is === 'more');
       this.#forget(party);
       if (/^\d+$/.test(is ?? '')) return Number(is);
@@ -226,14 +233,14 @@ export class BarrierSeat implements Seat {
   async #breakFor(party: Party): Promise<void> {
     const life = this.#foothold.stand() ?? (await this.#foothold.under());
     for (;;) {
-      const [is] = await life.call('barrier.break', this.#keys, [this.#name, party.parties, 1]);
+      const [is] = await life.giveBack('barrier.break', this.#keys, [this.#name, party.parties, 1]);
       if (is !== 'more') return;
     }
   }
 
   async #advance(life: Incarnation): Promise<void> {
     for (;;) {
-      const [is] = await life.call('barrier.advance', this.#keys, [this.#name]);
+      const [is] = await life.giveBack('barrier.advance', this.#keys, [this.#name]);
       if (is !== 'more') return;
     }
   }

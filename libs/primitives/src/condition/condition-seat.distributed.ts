@@ -108,7 +108,7 @@ export class ConditionSeat implements Seat {
       this.#forget(wait);
       if (typeof outcome === 'boolean') return outcome || wait.notified;
       // What was spent on one who does not want it any more is for another.
-      if (wait.notified) await this.notify(held, 1);
+      if (wait.notified) await this.notify(held, 1, 'giveBack');
       throw outcome.reason;
     } catch (error) {
       if (this.#core.closed) held.conclude();
@@ -120,18 +120,19 @@ export class ConditionSeat implements Seat {
     }
   }
 
-  /** Lets up to `n` go, under `held`, the caller's hold. */
-  async notify(held: HeldLease, n: number): Promise<void> {
+  /**
+   * Lets up to `n` go, under `held`, the caller's hold.
+   *
+   * @param send how that is asked: `giveBack` for what is owed to others
+   */
+  async notify(held: HeldLease, n: number, send: 'call' | 'giveBack' = 'call'): Promise<void> {
     const seat = this.#lock.seat();
     this.#busy += 1;
     try {
       for (let owed = n; ; ) {
         const keys = [this.#state, this.#queue, this.#waiters];
-        const [is, left] = await this.#underHold(held, 'condition.notify', keys, [
-          this.#id,
-          seat.grant,
-          owed,
-        ]);
+        const args = [this.#id, seat.grant, owed];
+        const [is, left] = await this.#underHold(held, send, 'condition.notify', keys, args);
         if (is === 'not held') throw this.#notHeld(held);
         if (is !== 'more') return;
         owed = Number(left);
@@ -172,6 +173,7 @@ export class ConditionSeat implements Seat {
     held.suspend();
     const joining = this.#underHold(
       held,
+      'call',
       'condition.join',
       [this.#state, this.#waiters, wait.life.holds],
       args,
@@ -227,7 +229,7 @@ export class ConditionSeat implements Seat {
   #leave(wait: Wait): Promise<true | undefined> | undefined {
     if (wait.life.ended !== undefined) return undefined;
     const left = wait.life
-      .call('condition.leave', [this.#waiters, wait.life.holds], [this.#id, wait.id])
+      .giveBack('condition.leave', [this.#waiters, wait.life.holds], [this.#id, wait.id])
       .then(([is]) => {
         wait.notified = is === 'notified';
         return wait.notified ? true : undefined;
@@ -267,12 +269,13 @@ export class ConditionSeat implements Seat {
 
   async #underHold(
     held: HeldLease,
+    send: 'call' | 'giveBack',
     operation: string,
     keys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<Answer> {
     try {
-      return await held.incarnation.call(operation, keys, args);
+      return await held.incarnation[send](operation, keys, args);
     } catch (error) {
       if (error instanceof CallEnded) throw this.#notHeld(held, error);
       throw error;

@@ -8,7 +8,8 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import type { Answer } from '../session/run-operations.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
 import { eventParts } from './event.scripts.ts';
 
@@ -134,25 +135,32 @@ export class FlagSeat implements Seat {
     const life = this.#foothold.life;
     this.#tidy();
     if (life === undefined || life.ended !== undefined) return undefined;
-    const [, waiters] = this.#keys;
-    return life.call('event.leave', [waiters as string, life.holds], [this.#name, this.#kind]).then(
+    return life.run(this.#leaving(life)).then(
       () => undefined,
-      () => undefined,
+      (error: unknown) => (isShortage(error) ? this.#leaveLater(life) : undefined),
     );
+  }
+
+  #leaving(life: Incarnation): Invocation {
+    const [, waiters] = this.#keys;
+    const keys = [waiters as string, life.holds];
+    return { operation: 'event.leave', keys, args: [this.#name, this.#kind] };
+  }
+
+  /** Redis took no leave: once it does, unless somebody of this session has registered again by then. */
+  #leaveLater(life: Incarnation): void {
+    const leave = () => {
+      if (this.#core.seated(seatKey(this.#kind, this.#name))) return;
+      life.later(this.#leaving(life), 0, () => this.#leaveLater(life));
+    };
+    setTimeout(leave, SHORTAGE_RETRY).unref();
   }
 
   /** `set` took the registration; what lists it beside the session goes with the next call, whatever that is. */
   #tidyRecord(): void {
     if (this.#line.size > 0 || this.#asking > 0) return;
-    const [, waiters] = this.#keys;
     const life = this.#foothold.life;
-    if (life !== undefined) {
-      life.later({
-        operation: 'event.leave',
-        keys: [waiters as string, life.holds],
-        args: [this.#name, this.#kind],
-      });
-    }
+    life?.later(this.#leaving(life), undefined, () => this.#leaveLater(life));
     this.#tidy();
   }
 

@@ -487,7 +487,7 @@ export class LockSeat implements Seat {
   async #advance(): Promise<void> {
     for (;;) {
       const answer = await this.#foothold.life
-        ?.call('lock.advance', this.#keys, [this.#name, this.#kind, TOKEN_BLOCK])
+        ?.giveBack('lock.advance', this.#keys, [this.#name, this.#kind, TOKEN_BLOCK])
         .catch(() => undefined);
       if (answer?.[0] !== 'more') return;
     }

@@ -16,6 +16,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
 import { mismatch, unknownOutcome } from './queue.errors.ts';
@@ -172,8 +173,19 @@ export class QueueSeat implements Seat {
   #ask(wait: Wait): void {
     this.#foothold
       .ask((life) => this.#askUnder(life, wait))
-      .catch((error: unknown) => this.#line.get(wait)?.reject(error))
+      .catch((error: unknown) => this.#refused(wait, error))
       .finally(() => this.#tidy());
+  }
+
+  /** One that stands in line is not the worse for it that Redis takes no writes; of another error it is told, and leaves. */
+  #refused(wait: Wait, error: unknown): void {
+    const waiter = this.#line.get(wait);
+    if (waiter === undefined) return;
+    const { life, placed } = wait;
+    if (!placed || life === undefined) return waiter.reject(error);
+    if (isShortage(error)) return void setTimeout(() => this.#askOnce(wait), SHORTAGE_RETRY).unref();
+    waiter.reject(wait.kind === 'put' ? unknownOutcome(this.#name, error) : error);
+    void this.#leave(wait, life, false);
   }
 
   async #askUnder(life: Incarnation, wait: Wait): Promise<void> {
@@ -241,7 +253,7 @@ export class QueueSeat implements Seat {
     try {
       const keys = [...this.#keys, life.holds];
       const args = [this.#name, wait.id, keep ? 1 : 0];
-      const [is, more, detail = ''] = await life.call('queue.cancel', keys, args);
+      const [is, more, detail = ''] = await life.giveBack('queue.cancel', keys, args);
       if (more === 'more') await this.#advance(life);
       if (is === 'put') wait.in = true;
       if (wait.in) return { is: 'put', detail };
@@ -259,7 +271,7 @@ export class QueueSeat implements Seat {
 
   async #advance(life: Incarnation): Promise<void> {
     for (;;) {
-      const answer = await life.call('queue.advance', this.#keys, [this.#name]).catch(() => undefined);
+      const answer = await life.giveBack('queue.advance', this.#keys, [this.#name]).catch(() => undefined);
       if (answer?.[1] !== 'more') return;
     }
   }

@@ -67,9 +67,10 @@ export class SemaphoreCalls {
     return answer[0] !== 'gone';
   }
 
-  /** Leaves the line. Gives the tokens where it was granted meanwhile: it is held then. */
+  /** Leaves the line, by and by where Redis takes no writes. Gives the tokens where it was granted meanwhile: it is held then. */
   async cancel(life: Incarnation, id: string): Promise<TokenBlock | undefined> {
-    const [was, first, last] = await this.#call(life, 'semaphore.cancel', [id]);
+    const keys = [...this.#keys, life.holds];
+    const [was, first, last] = await life.giveBack('semaphore.cancel', keys, [this.#name, this.#kind, id]);
     if (was === 'more') await this.#advance(life);
     return was === 'granted' ? parseBlock(first, last) : undefined;
   }
@@ -98,7 +99,7 @@ export class SemaphoreCalls {
   async #advance(life: Incarnation): Promise<void> {
     for (;;) {
       const answer = await life
-        .call('semaphore.advance', this.#keys, [this.#name, this.#kind])
+        .giveBack('semaphore.advance', this.#keys, [this.#name, this.#kind])
         .catch(unlessEnded);
       if (answer?.[0] !== 'more') return;
     }

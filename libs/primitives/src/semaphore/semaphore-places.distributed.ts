@@ -10,7 +10,7 @@ import { CallEnded } from '../session/calls.ts';
 import type { Foothold } from '../session/foothold.ts';
 import type { Claim } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { isShortage } from '../session/refused.ts';
 import type { TokenBlock } from '../session/tokens.ts';
 import {
   type Acquired,
@@ -345,23 +345,20 @@ export class Places {
     this.#events.queued(cohort);
   }
 
-  /** Leaves the line, by and by where Redis takes no writes; what was granted meanwhile goes to whoever waits now. */
-  #cancel(place: Place): Promise<void> | undefined {
+  /** Leaves the line; what was granted meanwhile goes to whoever waits now. */
+  async #cancel(place: Place): Promise<void> {
     const { id, life, cohort } = place;
-    if (life === undefined || life.ended !== undefined) return undefined;
+    if (life === undefined || life.ended !== undefined) return;
     this.#events.busy(1);
-    const cancel = async (): Promise<void> => {
-      try {
-        const block = await this.#calls.cancel(life, id);
-        if (block !== undefined && life.lives)
-          await this.#events.granted(place, this.next(cohort), life, block);
-        await this.trim(cohort); // Whoever was served so was served by none of its places.
-      } catch (error) {
-        if (!isShortage(error)) return; // The life ended, and its place with it.
-        await new Promise((resolve) => setTimeout(resolve, SHORTAGE_RETRY).unref());
-        return cancel();
-      }
-    };
-    return cancel().finally(() => this.#events.busy(-1));
+    try {
+      const block = await this.#calls.cancel(life, id);
+      if (block !== undefined && life.lives)
+        await this.#events.granted(place, this.next(cohort), life, block);
+      await this.trim(cohort); // Whoever was served so was served by none of its places.
+    } catch {
+      // The life ended, and its place with it.
+    } finally {
+      this.#events.busy(-1);
+    }
   }
 }

@@ -4,7 +4,7 @@
  */
 import { RedisRefusedError } from '../errors.ts';
 import type { Reply } from './lua.ts';
-import { nameIn, refused, saidForGood } from './refused.ts';
+import { isShortage, nameIn, refused, SHORTAGE_RETRY, saidForGood } from './refused.ts';
 import { type Answer, type Envelope, type Invocation, isAnswer } from './run-operations.ts';
 
 /** The incarnation ended before the call was answered. */
@@ -108,11 +108,19 @@ export class Calls {
 
   /**
    * Sends an operation that nobody waits for along with the next one that somebody does; by itself where there is none
-   * for `within` ms, if that is given.
+   * for `within` ms, if that is given. Where Redis takes no writes it goes with a later one, unless `refused` says what
+   * is to be done then.
    */
-  later(invocation: Invocation, within?: number): void {
+  later(
+    invocation: Invocation,
+    within?: number,
+    refused = () => this.later(invocation, SHORTAGE_RETRY),
+  ): void {
     if (this.#ended) return;
-    this.#waiting.push({ invocation, resolve: () => {}, reject: () => {} });
+    const reject = (error: Error) => {
+      if (isShortage(error)) refused();
+    };
+    this.#waiting.push({ invocation, resolve: () => {}, reject });
     if (within !== undefined) this.#latest ??= setTimeout(() => this.#flush(), within).unref();
   }
 

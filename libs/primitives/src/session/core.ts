@@ -267,6 +267,11 @@ export class SessionCore extends Voice implements PartitionHost {
     return seat as S;
   }
 
+  /** Whether anybody sits there. */
+  seated(key: string): boolean {
+    return this.#seats.has(key);
+  }
+
   leave(key: string, seat: Seat): void {
     if (this.#seats.get(key) === seat) this.#seats.delete(key);
   }

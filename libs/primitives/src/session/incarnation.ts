@@ -1,8 +1,10 @@
 /** One life of a session in one partition: from its entry among the living until its end, never to come back. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import { CallEnded, type Calls } from './calls.ts';
 import { type Loss, lossNumber } from './losses.ts';
+import { isShortage, SHORTAGE_RETRY } from './refused.ts';
 import type { Answer, Invocation } from './run-operations.ts';
 
 /** What ends with a life. */
@@ -50,15 +52,31 @@ export class Incarnation {
     return this.run({ operation, keys, args });
   }
 
+  /** The same for what gives something back: where Redis takes no writes it is asked again until it does. */
+  async giveBack(
+    operation: string,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<Answer> {
+    for (;;) {
+      try {
+        return await this.call(operation, keys, args);
+      } catch (error) {
+        if (!isShortage(error)) throw error;
+      }
+      await sleep(SHORTAGE_RETRY, undefined, { ref: false });
+    }
+  }
+
   /** The same for an operation that may be withdrawn (`calls.withdraw`). */
   run(invocation: Invocation): Promise<Answer> {
     if (!this.lives) return Promise.reject(new CallEnded(false));
     return this.calls.call(invocation);
   }
 
-  /** Sends an operation along with the next call, after `within` ms at the latest: tidying that nobody waits for. */
-  later(invocation: Invocation, within?: number): void {
-    this.calls.later(invocation, within);
+  /** Sends an operation along with the next call: tidying that nobody waits for (see `Calls.later`). */
+  later(...terms: Parameters<Calls['later']>): void {
+    this.calls.later(...terms);
   }
 
   /** Told of the end of this life, at once where that has come. */

@@ -1,8 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { BrokenBarrierError, QueueEmptyError } from '../errors.ts';
 import { coreOf } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
 import type { ScriptClient } from './lua.ts';
+import { SHORTAGE_RETRY } from './refused.ts';
 import { sweep } from './sweep.ts';
 
 const bench = redisBench();
@@ -124,6 +126,83 @@ describe('a Redis that takes no writes for longer', () => {
     await (await session.lock(name).acquire()).release();
     await (await session.semaphore(name, 1).acquire()).release();
     await until(async () => (await session.semaphore(held, 1).value()) === 1, 'the permit is back');
+  });
+});
+
+describe('who gives up where Redis takes no writes', () => {
+  const NO_WRITES = { 'min-replicas-to-write': ['1', '0'] } as const satisfies Record<
+    string,
+    [string, string]
+  >;
+  const pair = async () => {
+    const ttl = 60_000;
+    return [await bench.session({ ttl }), await bench.session({ ttl }), bench.name()] as const;
+  };
+  const listed = async (key: string) => bench.admin.zcard(`{heddle:0}:${key}`);
+
+  it('takes no item of a queue along', async () => {
+    const [session, other, name] = await pair();
+    const gone = session.queue(name).get({ timeout: 300 });
+    await until(async () => (await listed(`queue:${name}:takers`)) === 1, 'it waits');
+    const relieve = await withConfig(NO_WRITES);
+    await expect(gone).rejects.toThrow(QueueEmptyError);
+    await relieve();
+    await until(async () => (await listed(`queue:${name}:takers`)) === 0, 'it waits no more');
+    await other.queue(name).put('kept');
+    expect(await other.queue(name).get({ timeout: 0 })).toBe('kept');
+  });
+
+  it('is no party of a barrier', async () => {
+    const [session, other, name] = await pair();
+    const gone = session.barrier(name, 2).wait({ timeout: 300 });
+    await until(async () => (await listed(`barrier:${name}:arrivals`)) === 1, 'it waits');
+    const relieve = await withConfig(NO_WRITES);
+    await expect(gone).rejects.toThrow(BrokenBarrierError);
+    await relieve();
+    await until(() => other.barrier(name, 2).broken(), 'it has broken the barrier');
+    expect(await listed(`barrier:${name}:arrivals`)).toBe(0);
+  });
+
+  it('takes no notification along, and waits for an event anew all the same', async () => {
+    const [session, other, name] = await pair();
+    const condition = session.condition(name);
+    await condition.acquire();
+    const gone = condition.wait({ timeout: 300 });
+    const flag = session.event(name).wait({ timeout: 300 });
+    await until(async () => (await listed(`event:${name}:waiters`)) === 1, 'it waits');
+    const relieve = await withConfig(NO_WRITES);
+    expect(await flag).toBe(false);
+    await relieve();
+    const again = session.event(name).wait();
+    expect(await gone).toBe(false);
+    await condition.release();
+    const elsewhere = other.condition(name);
+    await elsewhere.acquire();
+    const notified = elsewhere.wait();
+    await session.condition(name).acquire();
+    await session.condition(name).notify();
+    await session.condition(name).release();
+    expect(await notified).toBe(true);
+    await elsewhere.release();
+    // Longer than it takes until what was refused is asked again.
+    const begun = performance.now();
+    await until(() => performance.now() - begun > SHORTAGE_RETRY + 100, 'what was refused was asked again');
+    await other.event(name).set();
+    expect(await again).toBe(true);
+    await until(async () => (await listed(`event:${name}:waiters`)) === 0, 'nobody is registered');
+  });
+
+  it('says later what it has read: nothing of that is kept', async () => {
+    const [session, other, name] = await pair();
+    const got = session.queue(name).get();
+    await until(async () => (await listed(`queue:${name}:takers`)) === 1, 'it waits');
+    await other.queue(name).put('once');
+    expect(await got).toBe('once');
+    const relieve = await withConfig(NO_WRITES);
+    await expect(session.queue(name).put('refused')).rejects.toThrow(/NOREPLICAS/); // What was read is told along with it.
+    await relieve();
+    const outcomes = `{heddle:0}:queue:${name}:outcomes`;
+    await until(async () => (await bench.admin.exists(outcomes)) === 0, 'it is told again');
   });
 });
 

@@ -23,6 +23,8 @@ const LATCH_LASTS = 300;
 const EXPECTED =
   /^ERR_HEDDLE_(LEASE_LOST|TIMEOUT|REDIS_UNREACHABLE|OUTCOME_UNKNOWN|BROKEN_BARRIER|QUEUE_EMPTY|QUEUE_FULL|STALE_TOKEN|SESSION_CLOSED|NOT_REPLICATED)$/;
 
+const REFUSED = 'ERR_HEDDLE_REDIS_REFUSED';
+
 type Result = number | boolean | null | undefined;
 
 /** What can be done with one queue; `eager`: whoever puts or takes may have had enough at any moment. */
@@ -162,7 +164,8 @@ export class FaultClient implements Setting {
       } catch (error) {
         for (const one of partsOf(error)) {
           const { code = '', message = '' } = one as { code?: string; message?: string };
-          if (!(one instanceof HeddleError) || !EXPECTED.test(code))
+          const refused = this.terms.refuses === true && code === REFUSED;
+          if (!(one instanceof HeddleError) || !(refused || EXPECTED.test(code)))
             this.history.surprises.push(`${client}: ${String(one)} ${code} ${message}`);
         }
       }
@@ -284,7 +287,7 @@ export class FaultClient implements Setting {
         this.tell({ id, ended: 'without effect' });
     } catch (error) {
       // What was not sent, or refused, has had no effect.
-      if (/UNREACHABLE|QUEUE_FULL/.test((error as { code?: string }).code ?? ''))
+      if (/UNREACHABLE|REFUSED|QUEUE_FULL/.test((error as { code?: string }).code ?? ''))
         this.tell({ id, ended: 'without effect' });
       throw error;
     } finally {

@@ -64,6 +64,22 @@ function fault<S extends Stage>(
 const single = (name: string, strike: (stage: SingleStage, crew: Crew) => unknown, leaves?: Leaves): Fault =>
   fault(singleStage, name, strike, leaves);
 
+/** The server takes no writes for so long, ms. */
+const refusing = (name: string, directive: string, [during, after]: [string, string], ms: number) =>
+  fault(
+    async () => {
+      const stage = await singleStage();
+      return { ...stage, terms: { ...stage.terms, refuses: true } };
+    },
+    name,
+    async ({ admin }) => {
+      await admin.config('SET', directive, during);
+      await sleep(ms);
+      await admin.config('SET', directive, after);
+    },
+    { lost: true },
+  );
+
 /** Slots that the workload uses: each of these names lies in one. */
 const USED = [
   ...[
@@ -134,6 +150,14 @@ const onOneServer: readonly Fault[] = [
   single('the server is stopped for longer than the ttl', ({ redis }) => stopped(redis, TTL * 1.5), {
     lost: true,
   }),
+  refusing('the server takes no writes for a moment', 'min-replicas-to-write', ['1', '0'], 200),
+  refusing(
+    'the server takes no writes for longer than the ttl',
+    'min-replicas-to-write',
+    ['1', '0'],
+    TTL * 1.5,
+  ),
+  refusing('the server is full for a while', 'maxmemory', ['1mb', '0'], TTL * 1.2),
   single('the server is restarted with its data', ({ redis }) => redis.restart({ data: 'keep' }), {
     lost: true,
     unheard: true,

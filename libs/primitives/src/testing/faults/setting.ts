@@ -13,6 +13,8 @@ export interface ClientTerms {
   readonly durability?: Durability | undefined;
   /** Where given, all that it does is to take locks on a majority of these. */
   readonly quorum?: readonly string[] | undefined;
+  /** Redis may refuse what is asked; then it has had no effect. */
+  readonly refuses?: boolean | undefined;
   /** Ms of some holds; left out: they are short. */
   readonly longHold?: number | undefined;
   /** Where fenced values are written: past any proxy, and never lost by a fail-over. */
