@@ -5,7 +5,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
 import { Waiters } from '../session/waiters.ts';
 import { brokenBarrier, mismatch } from './barrier.errors.ts';
 import { barrierParts } from './barrier.scripts.ts';
@@ -117,7 +117,7 @@ export class BarrierSeat implements Seat {
       .catch((error: unknown) => {
         party.asking = false;
         // Who stands there is not the worse for it that Redis takes no writes.
-        if (party.arrived && isShortage(error)) setTimeout(() => this.#ask(party), SHORTAGE_RETRY).unref();
+        if (party.arrived && isForNow(error)) setTimeout(() => this.#ask(party), REFUSED_RETRY).unref();
         else this.#line.get(party)?.reject(error);
       });
   }

@@ -30,7 +30,7 @@ import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
 import { LOCAL_TURNS, parseBlock, TOKEN_BLOCK, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import { type LockReply, parseLockReply } from './lock.scripts.ts';
@@ -329,7 +329,7 @@ export class LockSeat implements Seat {
   readonly #refused = (error: unknown): void => {
     this.#waiters.rejectAll(() => error);
     // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
-    if (isShortage(error)) this.#leave();
+    if (isForNow(error)) this.#leave();
     else this.#idle();
   };
 
@@ -462,9 +462,9 @@ export class LockSeat implements Seat {
       (reply) => this.#returned(reply, lease),
       (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
-        if (isShortage(error)) {
+        if (isForNow(error)) {
           this.#stuck();
-          setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
+          setTimeout(() => this.#return().catch(() => {}), REFUSED_RETRY).unref();
         } else this.#idle();
         throw error;
       },
@@ -509,9 +509,9 @@ export class LockSeat implements Seat {
       [this.#name, this.#kind, this.#parked > 0 ? 1 : 0],
       (reply) => (reply?.is === 'granted' ? this.#granted(reply.block) : this.#idle()),
       (error) => {
-        if (!isShortage(error)) return this.#idle();
+        if (!isForNow(error)) return this.#idle();
         this.#stuck();
-        setTimeout(() => this.#state === 'leaving' && this.#leave(), SHORTAGE_RETRY).unref();
+        setTimeout(() => this.#state === 'leaving' && this.#leave(), REFUSED_RETRY).unref();
       },
       this.#wanted,
     );

@@ -16,7 +16,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
 import { mismatch, unknownOutcome } from './queue.errors.ts';
@@ -183,7 +183,7 @@ export class QueueSeat implements Seat {
     if (waiter === undefined) return;
     const { life, placed } = wait;
     if (!placed || life === undefined) return waiter.reject(error);
-    if (isShortage(error)) return void setTimeout(() => this.#askOnce(wait), SHORTAGE_RETRY).unref();
+    if (isForNow(error)) return void setTimeout(() => this.#askOnce(wait), REFUSED_RETRY).unref();
     waiter.reject(wait.kind === 'put' ? unknownOutcome(this.#name, error) : error);
     void this.#leave(wait, life, false);
   }

@@ -7,21 +7,31 @@ const PASSING = /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCK
 /** What it refuses of writes, for want of memory, disk or replicas, and may take again. */
 const SHORTAGE = /\b(OOM|MISCONF|NOREPLICAS)\b/;
 
-/** Whether what was refused for this is to be tried again until it is taken: what gives back. */
+/** What this user may not do, until somebody allows it. */
+const NO_LEAVE = /NOPERM|No permissions|user executing the script can't/i;
+
+/** Whether it was refused for want of memory, disk or replicas, which may soon be there. */
 export function isShortage(error: unknown): boolean {
   return error instanceof RedisRefusedError && SHORTAGE.test(error.message);
 }
 
+/** Whether the same may be taken another time, and is to be tried until it is, where it gives something back. */
+export function isForNow(error: unknown): boolean {
+  return isShortage(error) || (error instanceof RedisRefusedError && NO_LEAVE.test(error.message));
+}
+
 /** Whether it says something of the server alone: of what it was asked about there is nothing to be learned from it. */
 export function isOfServer(said: string): boolean {
-  return PASSING.test(said) || SHORTAGE.test(said) || NO_LEAVE.test(said);
+  return SHORTAGE.test(said) || NO_LEAVE.test(said);
+}
+
+/** Whether the server cannot serve for a moment: nothing to be told of. */
+export function isPassing(said: string): boolean {
+  return PASSING.test(said);
 }
 
 /** Ms between such attempts. */
-export const SHORTAGE_RETRY = 500;
-
-/** What this user may not do. */
-const NO_LEAVE = /NOPERM|No permissions|user executing the script can't/i;
+export const REFUSED_RETRY = 500;
 
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [

@@ -2,6 +2,7 @@
 import { RedisRefusedError } from '../errors.ts';
 import type { Keyspace } from './keys.ts';
 import type { Operation, Reply, ScriptClient, Scripts } from './lua.ts';
+import { isPassing } from './refused.ts';
 
 /** One operation to run. */
 export interface Invocation {
@@ -104,7 +105,7 @@ function envelopeText(
   return JSON.stringify([operations, `${keep}`, inbox, publish, caller, ...numbers, read]);
 }
 
-/** The same for one who is no session; rejects where the reply is not of the expected form. */
+/** The same for one who is no session; rejects where the reply is not of the expected form, or Redis can't serve just now. */
 export async function runAsNobody(
   client: ScriptClient,
   scripts: Scripts,
@@ -118,5 +119,6 @@ export async function runAsNobody(
   if (answers.length !== invocations.length) {
     throw new RedisRefusedError(`Redis answered out of form: ${JSON.stringify(reply)}; is it Redis?`);
   }
+  for (const [tag, said = ''] of answers) if (tag === 'error' && isPassing(said)) throw new Error(said);
   return answers;
 }

@@ -64,8 +64,8 @@ function fault<S extends Stage>(
 const single = (name: string, strike: (stage: SingleStage, crew: Crew) => unknown, leaves?: Leaves): Fault =>
   fault(singleStage, name, strike, leaves);
 
-/** The server takes no writes for so long, ms. */
-const refusing = (name: string, directive: string, [during, after]: [string, string], ms: number) =>
+/** The server says no for so long, ms: by a command, until another. */
+const refusing = (name: string, ms: number, refuse: readonly string[], relent: readonly string[]) =>
   fault(
     async () => {
       const stage = await singleStage();
@@ -73,12 +73,23 @@ const refusing = (name: string, directive: string, [during, after]: [string, str
     },
     name,
     async ({ admin }) => {
-      await admin.config('SET', directive, during);
+      const call = ([command = '', ...args]: readonly string[]) => admin.call(command, ...args);
+      await call(refuse);
       await sleep(ms);
-      await admin.config('SET', directive, after);
+      await call(relent);
     },
     { lost: true },
   );
+
+const config = (directive: string, value: string) => ['CONFIG', 'SET', directive, value];
+const replicas = (least: string) => config('min-replicas-to-write', least);
+const rights = (sign: '+' | '-') => ['ACL', 'SETUSER', 'default', `${sign}evalsha`, `${sign}zadd`];
+
+/** Longer than a script may take before others hear that the server is busy. */
+const BUSY = `
+local function us() local time = redis.call('TIME') return time[1] * 1000000 + time[2] end
+local ends = us() + 300000
+repeat until us() > ends`;
 
 /** Slots that the workload uses: each of these names lies in one. */
 const USED = [
@@ -150,14 +161,23 @@ const onOneServer: readonly Fault[] = [
   single('the server is stopped for longer than the ttl', ({ redis }) => stopped(redis, TTL * 1.5), {
     lost: true,
   }),
-  refusing('the server takes no writes for a moment', 'min-replicas-to-write', ['1', '0'], 200),
-  refusing(
-    'the server takes no writes for longer than the ttl',
-    'min-replicas-to-write',
-    ['1', '0'],
-    TTL * 1.5,
+  refusing('the server takes no writes for a moment', 200, replicas('1'), replicas('0')),
+  refusing('the server takes no writes for longer than the ttl', TTL * 1.5, replicas('1'), replicas('0')),
+  refusing('the server is full for a while', TTL * 1.2, config('maxmemory', '1mb'), config('maxmemory', '0')),
+  refusing('the user may not do what it may do for a moment', 200, rights('-'), rights('+')),
+  single('the server is busy with a script of others', async ({ admin }) => {
+    await admin.config('SET', 'busy-reply-threshold', '20');
+    await admin.eval(BUSY, 0);
+  }),
+  single(
+    'the server is made a replica, and a master again',
+    async ({ admin }) => {
+      await admin.replicaof('127.0.0.1', 1); // Nobody is there.
+      await sleep(300);
+      await admin.replicaof('NO', 'ONE');
+    },
+    { lost: true, unheard: true },
   ),
-  refusing('the server is full for a while', 'maxmemory', ['1mb', '0'], TTL * 1.2),
   single('the server is restarted with its data', ({ redis }) => redis.restart({ data: 'keep' }), {
     lost: true,
     unheard: true,
