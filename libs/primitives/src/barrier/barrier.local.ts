@@ -7,14 +7,16 @@
  * |---|---|---|
  * | 0 | `BROKEN` | the round is broken; all present and later waiters throw, until a reset |
  * | 1 | `WAITED` | somebody may sleep on the word |
- * | 2–21 | arrived | how many have arrived in this round |
- * | 22–63 | round | which round it is |
+ * | 2 | `RESETTING` | a reset ends the round: whoever meets that sees it through before anything else |
+ * | 3–22 | arrived | how many have arrived in this round |
+ * | 23–63 | round | which round it is |
  *
  * | state | by arrived, `BROKEN` | left by |
  * |---|---|---|
- * | filling | 0 … parties − 1, no | an arrival, the last one without an action straight to the next round; `abort`, a time-out, a signal (broken); `reset` (next round, empty) |
- * | full | parties, no | the last to arrive, after its action (next round, empty); a throwing action, `abort`, a time-out, a signal (broken); `reset` |
- * | broken | any, yes | `reset` (next round, empty) |
+ * | filling | 0 … parties − 1, no | an arrival, the last one without an action straight to the next round; `abort`, a time-out, a signal (broken); `reset` (resetting) |
+ * | full | parties, no | the last to arrive, after its action (next round, empty); a throwing action, `abort`, a time-out, a signal (broken); `reset` (resetting) |
+ * | broken | any, yes | `reset` (resetting) |
+ * | resetting | any, any | whoever comes first, once the round is noted as broken (next round, empty) |
  *
  * A waiter knows its round and leaves once the word is past it, so rounds need not wait for slow leavers, unlike in
  * `threading`: one party may block its thread in the next round while its wait in the last has not settled yet.
@@ -56,9 +58,10 @@ const WORDS = 2 * (4 + Number(REMEMBERED));
 
 const BROKEN = 1n;
 const WAITED = 2n;
-const ONE_ARRIVED = 4n;
+const RESETTING = 4n;
+const ONE_ARRIVED = 8n;
 const ARRIVED = (2n ** 20n - 1n) * ONE_ARRIVED;
-const ONE_ROUND = 2n ** 22n;
+const ONE_ROUND = 2n ** 23n;
 const MOST_PARTIES = 2 ** 20 - 1;
 
 /** In the memory's traits: made with an action, so that every handle has to say its own. */
@@ -121,34 +124,30 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   }
 
   reset(): void {
-    const round = roundOf(loadWide(this.#words, STATE));
     for (;;) {
-      const seen = loadWide(this.#words, STATE);
-      if (roundOf(seen) !== round || (seen & (BROKEN | ARRIVED)) === 0n) return;
-      if ((seen & BROKEN) === 0n) {
-        // Broken first, so that from here on nothing but this or another reset can end the round that is noted.
-        this.#break(round);
-        continue;
-      }
-      this.#note(round);
-      if (compareExchangeWide(this.#words, STATE, seen, (round + 1n) * ONE_ROUND) === seen) this.#wakeUp();
+      const seen = this.#look();
+      if ((seen & (BROKEN | ARRIVED)) === 0n) return;
+      // From here on nothing but this can end the round: what is noted of it stays true.
+      if (compareExchangeWide(this.#words, STATE, seen, seen | RESETTING) !== seen) continue;
+      this.#look();
+      return;
     }
   }
 
   abort(): void {
     for (;;) {
-      const seen = loadWide(this.#words, STATE);
+      const seen = this.#look();
       if ((seen & BROKEN) !== 0n || this.#break(roundOf(seen))) return;
     }
   }
 
   waiting(): number {
     const seen = loadWide(this.#words, STATE);
-    return (seen & BROKEN) === 0n ? arrivedIn(seen) : 0;
+    return (seen & (BROKEN | RESETTING)) === 0n ? arrivedIn(seen) : 0;
   }
 
   broken(): boolean {
-    return (loadWide(this.#words, STATE) & BROKEN) !== 0n;
+    return (loadWide(this.#words, STATE) & (BROKEN | RESETTING)) === BROKEN;
   }
 
   /** @internal Breaks the round that a party waits in whose thread has ended: it will not leave. */
@@ -166,6 +165,7 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   #arrival(): Arrival {
     this.#door ??= {
       words: this.#words,
+      look: () => this.#look(),
       parties: this.parties,
       acts: this.#action !== undefined,
       break: (round) => this.#break(round),
@@ -210,7 +210,7 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   /** The action has been run: the round is over. */
   #complete(round: bigint): void {
     for (;;) {
-      const seen = loadWide(this.#words, STATE);
+      const seen = this.#look();
       if (roundOf(seen) !== round || (seen & BROKEN) !== 0n) throw this.#brokenError();
       if (compareExchangeWide(this.#words, STATE, seen, (round + 1n) * ONE_ROUND) !== seen) continue;
       this.#wakeUp();
@@ -221,7 +221,7 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   /** Breaks that round; false where it has ended or is broken already. */
   #break(round: bigint): boolean {
     for (;;) {
-      const seen = loadWide(this.#words, STATE);
+      const seen = this.#look();
       if (roundOf(seen) !== round || (seen & BROKEN) !== 0n) return false;
       const next = (seen | BROKEN) & ~WAITED;
       if (compareExchangeWide(this.#words, STATE, seen, next) !== seen) continue;
@@ -233,6 +233,18 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   #wakeUp(): void {
     wakeAll(this.#words, STATE);
     this.#list?.kick();
+  }
+
+  /** What stands in the word, where no reset is under way: one that is, is seen through here. */
+  #look(): bigint {
+    for (;;) {
+      const seen = loadWide(this.#words, STATE);
+      if ((seen & RESETTING) === 0n) return seen;
+      const round = roundOf(seen);
+      this.#note(round);
+      const next = (round + 1n) * ONE_ROUND;
+      if (compareExchangeWide(this.#words, STATE, seen, next) === seen) this.#wakeUp();
+    }
   }
 
   #note(round: bigint): void {
@@ -303,6 +315,7 @@ function checkAttached(memory: Memory, action: unknown): Memory {
 /** What an arrival asks of its barrier. */
 interface BarrierDoor {
   readonly words: WideWords;
+  look(): bigint;
   readonly parties: number;
   readonly acts: boolean;
   break(round: bigint): boolean;
@@ -327,7 +340,7 @@ class Arrival extends Wish<void> {
   attempt(): bigint | undefined {
     const { words } = this.#door;
     for (;;) {
-      const seen = loadWide(words, STATE);
+      const seen = this.#door.look();
       if (this.#arrived && roundOf(seen) !== this.round) return this.#ended();
       if ((seen & BROKEN) !== 0n) throw this.#door.brokenError();
       if (!this.#arrived && arrivedIn(seen) < this.#door.parties) {

@@ -24,6 +24,19 @@ describe('Barrier between threads', () => {
     }
   });
 
+  it('is whole again for whoever a reset has thrown out, at once', async () => {
+    await using crew = newCrew();
+    const barrier = new Barrier(2);
+    const rounds = 1000;
+    const thread = crew.run('comeAgain', share(barrier), rounds);
+    for (let round = 0; round < rounds; round += 1) {
+      await until(() => barrier.waiting() === 1, 'it waits');
+      barrier.reset();
+      await barrier.wait();
+    }
+    expect(await thread.result).toBe(0);
+  });
+
   it.each(['reset', 'abort', 'time-out'])('throws in blocked threads at a %s', async (how) => {
     await using crew = newCrew();
     const barrier = new Barrier(4);

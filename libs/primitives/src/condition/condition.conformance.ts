@@ -175,6 +175,29 @@ export function conditionConformance(scope: string, { make, another }: Condition
       expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
     });
 
+    it('lets nobody go twice, or in vain, for one who gave up while another held the lock', async () => {
+      const condition = await make();
+      const other = await another(condition);
+      const stop = new AbortController();
+      const { waits: leaving } = await waiting([condition], 1, { signal: stop.signal });
+      const late = other.with(async () => {
+        stop.abort('enough');
+        await later(20, undefined); // It gives up, and needs the lock to say so.
+        await other.notify();
+        return other.wait();
+      });
+      await expect(leaving[0]).rejects.toBe('enough');
+      await condition.with(() => condition.notify());
+      expect(await late).toBe(true);
+      const { waits, woken } = await waiting([condition, other], 2);
+      await condition.with(() => condition.notify());
+      await until(() => woken.length === 1, 'one has gone');
+      await later(20, undefined);
+      expect(woken).toHaveLength(1);
+      await condition.with(() => condition.notify());
+      expect(await Promise.all(waits)).toEqual([true, true]);
+    });
+
     it('refuses who does not hold the lock', async () => {
       const condition = await make();
       const other = await another(condition);

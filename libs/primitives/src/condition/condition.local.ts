@@ -1,16 +1,19 @@
 /**
  * The condition between threads: counts that are changed only under the lock, and a sequence number to sleep on, after
- * the condition variables of glibc before 2.25 (Ulrich Drepper's `pthread_cond_wait`).
+ * the condition variables of glibc before 2.25 (Ulrich Drepper's `pthread_cond_wait`), with tickets, so that whoever
+ * comes later takes no signal from those who came before.
  *
  * | word | holds | changed, always under the lock, by |
  * |---|---|---|
- * | `SIGNALS` | how many signals were ever given | `notify`; who waits sleeps on it |
- * | `PENDING` | signals given that nobody has taken yet | `notify`; who goes with one |
- * | `WAITING` | waiters there is no signal for yet | who begins to wait; `notify`; who gives up |
+ * | `SIGNALS` | grows whenever somebody may go who might not before; who waits sleeps on it | `notify`; who gives up |
+ * | `TICKETS` | how many have ever begun to wait: each has its number as its ticket | who begins to wait |
+ * | `LIVE` | how many of them have neither gone nor given up | who begins to wait, goes, or gives up |
+ * | `PENDING` | signals given that nobody has taken yet | `notify`; who goes with one; who gives up |
+ * | `FRONT` | who has a lower ticket may take a pending signal | `notify`; who gives up |
  *
- * A waiter remembers `SIGNALS` from when it came and may take a pending signal once that has moved: none that was given
- * before it came. Who wakes takes the lock first and the signal then; if somebody else eligible took it, it waits on.
- * A signal whose waiter ended with its thread is left to another one that was there, at its next look.
+ * `FRONT` keeps the last `LIVE` - `PENDING` of those who wait out: in order of arrival, unless others gave up behind them.
+ * Who wakes takes the lock first and the signal then; if somebody else before `FRONT` took it, it waits on. A signal whose
+ * waiter ended with its thread is left, after a whole slice, to any that was there when a later one was given.
  */
 import { Deadline } from '../deadline.ts';
 import { NotHeldError, typeError } from '../errors.ts';
@@ -33,9 +36,11 @@ import { WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared
 import type { AnyCondition } from './condition.ts';
 
 const SIGNALS = FIRST;
-const PENDING = FIRST + 1;
-const WAITING = FIRST + 2;
-const WORDS = 3;
+const TICKETS = FIRST + 1;
+const LIVE = FIRST + 2;
+const PENDING = FIRST + 3;
+const FRONT = FIRST + 4;
+const WORDS = 5;
 
 /** `threading.Condition` between the threads of one process. */
 export class Condition implements AnyCondition, WaitListOwner {
@@ -144,25 +149,23 @@ export class Condition implements AnyCondition, WaitListOwner {
 
   async #wait(deadline: Deadline, signal: AbortSignal | undefined): Promise<boolean> {
     signal?.throwIfAborted();
-    const since = this.#join();
+    const wish = this.#join();
     let held = this.#lock.suspend();
     let failure: { reason: unknown } | undefined;
     for (;;) {
       this.#list ??= new WaitList(this.#words, SIGNALS, this);
-      const woken = await this.#list
-        .enqueue(new SignalWish(this.#words, since), deadline, signal)
-        .catch((reason: unknown) => {
-          failure = { reason };
-          return false;
-        });
+      const woken = await this.#list.enqueue(wish, deadline, signal).catch((reason: unknown) => {
+        failure = { reason };
+        return false;
+      });
       await held.resume();
       if (failure !== undefined) {
-        this.#giveUp(since);
+        this.#giveUp(wish);
         throw failure.reason;
       }
-      if (this.#take(since)) return true;
+      if (this.#take(wish)) return true;
       if (!woken || signal?.aborted) {
-        this.#giveUp(since);
+        this.#giveUp(wish);
         signal?.throwIfAborted();
         return false;
       }
@@ -171,45 +174,51 @@ export class Condition implements AnyCondition, WaitListOwner {
   }
 
   #waitSync(deadline: Deadline): boolean {
-    const since = this.#join();
+    const wish = this.#join();
     let held = this.#lock.suspend();
     for (;;) {
-      const woken = waitSync(this.#words, SIGNALS, new SignalWish(this.#words, since), deadline);
+      const woken = waitSync(this.#words, SIGNALS, wish, deadline);
       held.resumeSync();
-      if (this.#take(since)) return true;
-      if (!woken) return this.#giveUp(since);
+      if (this.#take(wish)) return true;
+      if (!woken) return this.#giveUp(wish);
       held = this.#lock.suspend();
     }
   }
 
-  #join(): number {
-    store(this.#words, WAITING, load(this.#words, WAITING) + 1);
-    return load(this.#words, SIGNALS);
+  #join(): SignalWish {
+    const ticket = load(this.#words, TICKETS);
+    store(this.#words, TICKETS, (ticket + 1) | 0);
+    store(this.#words, LIVE, load(this.#words, LIVE) + 1);
+    return new SignalWish(this.#words, ticket);
   }
 
-  #take(since: number): boolean {
-    const pending = load(this.#words, PENDING);
-    if (pending === 0 || load(this.#words, SIGNALS) === since) return false;
-    store(this.#words, PENDING, pending - 1);
+  #take(wish: SignalWish): boolean {
+    if (!wish.mayGo()) return false;
+    store(this.#words, PENDING, load(this.#words, PENDING) - 1);
+    store(this.#words, LIVE, load(this.#words, LIVE) - 1);
     return true;
   }
 
-  /** No longer one of those that wait: a signal that came for it by chance goes to another who may have it. */
-  #giveUp(since: number): false {
-    const waiting = load(this.#words, WAITING);
-    const pending = load(this.#words, PENDING);
-    if (waiting > 0) store(this.#words, WAITING, waiting - 1);
-    else if (pending > 0 && load(this.#words, SIGNALS) !== since) store(this.#words, PENDING, pending - 1);
+  /** No longer one of those that wait: a signal that may have come for it is for another, if there is one. */
+  #giveUp(wish: SignalWish): false {
+    const passesOn = wish.isAdmitted() && load(this.#words, PENDING) > 0;
+    store(this.#words, LIVE, load(this.#words, LIVE) - 1);
+    if (passesOn) this.#admit(Math.min(load(this.#words, PENDING), load(this.#words, LIVE)));
     return false;
   }
 
   #signal(n: number): void {
-    const waiting = load(this.#words, WAITING);
-    const signals = Math.min(n, waiting);
-    if (signals === 0) return;
-    store(this.#words, WAITING, waiting - signals);
-    store(this.#words, PENDING, load(this.#words, PENDING) + signals);
-    store(this.#words, SIGNALS, load(this.#words, SIGNALS) + signals);
+    const pending = load(this.#words, PENDING);
+    const signals = Math.min(n, load(this.#words, LIVE) - pending);
+    if (signals > 0) this.#admit(pending + signals);
+  }
+
+  /** So many of those who wait may go: the first, as far as nobody has given up behind them. */
+  #admit(pending: number): void {
+    const others = load(this.#words, LIVE) - pending;
+    store(this.#words, PENDING, pending);
+    store(this.#words, FRONT, (load(this.#words, TICKETS) - others) | 0);
+    store(this.#words, SIGNALS, (load(this.#words, SIGNALS) + 1) | 0);
     // Asynchronous waiters share one sleep a thread, so those to wake are few; all look, as many as signals go.
     wakeAll(this.#words, SIGNALS);
     this.#list?.kick();
@@ -234,17 +243,31 @@ function checkPlain(answer: unknown): unknown {
 
 class SignalWish extends Wish<boolean> {
   readonly #words: Words;
+  readonly #ticket: number;
   readonly #since: number;
 
-  constructor(words: Words, since: number) {
+  constructor(words: Words, ticket: number) {
     super();
     this.#words = words;
-    this.#since = since;
+    this.#ticket = ticket;
+    this.#since = load(words, SIGNALS);
+  }
+
+  /** Of those who came first; tickets go round. */
+  isAdmitted(): boolean {
+    return ((this.#ticket - load(this.#words, FRONT)) | 0) < 0;
+  }
+
+  mayGo(): boolean {
+    if (load(this.#words, PENDING) === 0) return false;
+    // Whoever is to have it may have ended with its thread.
+    const left = this.slices > 1 && load(this.#words, SIGNALS) !== this.#since;
+    return left || this.isAdmitted();
   }
 
   attempt(): number | undefined {
     const signals = load(this.#words, SIGNALS);
-    return signals !== this.#since && load(this.#words, PENDING) > 0 ? undefined : signals;
+    return this.mayGo() ? undefined : signals;
   }
 
   granted(): boolean {

@@ -3,6 +3,7 @@ import { NotHeldError } from '../errors.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
 import { attach, share } from '../sharing/share.ts';
+import { until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
 import { conditionConformance } from './condition.conformance.ts';
 import { Condition } from './condition.local.ts';
@@ -30,6 +31,15 @@ const consume = (condition: Condition, cells: Int32Array, count: number) => {
   }
   return got;
 };
+
+/** Counts itself in `cells[0]` while it waits. */
+const waitOnce = (condition: Condition, cells: Int32Array) =>
+  condition.withSync(() => {
+    Atomics.add(cells, 0, 1);
+    const went = condition.waitSync();
+    Atomics.sub(cells, 0, 1);
+    return went;
+  });
 
 describe('Condition, local', () => {
   it.each([
@@ -75,6 +85,29 @@ describe('Condition, local', () => {
     over.release();
     await lease.release();
     expect(lock.locked()).toBe(false);
+  });
+
+  it('keeps a notification for those who waited when it was given, and were there before', async () => {
+    const condition = new Condition();
+    const cells = new Int32Array(new SharedArrayBuffer(4));
+    let gone = false;
+    const first = condition.with(() => condition.wait()).then(() => (gone = true));
+    await condition.acquire();
+    condition.notify();
+    const threads = [1, 2].map(() => new Thread({ target: waitOnce, args: [condition, cells] }));
+    for (const thread of threads) thread.start();
+    condition.release();
+    // This loop stands still until both wait too: the first can't take what it was given.
+    while (Atomics.load(cells, 0) < 2);
+    condition.acquireSync();
+    condition.notify();
+    condition.release();
+    while (Atomics.load(cells, 0) === 2);
+    for (const end = performance.now() + 50; performance.now() < end; ); // Time for the other to go too.
+    expect(Atomics.load(cells, 0)).toBe(1);
+    await until(() => gone, 'the first has gone');
+    await condition.with(() => condition.notify());
+    expect(await Promise.all([first, ...threads.map((thread) => thread.result)])).toEqual([true, true, true]);
   });
 
   it('ends its hold by the lease or by release, after waits renewed the token', async () => {

@@ -171,6 +171,27 @@ export async function goRounds(
   return { indices, together };
 }
 
+/** Waits to be thrown out by a reset, and comes again at once; gives how often that threw too. */
+export function comeAgain(handle: Handle<Barrier>, rounds: number): number {
+  const barrier = attach(handle);
+  let thrown = 0;
+  for (let round = 0; round < rounds; round += 1) {
+    try {
+      barrier.waitSync();
+    } catch {
+      // As it should.
+    }
+    try {
+      barrier.waitSync();
+    } catch {
+      thrown += 1;
+      while (barrier.broken());
+      barrier.waitSync();
+    }
+  }
+  return thrown;
+}
+
 /** Arrives, having said so; gives what came of it. */
 export function arrive(handle: Handle<Barrier>, cells: Cells): string {
   const barrier = attach(handle);

@@ -156,16 +156,29 @@ export const faults: readonly Seeded[] = [
     found: LOST,
   },
   {
-    what: 'a waiter looks for signals only after it gave the lock back',
+    what: 'a waiter draws its ticket only after it gave the lock back',
     changes: [
       {
         file: 'condition/condition.local.ts',
-        from: 'new SignalWish(this.#words, since), deadline);\n      held.resumeSync',
-        to: 'new SignalWish(this.#words, load(this.#words, SIGNALS)), deadline);\n      held.resumeSync',
+        from: 'const wish = this.#join();\n    let held = this.#lock.suspend();\n    for (;;) {\n      const woken = waitSync',
+        to: 'let held = this.#lock.suspend();\n    const wish = this.#join();\n    for (;;) {\n      const woken = waitSync',
       },
     ],
     file: 'condition',
     scenario: 'one waits, one notifies',
+    found: ['lost wake-up', 'deadlock'],
+  },
+  {
+    what: 'who gives up passes no signal on',
+    changes: [
+      {
+        file: 'condition/condition.local.ts',
+        from: 'if (passesOn) this.#admit(',
+        to: 'if (passesOn) Math.abs(',
+      },
+    ],
+    file: 'condition',
+    scenario: 'a signal whose waiter aborts goes to another; lock given',
     found: ['lost wake-up', 'deadlock'],
   },
   {
