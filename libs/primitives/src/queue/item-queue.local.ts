@@ -11,7 +11,7 @@ import { MEMORY, type Memory } from '../shared-memory/memory.ts';
 import { Wish } from '../shared-memory/word.ts';
 import { carry, settle } from '../sharing/carried-memory.ts';
 import { type ItemBytes, keep } from './item-bytes.ts';
-import { itemsUntilShutdown } from './items-until-shutdown.ts';
+import { ItemsUntilShutdown } from './items-until-shutdown.ts';
 import type { AnySimpleQueue } from './queue.ts';
 import { QueueCore } from './queue-core.local.ts';
 
@@ -129,7 +129,7 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    return itemsUntilShutdown(() => this.get());
+    return new ItemsUntilShutdown((options) => this.get(options));
   }
 }
 

@@ -292,6 +292,17 @@ export function queueConformance(scope: string, { make, makeSimple, another }: Q
       expect(seen.sort()).toEqual([1, 2, 3]);
       expect(await queue.join({ timeout: 0 })).toBe(false);
     });
+
+    it('takes nothing for an iteration that was left while it waited', async () => {
+      const queue = await make(kind);
+      const items = queue[Symbol.asyncIterator]();
+      const next = items.next();
+      expect(await stillPending(next)).toBe(true);
+      expect((await items.return?.())?.done).toBe(true);
+      expect([(await next).done, (await items.next()).done]).toEqual([true, true]);
+      await queue.put(1);
+      expect(await queue.get({ timeout: 0 })).toBe(1);
+    });
   });
 
   describe(`queues, ${scope}: misuse`, () => {

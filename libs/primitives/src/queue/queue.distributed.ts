@@ -7,7 +7,7 @@ import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } fro
 import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import { decodeText, encodeText } from '../values/text.ts';
-import { itemsUntilShutdown } from './items-until-shutdown.ts';
+import { ItemsUntilShutdown } from './items-until-shutdown.ts';
 import { priorityKey } from './priority-key.ts';
 import { emptyError, fullError, mismatch, overRelease, shutDownError, tooLarge } from './queue.errors.ts';
 import { type QueueShape, queueParts, shapeText } from './queue.scripts.ts';
@@ -74,7 +74,7 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    return itemsUntilShutdown(() => this.get());
+    return new ItemsUntilShutdown((options) => this.get(options));
   }
 
   /** Runs an operation that waits for nothing; what met its bound is gone on with. Gives the reply's detail. */
