@@ -450,6 +450,7 @@ export class LockSeat implements Seat {
    */
   #return(lease?: HeldLease): Promise<void> {
     const block = this.#block as TokenBlock; // Held, hence granted.
+    const life = this.#foothold.life as Incarnation;
     this.#lease = undefined;
     this.#become('returning');
     this.#early = undefined;
@@ -459,7 +460,7 @@ export class LockSeat implements Seat {
     return this.#call(
       'lock.release',
       [this.#name, this.#kind, block.first, rejoin, keep, TOKEN_BLOCK],
-      (reply) => this.#returned(reply, lease),
+      (reply) => this.#returned(reply, lease, life),
       (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
         if (isForNow(error)) {
@@ -471,12 +472,19 @@ export class LockSeat implements Seat {
     );
   }
 
-  #returned(reply: LockReply | undefined, lease: HeldLease | undefined): void | Promise<void> {
+  #returned(
+    reply: LockReply | undefined,
+    lease: HeldLease | undefined,
+    life: Incarnation,
+  ): void | Promise<void> {
     if (reply?.is === 'more') return this.#advance().then(() => this.#idle());
     if (reply?.is === 'granted') this.#granted(reply.block);
     else if (reply?.is === 'queued') this.#queued(reply.past);
     else this.#idle();
-    if (reply?.is !== 'gone' || lease === undefined) return;
+    if (lease === undefined) return;
+    const lost = reply === undefined && lease.lostThere(life);
+    if (lost) throw lost;
+    if (reply?.is !== 'gone') return;
     throw new LeaseLostError(
       `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
       { primitive: this.#name },

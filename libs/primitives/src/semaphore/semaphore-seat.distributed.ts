@@ -332,7 +332,12 @@ export class SemaphoreSeat implements Seat {
         this.#count(-1);
         if (!held && lease !== undefined) throw this.#notHeld(lease);
       },
-      (error: unknown) => this.#notGivenBack(shape, pairs, raise, error),
+      (error: unknown) => {
+        const lost = error instanceof CallEnded && lease?.lostThere(life);
+        const left = this.#notGivenBack(shape, pairs, raise, error);
+        if (lost) throw lost;
+        return left;
+      },
     );
     this.#places.fillAll(); // Behind the others, and before whatever else is asked.
     return given;

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { LeaseLostError } from '../errors.ts';
+import type { Lease } from '../lock/lock.ts';
 import type { Session } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { stillPending, until } from '../testing/waiting.ts';
@@ -12,6 +14,35 @@ const spoil = async (key: string) => {
   await admin.del(key);
   if ((await admin.call('TYPE', key)) === 'none') await admin.rpush(key, 'not ours');
 };
+
+describe('data that is lost while something is held', () => {
+  const held: Record<string, (session: Session, name: string) => Promise<Lease>> = {
+    'a lock': (session, name) => session.lock(name).acquire(),
+    'an rlock': (session, name) => session.rlock(name).acquire(),
+    'a permit': (session, name) => session.semaphore(name, 2).acquire(),
+    'a read lock': (session, name) => session.readWriteLock(name).read.acquire(),
+    'a write lock': (session, name) => session.readWriteLock(name).write.acquire(),
+    'a condition': (session, name) => session.condition(name).acquire(),
+    'two locks': (session, name) => session.acquireAll([session.lock(name), session.lock(`${name}-`)]),
+  };
+
+  it.each(Object.entries(held))(
+    'is told by the release of %s, before any sign of life is due',
+    async (_, take) => {
+      const session = await bench.session({ ttl: 60_000 });
+      const lease = await take(session, bench.name());
+      await bench.admin.flushall();
+      await expect(lease.release()).rejects.toThrow(LeaseLostError);
+    },
+  );
+
+  it('is told by with(), once its function has ended', async () => {
+    const session = await bench.session({ ttl: 60_000 });
+    const name = bench.name();
+    const held = session.lock(name).with(() => bench.admin.flushall());
+    await expect(held).rejects.toThrow(LeaseLostError);
+  });
+});
 
 describe('keys of another type under our names', () => {
   const kinds: [string, string[], (session: Session, name: string) => (() => Promise<unknown>)[]][] = [

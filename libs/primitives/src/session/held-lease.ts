@@ -11,6 +11,7 @@ import { type EndEvent, tell } from './diagnostics.ts';
 import { Unconfirmed } from './durability.ts';
 import type { Dependent, Incarnation } from './incarnation.ts';
 import { nameOf } from './keys.ts';
+import { wasLostThere } from './losses.ts';
 
 /** Who asked for what, and when. */
 export interface Claim {
@@ -164,6 +165,16 @@ export class HeldLease implements Lease, Dependent {
     );
     tell('lost', () => ({ ...this.#ended(), reason }));
     this.#controller?.abort(this.#lost);
+  }
+
+  /** What is told of one that was lost in Redis before it could be given back; `life` is that it was held under. */
+  lostThere(life: Incarnation): LeaseLostError | undefined {
+    if (!wasLostThere(life.ended)) return undefined;
+    const { kind, name } = this.#claim;
+    return new LeaseLostError(
+      `${kind} ${name} was lost before it was released: ${life.ended}; trust only what its token ${this.token} guards`,
+      { primitive: name },
+    );
   }
 
   /** What is told where it was given up before it was had. */

@@ -12,5 +12,13 @@ export const LOSSES = [
 
 export type Loss = (typeof LOSSES)[number];
 
+/** Those that Redis knows of: what was held was lost there, maybe long before this end heard of it. */
+const THERE: readonly Loss[] = LOSSES.slice(1, 5);
+
+/** Whether what ended for this may have been another's before it ended here. */
+export function wasLostThere(loss: Loss | undefined): boolean {
+  return loss !== undefined && THERE.includes(loss);
+}
+
 export const lossNumber = (loss: Loss): number => LOSSES.indexOf(loss);
 export const lossOf = (number: number): Loss => LOSSES[number] ?? LOSSES[0];
