@@ -74,6 +74,17 @@ export function fail(message: string): never {
 export function failWithBaggage(): never {
   throw Object.assign(new Error('kept'), { socket: () => 1 });
 }
+/** More than the main thread's stack could read, where this one's can write it. */
+export function nest(depth: number): object {
+  let nest: object = { depth: 0 };
+  for (let at = 1; at <= depth; at += 1) nest = { at, nest };
+  return nest;
+}
+export function throwChain(length: number): never {
+  let error = new Error('0');
+  for (let at = 1; at <= length; at += 1) error = new Error(String(at), { cause: error });
+  throw error;
+}
 export function throwString(): never {
   throw 'just text';
 }

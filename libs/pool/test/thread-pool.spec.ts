@@ -487,6 +487,19 @@ describe('bad work hurts itself only', () => {
     expect(await executor.with({ backoff }).submit('failTimes', words(), 2)).toBe(3);
   });
 
+  it('tells of what is nested too deeply, and the others of its message are told of too', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    for (let n = 0; n < 50; n += 1) await executor.submit('nest', 1); // quick ones are told of together
+    const deep = [10, 4000, 20].map((depth) => executor.submit('nest', depth));
+    const chains = [10, 4000].map((length) => executor.submit('throwChain', length).exception());
+    expect(await deep[1]?.exception()).toBeInstanceOf(NotCloneableError);
+    expect([await deep[0], await deep[2]]).toEqual([
+      { at: 10, nest: expect.any(Object) },
+      expect.any(Object),
+    ]);
+    expect(await Promise.all(chains)).toMatchObject([{ message: '10' }, { message: '4000' }]);
+  });
+
   it.each(['CancelledError', 'TimeoutError', 'UnknownTaskError'] as const)(
     'runs a task again that threw a %s which says nothing of itself',
     async (name) => {

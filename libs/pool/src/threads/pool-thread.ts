@@ -125,6 +125,11 @@ export class PoolThread {
       },
     );
     this.port.on('message', (message: unknown[] | Notice) => this.hear(message));
+    // Outcomes that can't be read here: of whom they are is not known, so all that it has begun have crashed.
+    this.port.on('messageerror', (error: Error) => {
+      this.error = error;
+      void this.worker.terminate();
+    });
     this.worker.on('error', (error: Error) => {
       this.error = error;
     });

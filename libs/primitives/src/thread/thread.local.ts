@@ -253,6 +253,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
     started.set(this, exited);
     if (this.#daemon) worker.unref();
     port.on('message', (outcome: ThreadOutcome) => this.#settle(outcome));
+    port.on('messageerror', (error: Error) => this.#settle({ error })); // It came, and can't be read here.
     port.unref();
     worker.on('error', (error) => this.#settle({ error }));
     worker.on('exit', (code) => {

@@ -4,9 +4,10 @@
  * Which objects are such records is told by identity, in an envelope around the value, so that no data of a user
  * can be taken for one. Where there are none, there is no envelope either.
  */
+import type { NotCloneableError } from '../errors.ts';
 import { addFields, type ErrorRecord, putTogether, takeApart } from './error-record.ts';
 import { kindOf, symbolKey, VIEWS, viewName } from './kinds.ts';
-import { mapStep, Walk, type WalkOptions } from './walk.ts';
+import { DEEPEST, mapStep, Walk, type WalkOptions } from './walk.ts';
 
 export interface PortableOptions extends WalkOptions {
   /** Objects that will be in the transfer list: these, and views of them, go as they are. */
@@ -108,6 +109,7 @@ class Copier extends Walk {
 
   private copyObject(value: object, depth: number): unknown {
     if (this.transfer?.has(value)) return value;
+    if (depth > DEEPEST) return this.instead(this.tooDeep(), depth);
     switch (kindOf(value)) {
       case 'object':
         return this.copyPlain(value as Record<string, unknown>, depth);
@@ -186,6 +188,11 @@ class Copier extends Walk {
   }
 
   private copyError(error: Error, depth: number): unknown {
+    if (depth > DEEPEST / 2) return this.instead(this.tooDeep(), depth);
+    return this.copyRecord(error, depth);
+  }
+
+  private copyRecord(error: Error, depth: number): unknown {
     const record: Record<string, unknown> = this.keep(error, {});
     Object.assign(
       record,
@@ -233,9 +240,12 @@ class Copier extends Walk {
   }
 
   private refused(value: unknown, depth: number): unknown {
-    const refusal = this.refuse(value, depth);
+    return this.instead(this.refuse(value, depth), depth);
+  }
+
+  private instead(refusal: NotCloneableError, depth: number): unknown {
     if (this.options.lenient !== true) throw refusal;
-    return this.copyError(refusal, depth);
+    return this.copyRecord(refusal, depth);
   }
 }
 

@@ -4,11 +4,11 @@
  * object of that form is wrapped as `{"$object":{…}}`. An object met again is `{"$ref":n}`, n being its number in
  * the order in which objects begin in the text; so cycles and shared parts come back as they were.
  */
-import { HeddleError, show, typeError } from '../errors.ts';
+import { HeddleError, type NotCloneableError, show, typeError } from '../errors.ts';
 import { addFields, putTogether, takeApart } from './error-record.ts';
 import { kindOf, symbolKey, VIEWS, viewName } from './kinds.ts';
 import { bytesOf, put } from './portable.ts';
-import { mapStep, Walk, type WalkOptions } from './walk.ts';
+import { DEEPEST, mapStep, Walk, type WalkOptions } from './walk.ts';
 
 /** What the walk makes and `JSON.stringify` writes. */
 type Node = null | boolean | number | string | readonly Node[] | { [key: string]: Node };
@@ -73,6 +73,7 @@ class Encoder extends Walk {
   private object(value: object, depth: number): Node {
     const met = this.seen.get(value);
     if (met !== undefined) return { $ref: met };
+    if (depth > DEEPEST) return this.instead(this.tooDeep(), value, depth);
     const kind = kindOf(value);
     if (kind !== 'other' && kind !== 'shared') this.seen.set(value, this.seen.size);
     switch (kind) {
@@ -150,6 +151,11 @@ class Encoder extends Walk {
   }
 
   private error(error: Error, depth: number): Node {
+    if (depth > DEEPEST / 2) return this.instead(this.tooDeep(), error, depth);
+    return this.record(error, depth);
+  }
+
+  private record(error: Error, depth: number): Node {
     // The fields are met in the order in which `takeApart` goes, and stand in that order in the text.
     const fields: Node[] = [];
     const {
@@ -172,10 +178,15 @@ class Encoder extends Walk {
   }
 
   private refused(value: unknown, depth: number): Node {
-    const refusal = this.refuse(value, depth);
+    return this.instead(this.refuse(value, depth), value, depth);
+  }
+
+  /** It has the number that `value` may have been given: objects are numbered as they are read. */
+  private instead(refusal: NotCloneableError, value: unknown, depth: number): Node {
     if (this.options.lenient !== true) throw refusal;
+    this.seen.delete(value as object);
     this.seen.set(refusal, this.seen.size);
-    return this.error(refusal, depth);
+    return this.record(refusal, depth);
   }
 }
 

@@ -4,6 +4,7 @@ import { CancelledError, DeadlockError, HeddleError, NotCloneableError, TimeoutE
 import { ReadWriteLock } from '../read-write-lock/read-write-lock.local.ts';
 import { fromPortable, toPortable } from './portable.ts';
 import { decodeText, encodeText } from './text.ts';
+import { DEEPEST } from './walk.ts';
 
 const cloned = (value: unknown) => fromPortable(structuredClone(toPortable(value, 'value')));
 const serialised = (value: unknown) => fromPortable(deserialize(serialize(toPortable(value, 'value'))));
@@ -210,6 +211,44 @@ describe.each([
     let chain: unknown = null;
     for (let n = 0; n < 200_000; n += 1) chain = { chain };
     expect(() => send(chain)).toThrow(NotCloneableError);
+  });
+});
+
+/** A value within values, `depth` of them. */
+const chainOf = (depth: number) => {
+  let chain: object = { at: 0 };
+  for (let at = 1; at <= depth; at += 1) chain = { at, chain };
+  return chain;
+};
+const errorsOf = (depth: number) => {
+  let error = new Error('0');
+  for (let at = 1; at <= depth; at += 1) error = new Error(String(at), { cause: error });
+  return error;
+};
+
+describe.each([
+  [
+    'portable',
+    (value: unknown, lenient: boolean) =>
+      fromPortable(structuredClone(toPortable(value, 'value', { lenient }))),
+  ],
+  ['text', (value: unknown, lenient: boolean) => decodeText(encodeText(value, 'value', { lenient }))],
+])('what is nested deeply (%s)', (_, travel) => {
+  it('travels up to a depth that whoever reads it can stand, whatever the stack of who writes it', () => {
+    expect(travel(chainOf(DEEPEST), false)).toMatchObject({ at: DEEPEST });
+    expect(() => travel(chainOf(DEEPEST + 1), false)).toThrow(NotCloneableError);
+    expect(travel(errorsOf(DEEPEST / 2), false)).toMatchObject({ message: String(DEEPEST / 2) });
+    expect(() => travel(errorsOf(DEEPEST / 2 + 1), false)).toThrow(/nested too deeply.*500/);
+  });
+
+  it('ends in a NotCloneableError where it is told leniently', () => {
+    let last = travel(errorsOf(DEEPEST), true) as Error;
+    for (let at = 0; at <= DEEPEST / 2; at += 1) last = last.cause as Error;
+    expect(last).toBeInstanceOf(NotCloneableError);
+    const shared = { n: 1 };
+    const back = travel([{ [Symbol('key')]: 1 }, shared, shared], true) as unknown[];
+    expect(back).toEqual([expect.any(NotCloneableError), shared, shared]);
+    expect(back[2]).toBe(back[1]);
   });
 });
 

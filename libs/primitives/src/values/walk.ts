@@ -2,6 +2,12 @@
 import { NotCloneableError } from '../errors.ts';
 import { refusal } from './kinds.ts';
 
+/**
+ * Objects within one another that travel at most; errors, by their causes, half as many. Whoever reads them may have less of
+ * a stack than whoever wrote them: Node's own reader gave up at 1,600 in a main thread, where a worker could send more.
+ */
+export const DEEPEST = 1000;
+
 /** One step into a value: an index, a key, or the text to show as it is. */
 export type Step = number | string | { readonly shown: string };
 
@@ -37,11 +43,14 @@ export abstract class Walk {
       return walk();
     } catch (error) {
       if (!(error instanceof RangeError) || !error.message.includes('call stack')) throw error;
-      throw this.cannotTravel(
-        this.where,
-        'is nested too deeply to travel; flatten it, a long chain into an array',
-      );
+      throw this.tooDeep();
     }
+  }
+
+  /** Why what is nested so deeply may not travel. */
+  protected tooDeep(): NotCloneableError {
+    const why = `is nested too deeply to travel: ${DEEPEST} objects within one another do, errors ${DEEPEST / 2}`;
+    return this.cannotTravel(this.where, `${why}; flatten it, a long chain into an array`);
   }
 
   /** Why `value` may not travel, with the path to it. */
