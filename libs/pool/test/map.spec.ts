@@ -189,6 +189,15 @@ describe('map', () => {
     await running;
   });
 
+  it('gives what was there in time to who asks for it late, and waits for nothing more then', async () => {
+    const results = pool.map('nap', [1, 2, 2500], { timeout: 300 });
+    const begun = performance.now();
+    await until(() => expect(performance.now() - begun).toBeGreaterThan(400));
+    expect([(await results.next()).done, (await results.next()).done]).toEqual([false, false]);
+    await expect(results.next()).rejects.toThrow(TimeoutError);
+    expect((await results.next()).done).toBe(true);
+  });
+
   it('is over after its time', async () => {
     const results = pool.map('nap', [1, 2500], { timeout: 1000 });
     expect((await results.next()).done).toBe(false);

@@ -60,7 +60,10 @@ export type Holding =
 
 /** What `map` takes. */
 export interface MapOptions {
-  /** Milliseconds from the call of `map` until all results must be there; then `next` rejects with TimeoutError. */
+  /**
+   * Milliseconds from the call of `map` after which nobody waits any more, as in Python: a result that is there by the time
+   * it is asked for is given, however late that is; where it is not, `next` rejects with TimeoutError.
+   */
   readonly timeout?: number | undefined;
   /** How many inputs go in one job (default 1). More cost less each; a crash or cancellation meets them together. */
   readonly chunksize?: number | undefined;

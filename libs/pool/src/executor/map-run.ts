@@ -28,6 +28,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   private readonly ordered: boolean;
   /** How many chunks may be submitted whose results have not all been taken. */
   private readonly limit: number;
+  private readonly timeout: number | undefined;
   private readonly source: Iterator<unknown> | AsyncIterator<unknown>;
   private readonly isAsync: boolean;
   /** Calls a function in the context around `map`: that in which results come, and make room, is another's. */
@@ -47,7 +48,9 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   /** What goes wrong with the inputs is told after the results of those before. */
   private inputFailure: { readonly reason: unknown } | undefined;
   private readonly waiting = new TaskQueue<Waiter<R>>();
-  private stopClock: () => void = () => {};
+  private readonly deadline: Deadline;
+  /** Ticks while somebody waits, and only then: a time-out keeps no process alive. */
+  private stopClock: (() => void) | undefined;
 
   constructor(
     core: ExecutorCore,
@@ -70,13 +73,8 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     const ahead = buffersize ?? (this.isAsync ? 2 * core.parallelism * chunksize : Number.POSITIVE_INFINITY);
     this.chunksize = Math.min(chunksize, ahead);
     this.limit = Math.floor(ahead / this.chunksize);
-    if (timeout !== undefined) {
-      const late = () => {
-        this.fail(new TimeoutError(`map: not all results were there within ${timeout} ms`));
-        this.serve();
-      };
-      this.stopClock = Deadline.after(timeout).onExpiry(late);
-    }
+    this.timeout = timeout;
+    this.deadline = Deadline.after(timeout);
     this.feed();
     if (this.inputFailure !== undefined && !this.isAsync && this.limit === Number.POSITIVE_INFINITY) {
       this.end();
@@ -129,8 +127,22 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     while (this.waiting.size > 0) {
       if (this.failure !== undefined) this.tellFailure(this.failure.reason);
       else if (this.ended) return this.finish();
-      else if (!this.advance()) return;
+      else if (!this.advance()) return this.startClock();
     }
+    this.endClock();
+  }
+
+  private startClock(): void {
+    if (this.deadline === Deadline.never) return;
+    this.stopClock ??= this.deadline.onExpiry(() => {
+      this.endClock();
+      this.serve();
+    });
+  }
+
+  private endClock(): void {
+    this.stopClock?.();
+    this.stopClock = undefined;
   }
 
   /** One step nearer to an answer; false: there is nothing to do but wait. */
@@ -141,9 +153,16 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
       this.waiting.shift()?.resolve({ done: false, value: this.take(chunk) });
     } else if (chunk?.error !== undefined) this.fail(chunk.error);
     else if (chunk !== undefined) this.skipEmpty();
-    else if (!this.exhausted || this.inFlight > 0) return false;
+    else if (!this.exhausted || this.inFlight > 0) return this.isTooLate();
     else if (this.inputFailure !== undefined) this.fail(this.inputFailure.reason);
     else this.end();
+    return true;
+  }
+
+  /** What is asked for is not there. False: it may still come in time. */
+  private isTooLate(): boolean {
+    if (!this.deadline.expired) return false;
+    this.fail(new TimeoutError(`map: a result was not there within ${this.timeout} ms of the call`));
     return true;
   }
 
@@ -188,7 +207,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
 
   private end(): void {
     this.ended = true;
-    this.stopClock();
+    this.endClock();
     this.current = undefined;
     while (this.arrived.shift() !== undefined);
     // Under a deduplication key it may be somebody else's as well.
