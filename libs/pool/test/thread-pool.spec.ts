@@ -347,6 +347,20 @@ describe('a scheduled task', () => {
     },
   );
 
+  it('has one run waiting at most, however often it is due', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    const memory = words();
+    const running = executor.submit('markAndBlock', memory, 0, 1);
+    await marked(memory, 0);
+    const schedule = await executor.schedule('markRun', [memory, 2], { every: 1 });
+    await sleep(20); // timers fire in the order in which they are due
+    const next = executor.submit('markRun', memory, 2);
+    openGate(memory, 1);
+    await running;
+    expect(await next).toBe(2);
+    await schedule.cancel();
+  });
+
   it('has an id of its own', async () => {
     const executor = pool();
     const [first, second] = await Promise.all(

@@ -230,7 +230,8 @@ class ThreadPoolCore implements ExecutorCore {
     signal?.addEventListener('abort', abort);
     const run = () => {
       stop = Deadline.after(every).onExpiry(run);
-      if (this.known(dedupe) !== undefined) return;
+      // One waits at most: where they come faster than they can be run, they are not to pile up before everything else.
+      if (this.known(dedupe) !== undefined || [...runs].some((future) => !future.running())) return;
       const future = this.start(call, parcel);
       runs.add(future);
       settling().whenDone(future, () => runs.delete(future));
