@@ -231,6 +231,7 @@ describe('asCompleted', () => {
     settle.result(a, 1);
     expect((await iterator.next()).value === a).toBe(true);
     await expect(iterator.next()).rejects.toThrow(/1 of 2/);
+    expect((await iterator.next()).done).toBe(true);
   });
 });
 

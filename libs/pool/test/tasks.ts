@@ -25,6 +25,9 @@ export const initialisedWith = (): string | undefined => initialised;
 export function failingInit(): void {
   throw new Error('no licence');
 }
+export function exitingInit(): never {
+  process.exit(3);
+}
 export const noop = (): void => {};
 export const asyncNoop = async (): Promise<void> => {};
 export const echo = <V>(value: V): V => value;

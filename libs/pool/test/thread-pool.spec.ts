@@ -608,6 +608,10 @@ describe('a pool that cannot start', () => {
     const error = await executor.submit('noop').exception();
     expect(error).toBeInstanceOf(BrokenExecutorError);
     expect(error?.cause).toMatchObject({ message: 'no licence' });
+    const silent = await pool({ initializer: 'exitingInit' }).submit('noop').exception();
+    expect(silent?.message).toMatch(
+      /importing .*, or the initializer, failed: the thread exited with code 3/,
+    );
   });
 
   it('takes CommonJS modules too', async () => {

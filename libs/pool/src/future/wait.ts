@@ -205,8 +205,10 @@ class Completed<T> implements CompletedFutures<T> {
       if (future !== undefined) {
         this.left -= 1;
         waiter?.resolve({ done: false, value: future });
-      } else if (this.failure !== undefined && this.left > 0) waiter?.reject(this.failure.reason);
-      else waiter?.resolve({ done: true, value: undefined });
+      } else if (this.failure !== undefined && this.left > 0) {
+        waiter?.reject(this.failure.reason);
+        this.left = 0; // It is over, as a generator that threw.
+      } else waiter?.resolve({ done: true, value: undefined });
     }
   }
 }

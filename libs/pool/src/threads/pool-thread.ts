@@ -23,6 +23,7 @@ import {
   OUTCOME_STRIDE,
   PASSED_OVER,
   type Printed,
+  type Stage,
   WHOLE,
 } from './protocol.ts';
 import type { ChildNews, SessionIdentity, SessionNews } from './session-protocol.ts';
@@ -52,7 +53,7 @@ export interface ThreadSettings {
 /** What a thread tells its pool. */
 export interface ThreadWatcher {
   ready(thread: PoolThread, tasks: readonly string[]): void;
-  broken(thread: PoolThread, error: Error, stage: string): void;
+  broken(thread: PoolThread, error: Error, stage: Stage): void;
   /** Some tasks are done, or were passed over: there is room. */
   relieved(thread: PoolThread): void;
   finished(task: PooledTask, ok: boolean, value: unknown): void;

@@ -82,10 +82,13 @@ export const PASSED_OVER = 2;
 /** Not an outcome yet: a timed task begins. */
 export const BEGUN = 3;
 
+/** What a thread did when it could not start; `start`: it ended without saying. */
+export type Stage = 'import' | 'initializer' | 'start';
+
 /** Thread to pool, beside batches of outcomes. Errors are portable in either codec. */
 export type Notice =
   | { readonly ready: readonly string[] }
-  | { readonly broken: unknown; readonly stage: 'import' | 'initializer' }
+  | { readonly broken: unknown; readonly stage: Exclude<Stage, 'start'> }
   | { readonly progress: number; readonly value: unknown }
   | { readonly log: number; readonly line: string; readonly context: unknown }
   /** A task's call of the host's session, by its slot. */

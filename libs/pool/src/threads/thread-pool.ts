@@ -18,6 +18,7 @@ import { reportException } from '../future/report-exception.ts';
 import { Backlog } from './backlog.ts';
 import { PoolThread, type ThreadSettings, type ThreadWatcher } from './pool-thread.ts';
 import type { PooledTask } from './pooled-task.ts';
+import type { Stage } from './protocol.ts';
 
 export interface PoolSettings extends ThreadSettings {
   readonly maxWorkers: number;
@@ -407,8 +408,11 @@ export class ThreadPool {
   }
 
   /** A thread that could not start: no other will, so nothing can be run any more. */
-  private breakDown(error: Error, stage: string): void {
-    const what = stage === 'import' ? `importing the task module ${this.settings.module}` : 'the initializer';
+  private breakDown(error: Error, stage: Stage): void {
+    const { module, initializer } = this.settings;
+    const imported = `importing the task module ${module}`;
+    const either = initializer === undefined ? imported : `${imported}, or the initializer,`;
+    const what = { import: imported, initializer: 'the initializer', start: either }[stage];
     this.broken ??= new BrokenExecutorError(`the pool is broken: ${what} failed: ${error.message}`, {
       cause: error,
     });
@@ -437,7 +441,7 @@ export class ThreadPool {
       if (!innocent || !this.displace(task)) this.crashed(task, thread, code, error);
     }
     if (!started && !this.closing && this.broken === undefined) {
-      this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'import');
+      this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'start');
     }
     this.look();
     // Also where the backlog is empty: what it had may lie behind another thread's task by now, and that may take long.
