@@ -41,6 +41,17 @@ export function babble(): never {
   for (;;) console.log(line);
 }
 
+export function babbleToLog(): never {
+  const { log } = currentJob();
+  const line = 'x'.repeat(1000);
+  for (;;) log(line);
+}
+export function babbleProgress(): never {
+  const { progress } = currentJob();
+  const value = ['x'.repeat(1000)];
+  for (;;) progress(value);
+}
+
 export async function written(): Promise<unknown[]> {
   const told = new Promise((resolve) => process.stdout.write('', 'utf8', () => resolve('told')));
   return [process.stdout.write('x\n'), await told];

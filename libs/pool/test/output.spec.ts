@@ -89,4 +89,21 @@ describe('WorkerHost, onOutput', () => {
     await until(() => expect(host.status().busy).toBe(0));
     expect(await bench.executor().submit('written')).toEqual([true, 'told']);
   });
+
+  it('nor by one that logs without end, as slowly as Redis takes it, nor by one that tells of progress', async () => {
+    let count = 0;
+    const host = await bench.host({ threads: 1, stallTimeout: 60_000, onLog: () => (count += 1) });
+    const before = process.memoryUsage().rss;
+    const future = bench.executor({ retries: 0 }).submit('babbleToLog');
+    await until(() => expect(count).toBeGreaterThan(20_000));
+    expect(await future.abort()).toBe(true);
+    const telling = bench.executor({ retries: 0 }).submit('babbleProgress');
+    for await (const _ of telling.progress) {
+      count += 1;
+      if (count > 50_000) break;
+    }
+    expect(await telling.abort()).toBe(true);
+    expect(process.memoryUsage().rss - before).toBeLessThan(350 * 2 ** 20);
+    await until(() => expect(host.status().busy).toBe(0));
+  });
 });

@@ -376,7 +376,7 @@ class LocalTask extends PooledTask implements FutureSource {
     settling().progress(this.future, fromPortable(value, { attach }));
   }
 
-  logged(line: string, context: Record<string, unknown> | undefined): void {
+  logged(line: string, context: Record<string, unknown> | undefined): undefined {
     const entry = {
       job: this.id,
       task: this.name,

@@ -203,12 +203,13 @@ export class HostQueue implements HostDesk {
     this.#share.outbox.post(task.payload.from, task.job.id ?? '', 'progress', text);
   }
 
-  logged(task: HostTask, line: string, context: Record<string, unknown>): void {
-    task.job.log(line).catch((error: Error) => this.#share.report(error));
+  logged(task: HostTask, line: string, context: Record<string, unknown>): Promise<unknown> {
+    const told = task.job.log(line).catch((error: Error) => this.#share.report(error));
     const attempt = task.extra?.attempt ?? 1;
     const { onLog } = this.#share.options;
     const entry = { job: task.job.id ?? '', task: task.name, attempt, line, context };
     if (onLog !== undefined) callUser(onLog, (error) => this.#share.report(error as Error), entry);
+    return told;
   }
 
   askedOfChild(task: HostTask, call: ChildCall): void {

@@ -26,7 +26,8 @@ export type Ending =
 /** What a job tells its host while it is there. */
 export interface HostDesk {
   progressed(task: HostTask, text: string): void;
-  logged(task: HostTask, line: string, context: Record<string, unknown>): void;
+  /** Settles once the line stands in Redis, or could not be told. */
+  logged(task: HostTask, line: string, context: Record<string, unknown>): Promise<unknown>;
   /** The task submits a job, or has something to do with one that it has submitted. */
   askedOfChild(task: HostTask, call: ChildCall): void;
   /** The task does without its place, or has it back. */
@@ -155,8 +156,8 @@ export class HostTask extends PooledTask {
     this.desk.progressed(this, value as string);
   }
 
-  logged(line: string, context: Record<string, unknown> | undefined): void {
-    this.desk.logged(this, line, context ?? {});
+  logged(line: string, context: Record<string, unknown> | undefined): Promise<unknown> {
+    return this.desk.logged(this, line, context ?? {});
   }
 }
 

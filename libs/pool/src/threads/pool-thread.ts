@@ -10,7 +10,7 @@ import {
 import { fromPortable, reportThreadEnd, toPortable, workerArgv } from '@heddle/primitives/internal';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
-import { Flow } from '../shared-memory/flow.ts';
+import { Flow, lengthOf } from '../shared-memory/flow.ts';
 import type { TaskOutput } from './output.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
@@ -113,7 +113,8 @@ export class PoolThread {
       bell: this.bell.memory,
       host: hostname(),
       ...{ module, codec, name, concurrency, initializer, initargs, session },
-      output: settings.onOutput === undefined ? undefined : this.flow.memory,
+      flow: this.flow.memory,
+      tellsOutput: settings.onOutput !== undefined,
     };
     this.worker = new Worker(
       new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
@@ -295,9 +296,11 @@ export class PoolThread {
       this.watcher.broken(this, fromPortable(notice.broken) as Error, notice.stage);
     } else if ('progress' in notice) {
       this.slots[notice.progress]?.progressed(notice.value);
+      this.flow.leave(lengthOf(notice.value));
     } else if ('log' in notice) {
       const context = fromPortable(notice.context, { attach }) as Record<string, unknown> | undefined;
-      this.slots[notice.log]?.logged(notice.line, context);
+      const logged = this.slots[notice.log]?.logged(notice.line, context);
+      void Promise.resolve(logged).then(() => this.flow.leave(notice.line.length));
     } else if ('ask' in notice) {
       this.slots[notice.ask]?.asked(notice.call);
     } else if ('parent' in notice) {
@@ -312,7 +315,7 @@ export class PoolThread {
   }
 
   private printed({ printed: text, stream, by, context }: Printed): void {
-    this.flow.leave(text);
+    this.flow.leave(text.length);
     const around = fromPortable(context, { attach }) as Record<string, unknown> | undefined;
     const { job, task, attempt } = by ?? {};
     this.onOutput?.({ stream, text, job, task, attempt, context: around ?? {} });

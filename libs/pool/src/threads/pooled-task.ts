@@ -122,5 +122,6 @@ export abstract class PooledTask {
   abstract progressed(value: unknown): void;
   /** It goes back to the queue, to be run once more. */
   abstract retried(): void;
-  abstract logged(line: string, context: Record<string, unknown> | undefined): void;
+  /** Gives what settles once the line is where it is to be, where that takes its time. Never rejects. */
+  abstract logged(line: string, context: Record<string, unknown> | undefined): Promise<unknown> | undefined;
 }

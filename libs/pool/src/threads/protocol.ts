@@ -33,8 +33,10 @@ export interface Boot {
   readonly host: string;
   /** The host's session, where tasks may use it. */
   readonly session: SessionIdentity | undefined;
-  /** What it prints is told of, rather than printed, through this flow. */
-  readonly output: SharedArrayBuffer | undefined;
+  /** What it tells of while its tasks run goes through this flow. */
+  readonly flow: SharedArrayBuffer;
+  /** What it prints is told of, rather than printed. */
+  readonly tellsOutput: boolean;
 }
 
 /**

@@ -22,7 +22,7 @@ import { restoreTrace } from '../context/trace-context.ts';
 import { Children } from '../executor/children.ts';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
-import { Flow } from '../shared-memory/flow.ts';
+import { Flow, lengthOf } from '../shared-memory/flow.ts';
 import { Output } from './output.ts';
 import {
   BEGUN,
@@ -61,6 +61,7 @@ interface KnownTask {
 const boot = workerData as Boot;
 const { port } = boot;
 const claims = new Claims(boot.claims);
+const flow = new Flow(boot.flow);
 const place = { host: boot.host, thread: boot.name };
 const text = boot.codec === 'text';
 const decode = (value: unknown) => (text ? decodeText(value as string) : fromPortable(value, { attach }));
@@ -91,20 +92,25 @@ const line =
   boot.session && new SessionLine(boot.session, (slot, call) => port.postMessage({ ask: slot, call }));
 const jobPort = {
   line,
-  progress: (slot: number, value: unknown) =>
-    port.postMessage({ progress: slot, value: encode(value, 'progress') }),
+  progress: (slot: number, value: unknown) => {
+    const encoded = encode(value, 'progress');
+    flow.enter(lengthOf(encoded));
+    port.postMessage({ progress: slot, value: encoded });
+  },
   children: (slot: number, job: RunningJob, failures: number) =>
     boot.session && childrenOf(slot, job, failures),
-  log: (slot: number, line: string) => port.postMessage({ log: slot, line, context: portableContext() }),
+  log: (slot: number, line: string) => {
+    flow.enter(line.length);
+    port.postMessage({ log: slot, line, context: portableContext() });
+  },
 };
 
-const flow = boot.output && new Flow(boot.output);
-const outputs = flow
+const outputs = boot.tellsOutput
   ? (['stdout', 'stderr'] as const).map((stream) => {
       const tell = (printed: string, job: RunningJob | undefined) => {
         const by = job && { job: job.id, task: job.task, attempt: job.attempt };
         const told: Printed = { printed, stream, by, context: portableContext() };
-        flow.enter(printed);
+        flow.enter(printed.length);
         port.postMessage(told);
       };
       return new Output<RunningJob>(stream, jobAround, tell);
