@@ -29,14 +29,12 @@ import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
-import type { Partition } from '../session/partition.ts';
 import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
-import { LOCAL_TURNS, parseBlock, TOKEN_BLOCK, type TokenBlock } from '../session/tokens.ts';
+import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
-import { type LockReply, parseLockReply } from './lock.scripts.ts';
-
-/** Ms by which this event loop may be late with the end of a `maxHold` before the keeper sees to it. */
-const LATE = 50;
+import { HoldLimit } from './hold-limit.distributed.ts';
+import type { LockReply } from './lock.scripts.ts';
+import { LockCalls } from './lock-calls.distributed.ts';
 
 /** What one waiter wants of the lease; `again`: one that is to be the handle of its hold, as it was before. */
 interface Wish {
@@ -60,10 +58,9 @@ export class LockSeat implements Seat {
   readonly #name: string;
   readonly #what: string;
   readonly #target: Target;
-  readonly #partition: Partition;
+  readonly #calls: LockCalls;
   /** Under which the session knows it. */
   readonly #key: string;
-  readonly #keys: readonly string[];
   readonly #waiters = new Waiters<HeldLease | null, Wish>();
   #state: State = 'idle';
   /** The life under which the state is true. */
@@ -73,8 +70,8 @@ export class LockSeat implements Seat {
   /** Whether replicas have that block, where they are to. */
   #confirmed: Promise<void> | undefined;
   #lease: HeldLease | undefined;
-  /** False where it was too late: the keeper has ended the hold in Redis, or is about to. */
-  #cancelMaxHold: () => boolean = () => true;
+  /** How long that may be out. */
+  #limit: HoldLimit | undefined;
   /** A message that overtook the reply which says that we are in line: replies and messages come by two connections. */
   #early: TokenBlock | undefined;
   /** A message about a grant at or below this is of the past. */
@@ -106,9 +103,8 @@ export class LockSeat implements Seat {
     this.#what = `${kind} ${name}`;
     this.#key = seatKey(kind, name);
     this.#target = { kind, name, form: 'lock', permits: 1 };
-    this.#partition = core.partitionOf(name);
-    this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
-    this.#keys = core.keyspace.of(kind, name, ['state', 'queue']);
+    this.#calls = new LockCalls(core, kind, name);
+    this.#foothold = new Foothold(core.partitionOf(name), () => this.#lifeEnded());
   }
 
   /** The lease that is out at this moment. */
@@ -186,7 +182,7 @@ export class LockSeat implements Seat {
     await lease.confirmed?.catch((error: unknown) => {
       if (this.#lease !== lease) return;
       lease.lose(lease.notReplicated(error).message);
-      this.#cancelMaxHold();
+      this.#limit?.cancel();
       this.#giveBack();
     });
   }
@@ -247,7 +243,7 @@ export class LockSeat implements Seat {
 
   closed(): void {
     this.#lease?.conclude();
-    this.#cancelMaxHold();
+    this.#limit?.cancel();
     this.#waiters.rejectAll(() => closedError(this.#what));
   }
 
@@ -295,7 +291,7 @@ export class LockSeat implements Seat {
           return null;
         }
         this.#tries += 1;
-        const reply = await this.#askRedis(0, wanted, asIs, refuse);
+        const reply = await this.#askRedis(false, wanted, asIs, refuse);
         // Of a life that ended before the answer, or with it, there is none: the next is asked.
         if (reply === undefined || reply.is === 'more') continue;
         if (reply.is === 'granted' && !this.#foothold.life?.lives) continue;
@@ -314,7 +310,7 @@ export class LockSeat implements Seat {
   #ask(): void {
     this.#become('asking');
     this.#doubt = false;
-    void this.#askRedis(1, this.#wanted, this.#answered, this.#refused);
+    void this.#askRedis(true, this.#wanted, this.#answered, this.#refused);
   }
 
   readonly #wanted = (): boolean => this.#waiters.size > 0;
@@ -335,14 +331,12 @@ export class LockSeat implements Seat {
 
   /** @param wanted whether a lease would still be taken */
   #askRedis<T>(
-    wait: 0 | 1,
+    wait: boolean,
     wanted: () => boolean,
     then: Then<T>,
     refused: (error: unknown) => T,
   ): Promise<T> {
-    const args = [this.#name, this.#kind, wait, TOKEN_BLOCK];
-    if (this.#foothold.stand()) return this.#call('lock.acquire', args, then, refused, wanted);
-    return this.#foothold.under().then(() => this.#call('lock.acquire', args, then, refused, wanted));
+    return this.#foothold.ask((life) => this.#hear(this.#calls.acquire(life, wait), then, refused, wanted));
   }
 
   #queued(past: number): void {
@@ -399,15 +393,8 @@ export class LockSeat implements Seat {
 
   /** Told to whoever was granted, if anybody was; whoever comes after has it asked anew. */
   #confirm(): void {
-    const { confirmer } = this.#core;
-    if (confirmer === undefined) return;
-    const [state = ''] = this.#keys;
-    const first = String(this.grant);
-    const { sessions } = this.#partition.site;
-    const asked = confirmer.confirm(sessions, {
-      command: ['hget', state, 'first'],
-      shows: (had) => had === first,
-    });
+    const asked = this.#calls.confirm(this.grant);
+    if (asked === undefined) return;
     this.#confirmed = asked;
     asked.catch(() => {
       if (this.#confirmed === asked) this.#confirmed = undefined;
@@ -427,14 +414,15 @@ export class LockSeat implements Seat {
     this.#lease = lease;
     this.#become('held');
     this.#waiters.decide();
-    if (maxHold !== undefined) this.#limit(lease, maxHold);
+    if (maxHold !== undefined)
+      this.#limit = new HoldLimit(lease, maxHold, this.#calls, this.grant, () => this.#giveBack());
     return lease;
   }
 
   /** The next one here while the turn lasts; otherwise back to Redis. */
   #released(lease: HeldLease): Promise<void> {
     if (this.#lease !== lease) return Promise.resolve();
-    const ours = this.#cancelMaxHold();
+    const ours = this.#limit?.cancel() ?? true;
     const { first, last } = this.#block as TokenBlock; // Held, hence granted.
     const turnLasts = ours && this.#nextToken <= last && this.#nextToken - first < LOCAL_TURNS;
     if (this.#waiters.size > 0 && turnLasts && lease.incarnation.valid) {
@@ -455,11 +443,9 @@ export class LockSeat implements Seat {
     this.#become('returning');
     this.#early = undefined;
     this.#doubt = false;
-    const rejoin = this.#waiters.size > 0 ? 1 : 0;
-    const keep = this.#parked > 0 ? 1 : 0;
-    return this.#call(
-      'lock.release',
-      [this.#name, this.#kind, block.first, rejoin, keep, TOKEN_BLOCK],
+    const rejoin = this.#waiters.size > 0;
+    return this.#hear(
+      this.#calls.release(life, block.first, rejoin, this.#parked > 0),
       (reply) => this.#returned(reply, lease, life),
       (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
@@ -477,7 +463,7 @@ export class LockSeat implements Seat {
     lease: HeldLease | undefined,
     life: Incarnation,
   ): void | Promise<void> {
-    if (reply?.is === 'more') return this.#advance().then(() => this.#idle());
+    if (reply?.is === 'more') return this.#calls.advance(life).then(() => this.#idle());
     if (reply?.is === 'granted') this.#granted(reply.block);
     else if (reply?.is === 'queued') this.#queued(reply.past);
     else this.#idle();
@@ -491,16 +477,6 @@ export class LockSeat implements Seat {
     );
   }
 
-  /** The hand-over met a long run of dead waiters: goes on past them. */
-  async #advance(): Promise<void> {
-    for (;;) {
-      const answer = await this.#foothold.life
-        ?.giveBack('lock.advance', this.#keys, [this.#name, this.#kind, TOKEN_BLOCK])
-        .catch(() => undefined);
-      if (answer?.[0] !== 'more') return;
-    }
-  }
-
   /** A waiter gave up. The last one gives the place up, and waits to see that nothing is left of it. */
   #gaveUp(): Promise<void> | undefined {
     if (this.#waiters.size > 0 || this.#state === 'held' || this.#state === 'idle') return undefined;
@@ -512,9 +488,9 @@ export class LockSeat implements Seat {
   #leave(): void {
     this.#become('leaving');
     this.#left = true;
-    void this.#call(
-      'lock.cancel',
-      [this.#name, this.#kind, this.#parked > 0 ? 1 : 0],
+    const life = this.#foothold.life as Incarnation; // In line under it.
+    void this.#hear(
+      this.#calls.cancel(life, this.#parked > 0),
       (reply) => (reply?.is === 'granted' ? this.#granted(reply.block) : this.#idle()),
       (error) => {
         if (!isForNow(error)) return this.#idle();
@@ -525,59 +501,23 @@ export class LockSeat implements Seat {
     );
   }
 
-  /** At the end of `maxHold` the lease is void first; then Redis hands the lock on, by the keeper if this loop stands still. */
-  #limit(lease: HeldLease, maxHold: number): void {
-    const block = this.#block as TokenBlock; // Held, hence granted.
-    const deadline = Deadline.after(maxHold);
-    const stopTimer = deadline.onExpiry(
-      () => {
-        if (this.#lease !== lease) return;
-        lease.lose(`it was held for longer than its maxHold of ${maxHold} ms`);
-        this.#cancelMaxHold();
-        this.#giveBack();
-      },
-      { unref: true },
-    );
-    const stopKeeper = this.#partition.runAt(deadline.at + LATE, {
-      operation: 'lock.expire',
-      keys: this.#keys,
-      args: [this.#name, this.#kind, lease.incarnation.id, block.first, TOKEN_BLOCK],
-    });
-    this.#cancelMaxHold = () => {
-      this.#cancelMaxHold = () => true;
-      stopTimer();
-      return stopKeeper();
-    };
-  }
-
   #lifeEnded(): void {
-    this.#cancelMaxHold();
+    this.#limit?.cancel();
     this.#lease = undefined;
     // A call under way ends by itself, and comes to the same.
     if (this.#state === 'held' || this.#state === 'queued') this.#idle();
   }
 
   /** `then` has the reply: `undefined` where the life ended before it came, for whatever it was, it is over. */
-  #call<T>(
-    operation: string,
-    args: readonly (string | number)[],
+  #hear<T>(
+    answer: Promise<LockReply>,
     then: Then<T>,
     refused: (error: unknown) => T,
     wanted?: () => boolean,
   ): Promise<T> {
-    const life = this.#foothold.life as Incarnation; // Set before the first ask.
-    const answer = life.call(operation, [...this.#keys, life.holds], args);
-    return (wanted === undefined ? answer : this.#foothold.watched(answer, wanted)).then(
-      (answer) => {
-        let reply: LockReply;
-        try {
-          reply = parseLockReply(answer);
-        } catch (error) {
-          return refused(error);
-        }
-        return then(reply);
-      },
-      (error: unknown) => (error instanceof CallEnded ? then(undefined) : refused(error)),
+    const heard = wanted === undefined ? answer : this.#foothold.watched(answer, wanted);
+    return heard.then(then, (error: unknown) =>
+      error instanceof CallEnded ? then(undefined) : refused(error),
     );
   }
 
