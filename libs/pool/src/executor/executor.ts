@@ -31,7 +31,7 @@ export interface SubmitOptions {
   readonly timeout?: number | undefined;
   /** Milliseconds from `submit` until it must be done; then it fails with TimeoutError, wherever it is. */
   readonly ttl?: number | undefined;
-  /** Objects in the arguments to be moved instead of copied. ThreadPoolExecutor only. */
+  /** Objects in the arguments to be moved instead of copied: it is not retried. ThreadPoolExecutor only. */
   readonly transfer?: readonly object[] | undefined;
   /** Lower runs first (0 to 2 097 152, default 0), first in first out among equals. */
   readonly priority?: number | undefined;
