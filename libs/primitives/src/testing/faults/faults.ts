@@ -175,6 +175,7 @@ const onOneServer: readonly Fault[] = [
       await admin.replicaof('127.0.0.1', 1); // Nobody is there.
       await sleep(300);
       await admin.replicaof('NO', 'ONE');
+      await sleep(TTL); // All sessions are lost each time: between two they are to get something done.
     },
     { lost: true, unheard: true },
   ),

@@ -14,7 +14,7 @@ import { limitOf, SEMAPHORE_PERMITS, type Setting, type Task } from './setting.t
  * Ms within which whoever waits for several locks gets them, or hears of a circle: nobody holds for nearly as long; and
  * the same where some hold for long, or nothing is granted while a replica takes over.
  */
-const STUCK = { usually: 15_000, slowly: 60_000 };
+const STUCK = { usually: 30_000, slowly: 60_000 };
 /** Ms after which a hold of one lock is ended, some of them before their holder would. */
 const MAX_HOLD = 12;
 
