@@ -6,6 +6,8 @@ export async function findRedis(options: RedisOptions): Promise<EmbeddedRedis> {
   try {
     return await startRedis(options);
   } catch (error) {
-    throw new CommandFailure(error instanceof Error ? error.message : String(error), exitCode.unavailable);
+    const message = error instanceof Error ? error.message : String(error);
+    const code = /\b(WRONGPASS|NOAUTH|NOPERM)\b/.test(message) ? exitCode.refused : exitCode.unavailable;
+    throw new CommandFailure(message, code);
   }
 }

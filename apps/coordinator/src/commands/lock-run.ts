@@ -29,6 +29,7 @@ export function lockCommand(): Command {
     .addHelpText('after', epilogue)
     .action(async (name: string, [file = '', ...args]: string[], flags: Record<string, unknown>) => {
       const settings = readSettings(lockSettings, { flags, env: process.env });
+      if (file === '') throw new CommandFailure('CMD is empty: not found', exitCode.notFound);
       process.exitCode = await lockAndRun(name, file, args, settings);
     });
   return addFlags(command, lockSettings);
@@ -123,7 +124,7 @@ class ForwardedSignals implements Disposable {
   #child: ChildProcess | undefined;
 
   constructor() {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const) {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const) {
       const onSignal = () => this.#on(signal);
       process.on(signal, onSignal);
       this.#forget.push(() => process.off(signal, onSignal));

@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 /** What a command's exit code says. The numbers follow `sysexits.h`, timeout(1) and the shells, where they have one. */
 export const exitCode = {
   ok: 0,
@@ -23,15 +25,7 @@ export const exitCode = {
   notFound: 127,
 } as const;
 
-const signalNumbers: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGKILL: 9,
-  SIGTERM: 15,
-};
-
 /** The exit code a shell gives for a program that a signal ended. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {
-  return 128 + (signalNumbers[signal] ?? 0);
+  return 128 + constants.signals[signal];
 }

@@ -32,7 +32,7 @@ export function exitCodeOf(error: unknown): number {
 
 /** One line for an error that was foreseen; the stack too for one that was not, since that is ours to mend. */
 export function describeFailure(error: unknown): string {
-  if (error instanceof CommandFailure) return error.message;
+  if (error instanceof CommandFailure) return hideSecrets(error.message);
   if (error instanceof HeddleError) return hideSecrets(`${error.message} (${error.code})`);
   if (isWrongArgument(error)) return hideSecrets(error.message);
   if (error instanceof Error) return hideSecrets(error.stack ?? error.message);
@@ -45,7 +45,7 @@ function isWrongArgument(error: unknown): error is TypeError | RangeError {
   return error.code === 'ERR_HEDDLE_INVALID_ARG_TYPE' || error.code === 'ERR_HEDDLE_OUT_OF_RANGE';
 }
 
-/** The text, with the password of every URL in it left out. */
+/** The text, with the password of every URL in it left out: up to the last `@`, since one may hold `/` and `@` unescaped. */
 export function hideSecrets(text: string): string {
-  return text.replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:]*:)[^\s/]*@/gi, '$1…@');
+  return text.replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:"']*:)[^\s"']*@/gi, '$1…@');
 }

@@ -30,6 +30,7 @@ export const redisMeta = {
   argument: 'URL',
   description: 'where Redis is; $REDIS_URL does as well',
   otherEnv: ['REDIS_URL'],
+  secret: true,
 };
 
 export const namespaceField = distributedName('a namespace')

@@ -2,6 +2,10 @@
 import { isatty } from 'node:tty';
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from 'pino';
 import pretty from 'pino-pretty';
+import { hideSecrets } from './failure.ts';
+
+/** Characters of the log that wait to be written, at most. */
+const MOST_WAITING = 2 ** 20;
 
 export interface LogSettings {
   readonly logLevel: string;
@@ -20,13 +24,21 @@ export function openLog(
   const inColour = logFormat === 'pretty' || (logFormat === 'auto' && isatty(fd));
   const stream: DestinationStream = inColour
     ? pretty({ destination: fd, sync: true, colorize: isatty(fd), ignore: 'pid,hostname' })
-    : destination({ dest: fd, sync: true });
+    : toFile(fd);
   return pino({ level: logLevel, serializers: { err: shownError }, ...options }, stream);
+}
+
+/** What can't be written (a full disk) waits until it can, and is dropped beyond that: no job is to end for it. */
+function toFile(fd: 1 | 2): DestinationStream {
+  const stream = destination({ dest: fd, sync: true, maxLength: MOST_WAITING });
+  stream.on('error', () => {});
+  return stream;
 }
 
 /** An error without its own fields: those of a Redis client hold the command that failed, passwords and all. */
 function shownError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, stack } = error;
-  return { type: name, message, stack, ...('code' in error ? { code: error.code } : {}) };
+  const shown = { message: hideSecrets(message), stack: stack && hideSecrets(stack) };
+  return { type: name, ...shown, ...('code' in error ? { code: error.code } : {}) };
 }

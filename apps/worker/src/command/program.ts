@@ -25,6 +25,8 @@ export function program(name: string, version: string): Command {
 
 /** Parses and runs the command line, and gives the exit code. Never rejects. */
 export async function runProgram(command: Command, argv: readonly string[]): Promise<number> {
+  // Whoever reads the output may have seen enough (`| head`): the program goes on, or ends, as it would have.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
     await command.parseAsync([...argv], { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { hideSecrets, UsageFailure } from './failure.ts';
+import { UsageFailure } from './failure.ts';
 
 /** What a field of the schema says of itself with `.meta({…})`. */
 export interface SettingMeta {
@@ -20,6 +20,8 @@ export interface SettingMeta {
   readonly shownDefault?: string;
   /** Other variables of the environment that are looked at after `HEDDLE_…`. */
   readonly otherEnv?: readonly string[];
+  /** Its value may hold a password, also where it is none that it should be. */
+  readonly secret?: boolean;
 }
 
 export type SettingsSchema = z.ZodObject<Readonly<Record<string, z.ZodType>>>;
@@ -84,7 +86,9 @@ export function readSettings<S extends SettingsSchema>(schema: S, sources: Setti
   }
   const checked = schema.safeParse(merged);
   if (checked.success) return checked.data;
-  throw new UsageFailure(checked.error.issues.map((issue) => tellIssue(issue, merged, layers)).join('\n'));
+  throw new UsageFailure(
+    checked.error.issues.map((issue) => tellIssue(schema, issue, merged, layers)).join('\n'),
+  );
 }
 
 function flagLayer(schema: SettingsSchema, flags: Readonly<Record<string, unknown>>): Layer {
@@ -156,6 +160,7 @@ function fromText(
 }
 
 function tellIssue(
+  schema: SettingsSchema,
   issue: z.core.$ZodIssue,
   merged: Readonly<Record<string, unknown>>,
   layers: readonly Layer[],
@@ -163,7 +168,10 @@ function tellIssue(
   const key = String(issue.path[0]);
   const layer = layers.find((candidate) => candidate.values[key] !== undefined);
   if (layer === undefined) return `${flagOf(key)} is missing (or ${envOf(key)}): ${issue.message}`;
-  return hideSecrets(`${layer.name(key)}: ${issue.message}, not ${JSON.stringify(merged[key])}`);
+  const told = `${layer.name(key)}: ${issue.message}`;
+  return metaOf(schema.shape[key] as z.ZodType).secret === true
+    ? `${told} (what it is is not shown: it may hold a password, whose special characters a URL wants as %2F and the like)`
+    : `${told}, not ${JSON.stringify(merged[key])}`;
 }
 
 function metaOf(field: z.ZodType): SettingMeta {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { NotHeldError } from '../errors.ts';
 import { Lock } from '../lock/lock.local.ts';
+import type { Lease } from '../lock/lock.ts';
 import { RLock } from '../rlock/rlock.local.ts';
 import { attach, share } from '../sharing/share.ts';
 import { until } from '../testing/waiting.ts';
@@ -108,6 +109,34 @@ describe('Condition, local', () => {
     await until(() => gone, 'the first has gone');
     await condition.with(() => condition.notify());
     expect(await Promise.all([first, ...threads.map((thread) => thread.result)])).toEqual([true, true, true]);
+  });
+
+  it.each([
+    ['a Lock', () => new Lock()],
+    ['an RLock', () => new RLock()],
+  ])('gives the lock back after waits through another handle of it, on %s', async (_, make) => {
+    const lock = make();
+    const condition = attach(structuredClone(share(new Condition(lock))));
+    let seen: Lease | undefined;
+    await lock.with(async (lease) => {
+      await condition.wait({ timeout: 1 });
+      await condition.wait({ timeout: 1 });
+      seen = lease;
+      expect(lease.valid).toBe(true);
+    });
+    expect([seen?.valid, lock.locked()]).toEqual([false, false]);
+    const inThread = new Thread({
+      target: (lock: Lock | RLock, first: Condition, second: Condition) =>
+        lock.withSync(() => {
+          first.waitSync({ timeout: 1 });
+          second.waitSync({ timeout: 1 });
+        }),
+      args: [lock, new Condition(lock), new Condition(lock)],
+    });
+    inThread.start();
+    await inThread.result;
+    expect(lock.locked()).toBe(false);
+    await (await lock.acquire()).release();
   });
 
   it('ends its hold by the lease or by release, after waits renewed the token', async () => {

@@ -71,6 +71,12 @@ const PATIENCE = { async: 3, sync: 32 };
 /** A robust lock's waiters look more often whether its holder lives, in ms. */
 const ROBUST_SLICE = 50;
 
+/**
+ * Holds of this thread that a condition's wait gave back, by the lock's label, since the condition may have another handle
+ * to it than whoever holds: the token each was granted with, and its token now, 0 meanwhile.
+ */
+const renewals = new Map<string, Map<number, number>>();
+
 /** `threading.Lock` between the threads of one process. */
 export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal */
@@ -83,8 +89,6 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   #list: WaitList | undefined;
   #door: LockDoor<Lease> | undefined;
   #spin: Spin | undefined;
-  /** Holds that a condition's wait gave back: the token each was granted with, and its token now, 0 meanwhile. */
-  #renewals: Map<number, number> | undefined;
 
   /** A free lock. */
   constructor(options?: LockOptions);
@@ -185,14 +189,14 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     const seen = load(this.#words, STATE);
     const granted = this.#grantedAs(this.#token(seen));
     this.#free(seen);
-    this.#renewals ??= new Map();
-    const renewals = this.#renewals;
-    renewals.set(granted, 0);
+    const own = this.#renewals ?? new Map<number, number>();
+    renewals.set(this[MEMORY].label, own);
+    own.set(granted, 0);
     return {
-      resume: async () => void renewals.set(granted, (await this.acquire()).token),
+      resume: async () => void own.set(granted, (await this.acquire()).token),
       resumeSync: () => {
         const taken = this.#take(0) || this.#block(Deadline.never);
-        renewals.set(granted, this.#token(taken));
+        own.set(granted, this.#token(taken));
       },
     };
   }
@@ -346,7 +350,13 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     if ((state & (CROWD | RESERVED)) !== 0) wakeAll(this.#words, STATE);
     else if ((state & SLEEPERS) !== 0) wake(this.#words, STATE, 1);
     this.#list?.kick();
-    this.#renewals?.delete(this.#grantedAs(this.#token(state)));
+    const own = this.#renewals;
+    own?.delete(this.#grantedAs(this.#token(state)));
+    if (own?.size === 0) renewals.delete(this[MEMORY].label);
+  }
+
+  get #renewals(): Map<number, number> | undefined {
+    return renewals.size === 0 ? undefined : renewals.get(this[MEMORY].label);
   }
 
   /** The token that the hold with this one was granted with. */
