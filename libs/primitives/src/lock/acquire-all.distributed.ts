@@ -63,13 +63,18 @@ async function tryInTime(
 ): Promise<Lease[] | undefined> {
   const late = new AbortController();
   const stop = Deadline.after(deadline.remaining() + GRACE).onExpiry(() => late.abort(late));
+  // Not AbortSignal.any: of a signal that outlives many tries Node keeps an entry for each.
+  const onAbort = () => late.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    return await tryAll(locks, signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]));
+    return await tryAll(locks, late.signal);
   } catch (error) {
     if (error !== late && !(error instanceof RedisUnreachableError)) throw error;
     return undefined;
   } finally {
     stop();
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

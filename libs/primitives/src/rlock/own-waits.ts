@@ -32,7 +32,11 @@ export class OwnWaits<L extends Lease = Lease> {
   wait({ owner, signal, take, begin }: OwnWaitTerms<L>): Promise<Lease | null> {
     return new Promise((resolve, reject) => {
       const stop = new AbortController();
-      const taking = take(signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]));
+      // Not AbortSignal.any: of a signal that outlives many waits Node keeps an entry for each.
+      const onAbort = () => stop.abort(signal?.reason);
+      if (signal?.aborted) onAbort();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const taking = take(stop.signal).finally(() => signal?.removeEventListener('abort', onAbort));
       const letIn = (hold: OwnHold) => {
         // Who has aborted is about to be told so.
         if (signal?.aborted === true || !this.#waits.delete(wait)) return;

@@ -177,10 +177,12 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   }
 
   #checkPermits(permits: unknown, method: string): number {
-    if (permits === undefined) return 1;
-    const where = `${this[MEMORY].kind}.${method}: permits`;
-    const limit = Math.max(1, load(this.#words, LIMIT));
-    const checked = checkCount(permits, where);
+    const most = load(this.#words, LIMIT);
+    if (permits === undefined && most > 0) return 1;
+    const { kind } = this[MEMORY];
+    const where = `${kind}.${method}: permits`;
+    const limit = kind === 'BoundedSemaphore' ? most : Math.max(1, most); // Another's may be raised.
+    const checked = permits === undefined ? 1 : checkCount(permits, where);
     if (checked <= limit) return checked;
     throw rangeError(
       `${where} must be at most ${limit}, all that ${this[MEMORY].label} has, not ${checked}: more are never free`,

@@ -346,8 +346,8 @@ export class Partition {
     clearTimeout(this.#deadlineTimer);
     this.#over(this.#next); // Whoever waited for it, and is still to ask, asks under the one after it.
     this.#past.add(life.id);
-    life.end(reason);
-    if (this.#closed) return; // We ended it ourselves, and a sign of life has met that.
+    life.end(this.#closed ? 'the session was closed' : reason);
+    if (this.#closed) return; // We ended it ourselves, and a sign of life or a call has met that.
     this.#host.lost(this, reason);
     void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
   }
