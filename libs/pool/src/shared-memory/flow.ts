@@ -10,13 +10,15 @@ import { now, sleep, wake } from '@heddle/primitives/internal';
 const MOST = 2 ** 18;
 /** What a message counts for, beside its text. */
 const MESSAGE = 256;
-/** Ms that a message waits for room at most: the pool's event loop may be blocked by one who waits for this very thread. */
+/** Ms that it waits for room at most: the pool's event loop may be blocked by one who waits for this very thread. */
 const PATIENCE = 1000;
 
 export class Flow {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array<SharedArrayBuffer>;
   #heard = 0;
+  /** The thread's: it has waited in vain, and waits no more while so much is under way. */
+  #stuckAt = Number.POSITIVE_INFINITY;
 
   constructor(memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)) {
     this.memory = memory;
@@ -26,11 +28,15 @@ export class Flow {
   /** The thread's, before it sends so many characters: waits for room. */
   enter(length: number): void {
     let underWay = Atomics.load(this.#words, 0);
-    for (const end = now() + PATIENCE; underWay >= MOST && now() < end; ) {
-      sleep(this.#words, 0, underWay, end - now());
-      underWay = Atomics.load(this.#words, 0);
+    if (underWay < this.#stuckAt) {
+      for (const end = now() + PATIENCE; underWay >= MOST && now() < end; ) {
+        sleep(this.#words, 0, underWay, end - now());
+        underWay = Atomics.load(this.#words, 0);
+      }
+      this.#stuckAt = underWay < MOST ? Number.POSITIVE_INFINITY : underWay;
     }
     Atomics.add(this.#words, 0, length + MESSAGE);
+    this.#stuckAt += length + MESSAGE;
   }
 
   /**

@@ -5,7 +5,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import { Waiters } from '../session/waiters.ts';
 import { brokenBarrier, mismatch } from './barrier.errors.ts';
 import { barrierParts } from './barrier.scripts.ts';
@@ -20,6 +20,8 @@ interface Party {
   life?: Incarnation;
   /** It stands at the barrier, as far as we know. */
   arrived: boolean;
+  /** It asks again soon. */
+  later: boolean;
   asking: boolean;
   doubt: boolean;
   /** It was told to run the action; once is enough. */
@@ -61,6 +63,7 @@ export class BarrierSeat implements Seat {
       parties,
       action,
       arrived: false,
+      later: false,
       asking: false,
       doubt: false,
       acting: false,
@@ -117,9 +120,19 @@ export class BarrierSeat implements Seat {
       .catch((error: unknown) => {
         party.asking = false;
         // Who stands there is not the worse for it that Redis takes no writes.
-        if (party.arrived && isForNow(error)) setTimeout(() => this.#ask(party), REFUSED_RETRY).unref();
+        if (party.arrived && isShortage(error)) this.#askLater(party);
         else this.#line.get(party)?.reject(error);
       });
+  }
+
+  #askLater(party: Party): void {
+    if (party.later) return;
+    party.later = true;
+    const ask = () => {
+      party.later = false;
+      this.#ask(party);
+    };
+    setTimeout(ask, SHORTAGE_RETRY).unref();
   }
 
   async #arrive(party: Party): Promise<string> {

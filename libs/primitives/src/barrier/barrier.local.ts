@@ -38,7 +38,7 @@ import {
   checkWait,
   type WaitOptions,
 } from '../options.ts';
-import { addWide, compareExchangeWide, loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
+import { compareExchangeWide, loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
 import { FIRST_OWN_TRAIT, FIRST_WIDE, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import { type HearsThreadEnds, THREAD_ENDED } from '../thread/thread-end.ts';
@@ -52,7 +52,7 @@ const TIMEOUT = FIRST_WIDE + 2;
 const NOTED = FIRST_WIDE + 3;
 const NOTES = FIRST_WIDE + 4;
 const REMEMBERED = 32n;
-/** From this word on, by its index, who arrived last there: the round, and in the lower 22 bits the thread's number and 1. */
+/** From this word on, by its index, who arrived last there: the round, and in the lower 23 bits the thread's number and 1. */
 const ARRIVALS = NOTES + Number(REMEMBERED);
 const WORDS = 2 * (4 + Number(REMEMBERED));
 
@@ -248,8 +248,18 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   }
 
   #note(round: bigint): void {
-    const place = addWide(this.#words, NOTED, 1n) % REMEMBERED;
-    storeWide(this.#words, NOTES + Number(place), round + 1n);
+    const at = (count: bigint) => NOTES + Number(count % REMEMBERED);
+    for (;;) {
+      const count = loadWide(this.#words, NOTED);
+      // Others may be at the same: it is noted once.
+      if (count > 0n && loadWide(this.#words, at(count - 1n)) === round + 1n) return;
+      const old = loadWide(this.#words, at(count));
+      const noted =
+        old === round + 1n || compareExchangeWide(this.#words, at(count), old, round + 1n) === old;
+      if (!noted) continue;
+      compareExchangeWide(this.#words, NOTED, count, count + 1n);
+      return;
+    }
   }
 
   #isNoted(round: bigint): boolean {

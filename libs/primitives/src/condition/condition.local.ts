@@ -245,12 +245,15 @@ class SignalWish extends Wish<boolean> {
   readonly #words: Words;
   readonly #ticket: number;
   readonly #since: number;
+  /** What `SIGNALS` was at its last look. */
+  #seen: number;
 
   constructor(words: Words, ticket: number) {
     super();
     this.#words = words;
     this.#ticket = ticket;
     this.#since = load(words, SIGNALS);
+    this.#seen = this.#since;
   }
 
   /** Of those who came first; tickets go round. */
@@ -267,7 +270,14 @@ class SignalWish extends Wish<boolean> {
 
   attempt(): number | undefined {
     const signals = load(this.#words, SIGNALS);
+    if (signals !== this.#seen) this.slices = 0; // Whoever it is for has had no time yet.
+    this.#seen = signals;
     return this.mayGo() ? undefined : signals;
+  }
+
+  /** Who waits on stands where it stood. */
+  override precedes(other: Wish<unknown>): boolean {
+    return other instanceof SignalWish && ((this.#ticket - other.#ticket) | 0) < 0;
   }
 
   granted(): boolean {

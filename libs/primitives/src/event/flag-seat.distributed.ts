@@ -8,7 +8,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
 import { eventParts } from './event.scripts.ts';
@@ -137,7 +137,7 @@ export class FlagSeat implements Seat {
     if (life === undefined || life.ended !== undefined) return undefined;
     return life.run(this.#leaving(life)).then(
       () => undefined,
-      (error: unknown) => (isForNow(error) ? this.#leaveLater(life) : undefined),
+      (error: unknown) => (isShortage(error) ? this.#leaveLater(life) : undefined),
     );
   }
 
@@ -153,7 +153,7 @@ export class FlagSeat implements Seat {
       if (this.#core.seated(seatKey(this.#kind, this.#name))) return;
       life.later(this.#leaving(life), 0, () => this.#leaveLater(life));
     };
-    setTimeout(leave, REFUSED_RETRY).unref();
+    setTimeout(leave, SHORTAGE_RETRY).unref();
   }
 
   /** `set` took the registration; what lists it beside the session goes with the next call, whatever that is. */

@@ -29,7 +29,7 @@ import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
-import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import { HoldLimit } from './hold-limit.distributed.ts';
@@ -43,7 +43,7 @@ interface Wish {
   readonly again?: HeldLease;
 }
 
-type Then<T> = (reply: LockReply | undefined) => T | Promise<T>;
+type Then<T> = (reply: LockReply | undefined, ended?: CallEnded) => T | Promise<T>;
 
 const asIs = (reply: LockReply | undefined) => reply;
 const refuse = (error: unknown): never => {
@@ -325,7 +325,7 @@ export class LockSeat implements Seat {
   readonly #refused = (error: unknown): void => {
     this.#waiters.rejectAll(() => error);
     // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
-    if (isForNow(error)) this.#leave();
+    if (isShortage(error)) this.#leave();
     else this.#idle();
   };
 
@@ -446,12 +446,12 @@ export class LockSeat implements Seat {
     const rejoin = this.#waiters.size > 0;
     return this.#hear(
       this.#calls.release(life, block.first, rejoin, this.#parked > 0),
-      (reply) => this.#returned(reply, lease, life),
+      (reply, ended) => this.#returned(reply, lease, ended?.sent === false ? life : undefined),
       (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
-        if (isForNow(error)) {
+        if (isShortage(error)) {
           this.#stuck();
-          setTimeout(() => this.#return().catch(() => {}), REFUSED_RETRY).unref();
+          setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
         } else this.#idle();
         throw error;
       },
@@ -461,20 +461,27 @@ export class LockSeat implements Seat {
   #returned(
     reply: LockReply | undefined,
     lease: HeldLease | undefined,
-    life: Incarnation,
+    unsent: Incarnation | undefined,
   ): void | Promise<void> {
-    if (reply?.is === 'more') return this.#calls.advance(life).then(() => this.#idle());
+    if (reply?.is === 'more') return this.#advance();
     if (reply?.is === 'granted') this.#granted(reply.block);
     else if (reply?.is === 'queued') this.#queued(reply.past);
     else this.#idle();
     if (lease === undefined) return;
-    const lost = reply === undefined && lease.lostThere(life);
+    const lost = unsent && lease.lostThere(unsent);
     if (lost) throw lost;
     if (reply?.is !== 'gone') return;
     throw new LeaseLostError(
       `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
       { primitive: this.#name },
     );
+  }
+
+  /** The hand-over met a long run of dead waiters. */
+  async #advance(): Promise<void> {
+    const { life } = this.#foothold;
+    if (life !== undefined) await this.#calls.advance(life);
+    this.#idle();
   }
 
   /** A waiter gave up. The last one gives the place up, and waits to see that nothing is left of it. */
@@ -493,9 +500,9 @@ export class LockSeat implements Seat {
       this.#calls.cancel(life, this.#parked > 0),
       (reply) => (reply?.is === 'granted' ? this.#granted(reply.block) : this.#idle()),
       (error) => {
-        if (!isForNow(error)) return this.#idle();
+        if (!isShortage(error)) return this.#idle();
         this.#stuck();
-        setTimeout(() => this.#state === 'leaving' && this.#leave(), REFUSED_RETRY).unref();
+        setTimeout(() => this.#state === 'leaving' && this.#leave(), SHORTAGE_RETRY).unref();
       },
       this.#wanted,
     );
@@ -517,7 +524,7 @@ export class LockSeat implements Seat {
   ): Promise<T> {
     const heard = wanted === undefined ? answer : this.#foothold.watched(answer, wanted);
     return heard.then(then, (error: unknown) =>
-      error instanceof CallEnded ? then(undefined) : refused(error),
+      error instanceof CallEnded ? then(undefined, error) : refused(error),
     );
   }
 

@@ -16,7 +16,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
 import { mismatch, unknownOutcome } from './queue.errors.ts';
@@ -48,6 +48,8 @@ interface Wait {
   /** Messages may have been lost while a reply was on its way: what it says may be out of date. */
   doubt: boolean;
   placed: boolean;
+  /** It is asked for again soon. */
+  later: boolean;
   /** Redis may have acted on it. */
   sent: boolean;
   /** The item is in, whatever its putter has been told. */
@@ -95,7 +97,7 @@ export class QueueSeat implements Seat {
     const wait: Wait = {
       id: `${this.#core.nextWait()}-${SECRET}`,
       ...{ kind, shape, parcel, impatient, call: undefined },
-      ...{ doubt: false, placed: false, sent: false, in: false, over: false },
+      ...{ doubt: false, placed: false, later: false, sent: false, in: false, over: false },
     };
     this.#waits.set(wait.id, wait);
     const settled = this.#line.add(wait, {
@@ -183,9 +185,19 @@ export class QueueSeat implements Seat {
     if (waiter === undefined) return;
     const { life, placed } = wait;
     if (!placed || life === undefined) return waiter.reject(error);
-    if (isForNow(error)) return void setTimeout(() => this.#askOnce(wait), REFUSED_RETRY).unref();
+    if (isShortage(error)) return this.#askLater(wait);
     waiter.reject(wait.kind === 'put' ? unknownOutcome(this.#name, error) : error);
     void this.#leave(wait, life, false);
+  }
+
+  #askLater(wait: Wait): void {
+    if (wait.later) return;
+    wait.later = true;
+    const ask = () => {
+      wait.later = false;
+      this.#askOnce(wait);
+    };
+    setTimeout(ask, SHORTAGE_RETRY).unref();
   }
 
   async #askUnder(life: Incarnation, wait: Wait): Promise<void> {

@@ -10,7 +10,7 @@ import { CallEnded } from '../session/calls.ts';
 import type { Foothold } from '../session/foothold.ts';
 import type { Claim } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
-import { isForNow } from '../session/refused.ts';
+import { isShortage } from '../session/refused.ts';
 import type { TokenBlock } from '../session/tokens.ts';
 import {
   type Acquired,
@@ -305,7 +305,7 @@ export class Places {
     const alone = this.#owned(cohort);
     this.#drop(place);
     // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
-    if (isForNow(error)) void this.#cancel(place);
+    if (isShortage(error)) void this.#cancel(place);
     const all = [...cohort.waiting];
     const others = cohort.places.size > 0 ? all.slice(-1) : all;
     this.#events.refused(forAll ? all : alone && owner ? [owner] : others, error);

@@ -20,7 +20,7 @@ import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isForNow, REFUSED_RETRY } from '../session/refused.ts';
+import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import {
@@ -333,7 +333,7 @@ export class SemaphoreSeat implements Seat {
         if (!held && lease !== undefined) throw this.#notHeld(lease);
       },
       (error: unknown) => {
-        const lost = error instanceof CallEnded && lease?.lostThere(life);
+        const lost = error instanceof CallEnded && !error.sent && lease?.lostThere(life);
         const left = this.#notGivenBack(shape, pairs, raise, error);
         if (lost) throw lost;
         return left;
@@ -344,10 +344,10 @@ export class SemaphoreSeat implements Seat {
   }
 
   #notGivenBack(shape: SemaphoreShape, pairs: Pairs, raise: number, error: unknown): void | Promise<void> {
-    if (isForNow(error)) {
+    if (isShortage(error)) {
       // Redis has them held still, by a session that lives: they are given back when it takes writes again.
       const again = () => this.#giveBack(shape, pairs, 0).catch(() => {});
-      setTimeout(() => void again().finally(() => this.#count(-1)), REFUSED_RETRY).unref();
+      setTimeout(() => void again().finally(() => this.#count(-1)), SHORTAGE_RETRY).unref();
     } else this.#count(-1);
     if (!(error instanceof CallEnded)) throw error;
     if (raise === 0) return;

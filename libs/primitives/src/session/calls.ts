@@ -4,7 +4,7 @@
  */
 import { RedisRefusedError } from '../errors.ts';
 import type { Reply } from './lua.ts';
-import { isForNow, nameIn, REFUSED_RETRY, refused, saidForGood } from './refused.ts';
+import { isShortage, nameIn, refused, SHORTAGE_RETRY, saidForGood } from './refused.ts';
 import { type Answer, type Envelope, type Invocation, isAnswer } from './run-operations.ts';
 
 /** The incarnation ended before the call was answered. */
@@ -114,11 +114,11 @@ export class Calls {
   later(
     invocation: Invocation,
     within?: number,
-    refused = () => this.later(invocation, REFUSED_RETRY),
+    refused = () => this.later(invocation, SHORTAGE_RETRY),
   ): void {
     if (this.#ended) return;
     const reject = (error: Error) => {
-      if (isForNow(error)) refused();
+      if (isShortage(error)) refused();
     };
     this.#waiting.push({ invocation, resolve: () => {}, reject });
     if (within !== undefined) this.#latest ??= setTimeout(() => this.#flush(), within).unref();

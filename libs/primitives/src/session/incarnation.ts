@@ -4,7 +4,7 @@ import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import { CallEnded, type Calls } from './calls.ts';
 import { type Loss, lossNumber } from './losses.ts';
-import { isForNow, REFUSED_RETRY } from './refused.ts';
+import { isShortage, SHORTAGE_RETRY } from './refused.ts';
 import type { Answer, Invocation } from './run-operations.ts';
 
 /** What ends with a life. */
@@ -62,9 +62,9 @@ export class Incarnation {
       try {
         return await this.call(operation, keys, args);
       } catch (error) {
-        if (!isForNow(error)) throw error;
+        if (!isShortage(error)) throw error;
       }
-      await sleep(REFUSED_RETRY, undefined, { ref: false });
+      await sleep(SHORTAGE_RETRY, undefined, { ref: false });
     }
   }
 

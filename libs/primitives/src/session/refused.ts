@@ -10,14 +10,12 @@ const SHORTAGE = /\b(OOM|MISCONF|NOREPLICAS)\b/;
 /** What this user may not do, until somebody allows it. */
 const NO_LEAVE = /NOPERM|No permissions|user executing the script can't/i;
 
-/** Whether it was refused for want of memory, disk or replicas, which may soon be there. */
+/**
+ * Whether it was refused for want of memory, disk or replicas, which may soon be there: what gives back is tried again until it
+ * is taken. Not for want of permission: Redis refuses all that goes in one call with what this user may not touch.
+ */
 export function isShortage(error: unknown): boolean {
   return error instanceof RedisRefusedError && SHORTAGE.test(error.message);
-}
-
-/** Whether the same may be taken another time, and is to be tried until it is, where it gives something back. */
-export function isForNow(error: unknown): boolean {
-  return isShortage(error) || (error instanceof RedisRefusedError && NO_LEAVE.test(error.message));
 }
 
 /** Whether it says something of the server alone: of what it was asked about there is nothing to be learned from it. */
@@ -31,7 +29,7 @@ export function isPassing(said: string): boolean {
 }
 
 /** Ms between such attempts. */
-export const REFUSED_RETRY = 500;
+export const SHORTAGE_RETRY = 500;
 
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [

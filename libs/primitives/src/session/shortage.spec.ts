@@ -4,7 +4,7 @@ import { coreOf } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
 import type { ScriptClient } from './lua.ts';
-import { REFUSED_RETRY } from './refused.ts';
+import { SHORTAGE_RETRY } from './refused.ts';
 import { sweep } from './sweep.ts';
 
 const bench = redisBench();
@@ -186,7 +186,7 @@ describe('who gives up where Redis takes no writes', () => {
     await elsewhere.release();
     // Longer than it takes until what was refused is asked again.
     const begun = performance.now();
-    await until(() => performance.now() - begun > REFUSED_RETRY + 100, 'what was refused was asked again');
+    await until(() => performance.now() - begun > SHORTAGE_RETRY + 100, 'what was refused was asked again');
     await other.event(name).set();
     expect(await again).toBe(true);
     await until(async () => (await listed(`event:${name}:waiters`)) === 0, 'nobody is registered');

@@ -37,6 +37,10 @@ export abstract class Wish<T> {
   abstract expired(): T;
   /** Called where the caller's signal ended the wait. */
   aborted(): void {}
+  /** Whether it goes before one that was queued earlier. */
+  precedes(_other: Wish<unknown>): boolean {
+    return false;
+  }
 }
 
 /** Blocks this thread for so many ms. */
@@ -186,9 +190,14 @@ export class WaitList {
         queued: true,
       };
       const asAny = waiter as unknown as Waiter<unknown>;
-      if (this.#last === undefined) this.#first = asAny;
-      else this.#last.next = asAny;
-      this.#last = asAny;
+      while (waiter.previous !== undefined && wish.precedes(waiter.previous.wish)) {
+        waiter.next = waiter.previous;
+        waiter.previous = waiter.previous.previous;
+      }
+      if (waiter.previous === undefined) this.#first = asAny;
+      else waiter.previous.next = asAny;
+      if (waiter.next === undefined) this.#last = asAny;
+      else waiter.next.previous = asAny;
       waiting.add(this);
       this.#watch(asAny, deadline, signal);
       if (this.#first === asAny) this.#turn();

@@ -83,7 +83,6 @@ const refusing = (name: string, ms: number, refuse: readonly string[], relent: r
 
 const config = (directive: string, value: string) => ['CONFIG', 'SET', directive, value];
 const replicas = (least: string) => config('min-replicas-to-write', least);
-const rights = (sign: '+' | '-') => ['ACL', 'SETUSER', 'default', `${sign}evalsha`, `${sign}zadd`];
 
 /** Longer than a script may take before others hear that the server is busy. */
 const BUSY = `
@@ -164,7 +163,6 @@ const onOneServer: readonly Fault[] = [
   refusing('the server takes no writes for a moment', 200, replicas('1'), replicas('0')),
   refusing('the server takes no writes for longer than the ttl', TTL * 1.5, replicas('1'), replicas('0')),
   refusing('the server is full for a while', TTL * 1.2, config('maxmemory', '1mb'), config('maxmemory', '0')),
-  refusing('the user may not do what it may do for a moment', 200, rights('-'), rights('+')),
   single('the server is busy with a script of others', async ({ admin }) => {
     await admin.config('SET', 'busy-reply-threshold', '20');
     await admin.eval(BUSY, 0);
