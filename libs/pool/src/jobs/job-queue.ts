@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type CancelledError, OutcomeUnknownError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
-import { type JobsOptions, Queue } from 'bullmq';
+import { type JobsOptions, Queue, type RepeatOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import type { Failure } from '../future/failure.ts';
 import { ABORT, type JobPayload, packError, type QueueAddress, unpackFailure } from './job-form.ts';
@@ -22,6 +22,11 @@ const ASK_AGAIN_AFTER = 20;
 const SAYS_SO = 10_000;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
+/** How BullMQ has the ids of a schedule's runs begin. */
+const RUN = 'repeat:';
+
+/** Where a job may be that is not done, in the order in which it goes on from one to the next. */
+export type OpenState = 'delayed' | 'prioritized' | 'wait' | 'active';
 
 export interface NewJob {
   readonly name: string;
@@ -101,8 +106,42 @@ export class JobQueue {
     return { granted, put };
   }
 
-  /** Takes a job back that no thread has begun; true: it will never begin, and its Futures end with `error`. */
+  /** The ids of the jobs that are there. None is missed that goes on meanwhile to one of the states that come later. */
+  async ids(states: readonly OpenState[]): Promise<Set<string>> {
+    const ids = new Set<string>();
+    for (const state of states) {
+      for (let at = 0, page = ['']; page.length > 0; at += BATCH) {
+        page = await this.queue.getRanges([state], at, at + BATCH - 1);
+        for (const id of page) ids.add(id);
+      }
+    }
+    return ids;
+  }
+
+  /**
+   * Takes a job back that no thread has begun; true: it will never begin, and its Futures end with `error`. A schedule goes on
+   * without the run that was taken back.
+   */
   async cancel(id: string, error = cancelledUnbegun()): Promise<boolean> {
+    await this.#makeNextRun(id);
+    return this.#takeBack(id, error);
+  }
+
+  /**
+   * The next run of a schedule is made when a host takes the one before. Whoever takes that back makes it too, and first: so
+   * the schedule goes on wherever this process ends. Without effect where it is made, or the schedule has ended.
+   */
+  async #makeNextRun(id: string): Promise<void> {
+    const run = id.startsWith(RUN) ? await this.queue.getJob(id) : undefined;
+    if (run?.repeatJobKey === undefined) return;
+    const { name, data } = run;
+    const opts = run.opts as JobsOptions & { readonly repeat: RepeatOptions }; // as BullMQ's Worker reads them
+    const terms = { override: false, producerId: id };
+    const scheduler = await this.queue.jobScheduler;
+    await scheduler.upsertJobScheduler(run.repeatJobKey, opts.repeat, name, data, opts, terms);
+  }
+
+  async #takeBack(id: string, error = cancelledUnbegun()): Promise<boolean> {
     for (let asked = 0; asked < ASK; asked += 1) {
       const taken = await this.#takeOut(id, error);
       if (typeof taken === 'boolean') return taken;
@@ -119,7 +158,7 @@ export class JobQueue {
   async endSchedule(id: string): Promise<boolean> {
     const next = this.parts.redis.zscore(this.queue.toKey('repeat'), id);
     const [due, ended] = await Promise.all([next, this.queue.removeJobScheduler(id)]);
-    if (ended && due !== null) await this.cancel(`repeat:${id}:${due}`);
+    if (ended && due !== null) await this.#takeBack(`${RUN}${id}:${due}`);
     return ended;
   }
 
@@ -152,6 +191,7 @@ export class JobQueue {
 
   /** Takes a job back that no thread has begun, wherever it is; where it has begun, tells its host to end it. */
   async abort(id: string, reason: string): Promise<void> {
+    await this.#makeNextRun(id);
     const taken = await this.#takeOut(id, aborted(decodeText(reason)), reason);
     if (typeof taken === 'object') await this.#tellToEnd(taken.host, id, reason);
   }

@@ -15,9 +15,14 @@ export function resumeQueue(session: Session, queue: string): Promise<void> {
   return withQueue(session, queue, 'resumeQueue', ({ bull }) => bull.resume());
 }
 
+/** Where a job waits that could begin. */
+const DUE = ['prioritized', 'wait'] as const;
+
 /**
  * Takes all jobs out of the queue that have not begun; their Futures end with CancelledError. Gives how many there were.
- * @param options `delayed`: those that were put off too, by a delay or between two attempts (default: false)
+ * Schedules go on: of each the run that waits is taken out, and the one after it comes.
+ * @param options `delayed`: those that were put off too, by a delay, between two attempts or until their schedule has them run
+ *   (default: false)
  */
 export function drainQueue(
   session: Session,
@@ -29,18 +34,11 @@ export function drainQueue(
   if (typeof delayed !== 'boolean')
     throw typeError(`${where}: delayed must be a boolean, not ${show(delayed)}`);
   return withQueue(session, queue, where, async (jobs) => {
-    const states = delayed
-      ? (['wait', 'prioritized', 'delayed'] as const)
-      : (['wait', 'prioritized'] as const);
     const error = new CancelledError('the queue was drained');
     const { redis } = partsOf(session, where);
     let drained = 0;
-    for (let taken = 1; taken > 0; drained += taken) {
-      taken = 0;
-      for (const job of await jobs.bull.getJobs([...states], 0, 499)) {
-        if (job?.id !== undefined && (await jobs.cancel(job.id, error))) taken += 1;
-      }
-    }
+    for (const id of await jobs.ids(delayed ? ['delayed', ...DUE] : DUE))
+      if (await jobs.cancel(id, error)) drained += 1;
     // To BullMQ those are active that wait in a host for what they are to hold.
     for (const { id = '' } of await jobs.bull.getActive()) {
       if ((await redis.hget(jobs.bull.toKey(id), 'parked')) === '1' && (await jobs.cancel(id, error)))

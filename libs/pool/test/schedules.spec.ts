@@ -1,0 +1,41 @@
+/** What repeats on hosts: how a schedule goes on, and how it ends. */
+import { drainQueue } from '@heddle/pool';
+import { expect, it } from 'vitest';
+import { jobBench } from './bench.ts';
+import type * as tasks from './tasks.ts';
+import { until } from './until.ts';
+
+const bench = jobBench<typeof tasks>(new URL('./tasks.ts', import.meta.url));
+
+/** The id of the run that is to come. */
+const nextRun = async (schedule: string) =>
+  `repeat:${schedule}:${await bench.plain.zscore(bench.key('repeat'), schedule)}`;
+
+it.each([
+  ['a run waits for a host', { every: 150 }, {}],
+  ['its next run is put off', { every: 150, delay: 200 }, { delayed: true }],
+  ['its next run is put off, by cron', { cron: '* * * * * *' }, { delayed: true }],
+])('goes on when its queue is drained while %s', async (_, when, options) => {
+  const key = `${bench.namespace}:runs`;
+  const task = await bench.executor().schedule('bump', [[bench.url, key]], when);
+  expect(await bench.unfinished()).toBe(1);
+  const drained = await nextRun(task.id);
+  expect(await drainQueue(bench.session, 'work', options)).toBe(1);
+  expect(await bench.executor().future(drained).exception().catch(String)).toMatch(/drained/);
+  await bench.host();
+  await until(async () => expect(Number(await bench.plain.get(key))).toBeGreaterThan(1));
+  expect(await task.cancel()).toBe(true);
+});
+
+it.each(['cancel', 'abort'] as const)('goes on after a single run: %s', async (how) => {
+  const key = `${bench.namespace}:runs`;
+  const pool = bench.executor();
+  const task = await pool.schedule('bump', [[bench.url, key]], { every: 150, delay: 200 });
+  const run = pool.future(await nextRun(task.id));
+  expect(await run[how]()).toBe(true);
+  expect(run.cancelled()).toBe(true);
+  expect(await bench.unfinished()).toBe(1);
+  await bench.host();
+  await until(async () => expect(Number(await bench.plain.get(key))).toBeGreaterThan(1));
+  expect(await task.cancel()).toBe(true);
+});
