@@ -1,6 +1,6 @@
 /** What repeats on hosts: how a schedule goes on, and how it ends. */
-import { drainQueue } from '@heddle/pool';
-import { expect, it } from 'vitest';
+import { drainQueue, ThreadPoolExecutor } from '@heddle/pool';
+import { afterEach, expect, it, vi } from 'vitest';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
 import { until } from './until.ts';
@@ -10,6 +10,10 @@ const bench = jobBench<typeof tasks>(new URL('./tasks.ts', import.meta.url));
 /** The id of the run that is to come. */
 const nextRun = async (schedule: string) =>
   `repeat:${schedule}:${await bench.plain.zscore(bench.key('repeat'), schedule)}`;
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 it.each([
   ['a run waits for a host', { every: 150 }, {}],
@@ -38,4 +42,33 @@ it.each(['cancel', 'abort'] as const)('goes on after a single run: %s', async (h
   await bench.host();
   await until(async () => expect(Number(await bench.plain.get(key))).toBeGreaterThan(1));
   expect(await task.cancel()).toBe(true);
+});
+
+it.each([
+  ['that it names', 'Pacific/Auckland'],
+  ['of its submitter', undefined],
+])('goes by cron in the time zone %s, wherever its host is', async (_, timeZone) => {
+  vi.stubEnv('TZ', 'Asia/Tokyo');
+  await bench.hostProcess();
+  vi.unstubAllEnvs();
+  const hour = Number(new Date().toLocaleTimeString('en-GB', { timeZone, hour: '2-digit' }));
+  const key = `${bench.namespace}:runs`;
+  const cron = `* * ${hour},${(hour + 1) % 24} * * *`;
+  const task = await bench.executor().schedule('bump', [[bench.url, key]], { cron, timeZone });
+  await until(async () => expect(Number(await bench.plain.get(key))).toBeGreaterThan(2));
+  expect(await task.cancel()).toBe(true);
+});
+
+it.each([
+  [{ cron: '0 3 * * *', timeZone: 'Mars/Olympus' }, RangeError, 'ERR_HEDDLE_OUT_OF_RANGE'],
+  [{ cron: '0 3 * * *', timeZone: '' }, RangeError, 'ERR_HEDDLE_OUT_OF_RANGE'],
+  [{ cron: '0 3 * * *', timeZone: 1 as unknown as string }, TypeError, 'ERR_HEDDLE_INVALID_ARG_TYPE'],
+  [{ every: 1000, timeZone: 'UTC' }, TypeError, 'ERR_HEDDLE_INVALID_ARG_TYPE'],
+])('refuses at once %j', async (when, kind, code) => {
+  await using local = new ThreadPoolExecutor<typeof tasks>(new URL('./tasks.ts', import.meta.url));
+  for (const executor of [bench.executor(), local]) {
+    const error = await executor.schedule('noop', [], when).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(kind);
+    expect(error).toMatchObject({ code, message: expect.stringContaining('timeZone') });
+  }
 });

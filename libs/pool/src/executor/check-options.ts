@@ -129,11 +129,12 @@ export interface CheckedSchedule {
   /** Milliseconds until the first run. */
   readonly delay: number;
   readonly every: number | undefined;
-  readonly cron: string | undefined;
+  /** A cron expression, and the time zone it is read in. */
+  readonly cron: { readonly pattern: string; readonly tz: string } | undefined;
 }
 
 export function checkSchedule(options: ScheduleOptions | undefined, where: string): CheckedSchedule {
-  const { delay, at, every, cron } = checkOptions(options, where);
+  const { delay, at, every, cron, timeZone } = checkOptions(options, where);
   checkDelay(delay, where, 'delay', 'leave a task out that is never to run');
   checkDelay(every, where, 'every', 'leave it out to run once');
   if (every === 0) throw rangeError(`${where}: every must be more than 0 ms`);
@@ -155,5 +156,22 @@ export function checkSchedule(options: ScheduleOptions | undefined, where: strin
   }
   if (cron !== undefined && every !== undefined)
     throw typeError(`${where}: every and cron exclude each other; give one`);
-  return { delay: delay ?? wait, every, cron };
+  if (cron === undefined && timeZone !== undefined)
+    throw typeError(`${where}: timeZone goes with cron, and nothing else`);
+  const zoned = cron === undefined ? undefined : { pattern: cron, tz: checkTimeZone(timeZone, where) };
+  return { delay: delay ?? wait, every, cron: zoned };
+}
+
+/** This process's, where none is given. */
+function checkTimeZone(timeZone: unknown, where: string): string {
+  if (timeZone !== undefined && typeof timeZone !== 'string')
+    throw typeError(`${where}: timeZone must be the name of a time zone, not ${show(timeZone)}`);
+  try {
+    const { timeZone: own } = new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions();
+    return timeZone ?? own;
+  } catch {
+    throw rangeError(
+      `${where}: timeZone must be an IANA time zone such as 'Europe/Berlin', not ${show(timeZone)}`,
+    );
+  }
 }

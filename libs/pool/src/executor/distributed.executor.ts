@@ -153,7 +153,7 @@ class DistributedCore implements ExecutorCore {
     }
     const { name, data, opts } = this.job(call);
     checkSize(data.args, 'the arguments', LARGEST_INSIDE);
-    const repeat = cron === undefined ? { every: every as number } : { pattern: cron };
+    const repeat = cron ?? { every: every as number };
     const task = await this.submitter.repeat(
       { ...repeat, startDate: Date.now() + delay },
       {

@@ -87,6 +87,8 @@ export interface ScheduleOptions {
   readonly every?: number | undefined;
   /** A cron expression instead. DistributedExecutor only. */
   readonly cron?: string | undefined;
+  /** The time zone that `cron` is read in, for every run: an IANA name (default: the one of this process). */
+  readonly timeZone?: string | undefined;
 }
 
 /** A task that is yet to run, once or again and again. */

@@ -2,11 +2,19 @@
 import { rangeError, show } from '@heddle/primitives/internal';
 import { defaultRepeatStrategy } from 'bullmq';
 
+/** A cron expression, the time zone it is read in, and from when on. */
+export interface CronTerms {
+  readonly pattern: string;
+  readonly tz: string;
+  readonly startDate: number;
+}
+
 /** @throws RangeError for what is no cron expression, or none that ever comes from then on */
-export function checkCron(pattern: string, startDate: number): void {
+export function checkCron(terms: CronTerms): void {
+  const { pattern, startDate } = terms;
   let cause: unknown;
   try {
-    if (pattern !== '' && defaultRepeatStrategy(startDate, { pattern, startDate }) !== undefined) return;
+    if (pattern !== '' && defaultRepeatStrategy(startDate, terms) !== undefined) return;
   } catch (error) {
     cause = error;
   }

@@ -9,7 +9,7 @@ import { asFailure, settleFailure } from '../future/failure.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import type { Admission } from './admission.ts';
-import { checkCron } from './cron.ts';
+import { type CronTerms, checkCron } from './cron.ts';
 import { Dispatch, leftOpen } from './dispatch.ts';
 import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
@@ -101,11 +101,11 @@ export class Submitter implements NewsReader, SubmissionDesk {
 
   /** Has Redis make such a job again and again. @throws RangeError for a pattern that is none; as `submit` */
   async repeat(
-    repeat: { readonly every?: number; readonly pattern?: string; readonly startDate: number },
+    repeat: { readonly every: number; readonly startDate: number } | CronTerms,
     { name, data, opts }: Omit<NewJob, 'opts'> & { readonly opts: Omit<NewJob['opts'], 'jobId'> },
   ): Promise<ScheduledTask> {
     this.assertOpen();
-    if (repeat.pattern !== undefined) checkCron(repeat.pattern, repeat.startDate);
+    if ('pattern' in repeat) checkCron(repeat);
     numbered += 1;
     const id = `${this.parts.id}-s${numbered.toString(36)}`;
     await this.queue.bull.upsertJobScheduler(id, repeat, { name, data, opts });
