@@ -78,6 +78,22 @@ describe('a job that its host has fetched ahead and not begun', () => {
     });
   });
 
+  it('gives its dedupe key back as it is cancelled', async () => {
+    const plain = new Redis(server.url);
+    onTestFinished(() => plain.disconnect());
+    await withHost(async (executor) => {
+      for (let round = 0; round < 10; round += 1) {
+        const long = [executor.submit('untilAborted'), executor.submit('untilAborted')];
+        const behind = executor.with({ dedupe: 'k' }).submit('begin', file);
+        await Promise.all([...long, behind].map(({ accepted }) => accepted));
+        expect(await behind.cancel()).toBe(true);
+        expect(await plain.get(`{${namespace}:queue:work}:work:de:k`)).toBeNull();
+        await Promise.all(long.map((future) => future.abort()));
+        await Promise.all(Array.from({ length: 50 }, () => executor.submit('quick')));
+      }
+    });
+  });
+
   it('is either cancelled or begun, never both and never neither', async () => {
     await withHost(async (executor) => {
       const counts = { cancelled: 0, begun: 0 };

@@ -1,7 +1,14 @@
 /** A job's end, or that it is not to be, reaches all whom it concerns: other Futures of it, and the hosts. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { DistributedExecutor, drainQueue, pauseQueue, resumeQueue } from '@heddle/pool';
+import {
+  DistributedExecutor,
+  drainQueue,
+  type Future,
+  pauseQueue,
+  resumeQueue,
+  type SubmitOptions,
+} from '@heddle/pool';
 import { encodeText } from '@heddle/primitives/internal';
 import { describe, expect, it } from 'vitest';
 import { jobBench } from './bench.ts';
@@ -54,6 +61,36 @@ describe('a job that is taken out of the queue', () => {
     expect([own.id === late.id, own.done()]).toEqual([true, false]);
     await bench.plain.set(gate, 'open');
     expect(await own).toBe(1);
+  });
+});
+
+describe('the dedupe key of a job that is over for its Futures', () => {
+  it.each<[string, SubmitOptions, (future: Future<unknown>) => unknown]>([
+    ['by an abort', {}, (future) => future.abort('no')],
+    ['by the end of its ttl', { ttl: 1000 }, (future) => future.exception()],
+    ['by an abort while it waits for a lock', { holding: 'taken' }, (future) => future.abort('no')],
+  ])('%s is free at once, whatever its host does', async (_, options, end) => {
+    const lock = await bench.session.lock('taken').acquire();
+    const slow = await bench.hostProcess({ stallTimeout: 60_000 });
+    const pool = bench.executor({ dedupe: 'k' });
+    const gate = `${bench.namespace}:gate`;
+    const first = pool.with(options).submit('untilGate', [bench.url, gate]);
+    const parked = () => bench.plain.hget(bench.key(first.id), 'parked');
+    await until(async () => expect(first.running() || (await parked()) === '1').toBe(true));
+    slow.kill('SIGSTOP');
+    await end(first);
+    expect(first.done()).toBe(true);
+    await bench.host();
+    const other = (await elsewhere()).with({ dedupe: 'k' });
+    const second = other.submit('untilGate', [bench.url, gate]);
+    await until(() => expect(second.running()).toBe(true));
+    expect(second.id).not.toBe(first.id);
+    slow.kill('SIGCONT');
+    await until(async () => expect(await bench.unfinished()).toBe(1));
+    expect(await bench.plain.get(bench.key('de:k'))).toBe(second.id);
+    await bench.plain.set(gate, 'open');
+    expect(await second).toBe(1);
+    await lock.release();
   });
 });
 

@@ -44,6 +44,7 @@ import { Parking } from './parking.ts';
 import type { SessionParts } from './session-parts.ts';
 import type { Turnstile } from './turnstile.ts';
 
+const FREE = readFileSync(new URL('./job.free.lua', import.meta.url), 'utf8');
 const UNBEGUN = readFileSync(new URL('./job.unbegun.lua', import.meta.url), 'utf8');
 
 /** How often a host looks at the jobs in its hands, in ms. One that runs at two looks is told to be running. */
@@ -181,6 +182,7 @@ export class HostQueue implements HostDesk {
     const error = cancelledUnbegun();
     task.failed(error);
     this.#parking.stop(task, error);
+    this.#free(task);
     return 'cancelled';
   }
 
@@ -373,6 +375,14 @@ export class HostQueue implements HostDesk {
     const error = new TimeoutError(`the task ${show(task.name)} was not done within its ttl`);
     task.failed(error);
     this.#stop(task, error);
+    this.#free(task);
+  }
+
+  /** It is over for its Futures, and has its deduplication key no more. */
+  #free({ job }: HostTask): void {
+    if (job.deduplicationId === undefined) return;
+    const key = this.#worker.toKey(`de:${job.deduplicationId}`);
+    this.#share.parts.redis.eval(FREE, 1, key, job.id ?? '').catch(this.#share.report);
   }
 
   /** Ends what it does for a task, wherever that is. */

@@ -7,6 +7,11 @@
 -- RETURNS: 1 taken back, and the session that is to be told; 2 and its host, which is to be told; 3 and the host that has it
 -- and knows whether it has begun; 0 it is done, or not there
 local id = ARGV[1]
+-- Who submits its key anew once its Futures are done is to have another job.
+local function free()
+  local key = redis.call('HGET', KEYS[1], 'deid')
+  if key and redis.call('GET', ARGV[2] .. key) == id then redis.call('DEL', ARGV[2] .. key) end
+end
 local found = redis.call('LREM', KEYS[2], 1, id)
 if found == 0 then found = redis.call('LREM', KEYS[3], 1, id) end
 if found == 0 then found = redis.call('ZREM', KEYS[4], id) end
@@ -19,14 +24,15 @@ if found == 0 then
     if ARGV[6] ~= '' then
       local begun = tonumber(redis.call('HGET', KEYS[1], 'ats') or '0')
       redis.call('HSET', KEYS[1], 'aborted', ARGV[6], 'ats', math.max(1, begun))
+      free()
     end
     return {3, host}
   end
   redis.call('HSET', KEYS[1], 'parked', 'cancelled')
+  free()
   return {2, host or ''}
 end
-local dedupe = redis.call('HGET', KEYS[1], 'deid')
-if dedupe and redis.call('GET', ARGV[2] .. dedupe) == id then redis.call('DEL', ARGV[2] .. dedupe) end
+free()
 local name, data = unpack(redis.call('HMGET', KEYS[1], 'name', 'data'))
 local time = redis.call('TIME')
 redis.call('DEL', KEYS[1], KEYS[6], KEYS[7], KEYS[8])
