@@ -5,6 +5,7 @@ import {
   drainQueue,
   jobLogs,
   pauseQueue,
+  replay,
   resumeQueue,
   ThreadCrashedError,
 } from '@heddle/pool';
@@ -201,6 +202,31 @@ describe('a schedule', () => {
       await pool.shutdown(); // waits for nothing any more
     },
   );
+});
+
+describe('a job that has failed', () => {
+  it('is put back by one of those who replay it at once, each of which hears what it did', async () => {
+    await bench.host();
+    const pool = bench.executor();
+    const keys = Array.from({ length: 30 }, (_, n) => `${bench.namespace}:tries-${n}`);
+    const failed = keys.map((key, n) =>
+      pool.with({ priority: n % 2 }).submit('failUntil', [bench.url, key, 2]),
+    );
+    await Promise.all(failed.map((future) => future.exception()));
+    const ids = failed.map(({ id }) => id);
+    const sessions = [bench.session, await bench.anotherSession()];
+    const replayed = await Promise.all(sessions.map((session) => replay(session, 'work', ids)));
+    expect(replayed.flat().toSorted()).toEqual(ids.toSorted());
+    for (const id of ids) expect(await pool.future(id)).toBe(2);
+    expect(await bench.plain.mget(keys)).toEqual(keys.map(() => '2'));
+  });
+
+  it('is none under the name of a list of the queue', async () => {
+    await bench.executor().submit('noop').accepted;
+    expect(await replay(bench.session, 'work', ['wait', 'meta'])).toEqual([]);
+    expect(await bench.executor().scheduled('wait').cancel()).toBe(false);
+    expect(await bench.executor().future('wait').cancel()).toBe(false);
+  });
 });
 
 describe('a job', () => {

@@ -1,5 +1,6 @@
 /** What repeats on hosts: how a schedule goes on, and how it ends. */
-import { drainQueue, ThreadPoolExecutor } from '@heddle/pool';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { deadLetters, drainQueue, replay, ThreadPoolExecutor } from '@heddle/pool';
 import { afterEach, expect, it, vi } from 'vitest';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
@@ -71,4 +72,17 @@ it.each([
     expect(error).toBeInstanceOf(kind);
     expect(error).toMatchObject({ code, message: expect.stringContaining('timeZone') });
   }
+});
+
+it('has runs replayed without the ttl they had', async () => {
+  const key = `${bench.namespace}:runs`;
+  await bench.host();
+  const pool = bench.executor({ ttl: 1500 });
+  const task = await pool.schedule('failUntil', [[bench.url, key, 2]], { every: 60_000 });
+  await until(async () => expect(await deadLetters(bench.session, 'work')).toHaveLength(1));
+  await sleep(1500);
+  const ids = (await deadLetters(bench.session, 'work')).map(({ id }) => id);
+  expect(await replay(bench.session, 'work', ids)).toEqual(ids);
+  expect(await bench.executor().future(ids[0] ?? '')).toBe(2);
+  expect(await task.cancel()).toBe(true);
 });

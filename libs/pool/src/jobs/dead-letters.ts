@@ -1,10 +1,13 @@
 /** Jobs that have failed for good: looked at, and put back to be run once more. */
+import { readFileSync } from 'node:fs';
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
-import type { Job } from 'bullmq';
+import type { Job, Queue } from 'bullmq';
 import { readPayload, unpackFailure } from './job-form.ts';
-import { partsOf } from './session-parts.ts';
+import { partsOf, type SessionParts } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
+
+const REPLAY = readFileSync(new URL('./job.replay.lua', import.meta.url), 'utf8');
 
 /** A job whose last attempt failed; one that was cancelled or came too late is among them. */
 export interface DeadLetter {
@@ -38,29 +41,36 @@ export function deadLetters(
 
 /**
  * Puts failed jobs back into their queue, with all their attempts, and without the time to live they had. Gives the ids of
- * those that were there to be put back; `executor.future(id)` finds each again.
+ * those that were there to be put back, and that nobody else puts back at the same time; `executor.future(id)` finds each
+ * again.
  */
 export function replay(session: Session, queue: string, ids: readonly string[]): Promise<string[]> {
   if (!Array.isArray(ids) || !ids.every((id) => typeof id === 'string'))
     throw typeError(`replay: ids must be an array of the ids of jobs, not ${show(ids)}`);
   return withQueue(session, queue, 'replay', async ({ bull }) => {
     const replayed: string[] = [];
-    for (const id of ids) {
-      const job: Job | undefined = await bull.getJob(id);
-      if (job === undefined || !(await job.isFailed())) continue;
-      const payload = readPayload(job.data);
-      if (payload !== undefined) {
-        const { until: _, ...immortal } = payload;
-        // Its children are new ones, as those of any attempt after a failure.
-        await job.updateData({ ...immortal, before: (payload.before ?? 0) + Math.max(1, job.attemptsMade) });
-      }
-      // Where it was cancelled while it waited, or aborted.
-      await partsOf(session, 'replay').redis.hdel(bull.toKey(id), 'parked', 'aborted');
-      await job.retry('failed', { resetAttemptsMade: true });
-      replayed.push(id);
-    }
+    for (const id of ids) if (await putBack(bull, partsOf(session, 'replay').redis, id)) replayed.push(id);
     return replayed;
   });
+}
+
+/** True: it had failed, and is in the queue again by this. */
+async function putBack(bull: Queue, redis: SessionParts['redis'], id: string): Promise<boolean> {
+  const failedAt = await redis.zscore(bull.toKey('failed'), id);
+  const job: Job | undefined = failedAt === null ? undefined : await bull.getJob(id);
+  if (failedAt === null || job === undefined) return false;
+  const keys = [id, 'failed', 'wait', 'prioritized', 'pc', 'marker', 'meta'].map((part) => bull.toKey(part));
+  const data = JSON.stringify(anew(job));
+  const push = job.opts.lifo === true ? 'RPUSH' : 'LPUSH';
+  return (await redis.eval(REPLAY, keys.length, ...keys, id, failedAt, data, push)) === 1;
+}
+
+/** A job's data as they are to be when it is replayed: its children are new ones, as those of any attempt after a failure. */
+function anew(job: Job): unknown {
+  const payload = readPayload(job.data);
+  if (payload === undefined) return job.data;
+  const { until: _until, ttl: _ttl, ...immortal } = payload;
+  return { ...immortal, before: (payload.before ?? 0) + Math.max(1, job.attemptsMade) };
 }
 
 function letterOf(job: Job): DeadLetter {

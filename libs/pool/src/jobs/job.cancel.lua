@@ -17,6 +17,8 @@ if found == 0 then found = redis.call('LREM', KEYS[3], 1, id) end
 if found == 0 then found = redis.call('ZREM', KEYS[4], id) end
 if found == 0 then found = redis.call('ZREM', KEYS[5], id) end
 if found == 0 then
+  -- What has that name may be a list of the queue's own.
+  if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {0} end
   local host = redis.call('HGET', KEYS[1], 'pb')
   if redis.call('HGET', KEYS[1], 'parked') ~= '1' then
     if not host or redis.call('HEXISTS', KEYS[1], 'finishedOn') == 1 then return {0} end
