@@ -86,3 +86,23 @@ it('has runs replayed without the ttl they had', async () => {
   expect(await bench.executor().future(ids[0] ?? '')).toBe(2);
   expect(await task.cancel()).toBe(true);
 });
+
+it('leaves a run out while another job of its dedupe key is not done', async () => {
+  const host = await bench.host({ threads: 3 });
+  const gate = `${bench.namespace}:gate`;
+  const pool = bench.executor().with({ dedupe: 'k' });
+  const task = await pool.schedule('untilGate', [[bench.url, gate]], { every: 50 });
+  await until(() => expect(host.status().busy).toBe(1));
+  const joined = pool.submit('untilGate', [bench.url, gate]);
+  await joined.accepted;
+  expect(joined.id).toMatch(/^repeat:/);
+  await sleep(400);
+  expect(host.status()).toMatchObject({ busy: 1, completed: 0, failed: 0 });
+  await bench.plain.set(gate, 'open');
+  expect(await joined).toBe(1);
+  await until(() => expect(host.status().completed).toBeGreaterThan(2));
+  expect(await task.cancel()).toBe(true);
+  await until(async () => expect(await bench.unfinished()).toBe(0));
+  expect(await bench.plain.get(bench.key('de:k'))).toBeNull();
+  expect(await deadLetters(bench.session, 'work')).toEqual([]);
+});

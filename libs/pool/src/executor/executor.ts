@@ -37,7 +37,7 @@ export interface SubmitOptions {
   readonly priority?: number | undefined;
   /** Milliseconds to wait before it may run. */
   readonly delay?: number | undefined;
-  /** While a task with this key is not done, submitting another gives the Future of that one. */
+  /** While a task with this key is not done, submitting another gives the Future of that one; a run of a schedule is left out. */
   readonly dedupe?: string | undefined;
   /** How often it is run again after an error or a crash of its thread (default 0). A time-out is final. */
   readonly retries?: number | undefined;

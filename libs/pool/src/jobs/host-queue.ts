@@ -16,6 +16,7 @@ import { callUser } from '../future/report-exception.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
+import { claimRun } from './claim-run.ts';
 import { corkForTurn } from './cork.ts';
 import { BACK_AFTER, headway } from './headway.ts';
 import type { WorkerHostOptions } from './host-options.ts';
@@ -256,7 +257,18 @@ export class HostQueue implements HostDesk {
     const { tasks, options } = this.#share;
     if (!tasks().includes(job.name) || (payload.version ?? options.version) !== options.version)
       return this.#leave(job, payload.version, left);
+    if (job.repeatJobKey !== undefined && !(await this.#claim(job))) throw new WaitingError();
     return this.#runTask(job, payload, Deadline.after(left));
+  }
+
+  /** False: it is not to begin, and in the queue no more. Where Redis cannot tell, it goes back. */
+  async #claim(job: Job): Promise<boolean> {
+    try {
+      return await claimRun(this.#share.parts, (part) => this.#worker.toKey(part), job);
+    } catch (error) {
+      this.#share.report(error as Error);
+      return this.#handBack(job);
+    }
   }
 
   /** The task, or its version, is not here. */

@@ -75,6 +75,14 @@ export function packError(error: Error): string {
   return pack(error, what, encodeText(error, 'error', { lenient: true }));
 }
 
+/** For so long, in ms, a job that was taken out says so to who asks after it, as followers do twice a second. */
+const SAYS_SO = 10_000;
+
+/** The reason and the stacks that a job has failed with where a script ends it, and for how long they are kept in ms. */
+export function failureFields(error: CancelledError): [reason: string, stacks: string, kept: number] {
+  return [`${error.name}: ${error.message}`, JSON.stringify([packError(error)]), SAYS_SO];
+}
+
 /** Of what the task threw, whatever that is: also where it is what awaiting another gave, which was cancelled. */
 export function packThrown(error: Error, text: string): string {
   return pack(error, 'error', text);

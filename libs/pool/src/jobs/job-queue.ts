@@ -5,7 +5,7 @@ import { decodeText, encodeText } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue, type RepeatOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import type { Failure } from '../future/failure.ts';
-import { ABORT, type JobPayload, packError, type QueueAddress, unpackFailure } from './job-form.ts';
+import { ABORT, failureFields, type JobPayload, type QueueAddress, unpackFailure } from './job-form.ts';
 import { JobInbox } from './job-inbox.ts';
 import { argumentsKey, getText, LARGEST_IN_JOB, LAST_RESORT, putText, resultKey } from './large-texts.ts';
 import { Outbox } from './outbox.ts';
@@ -18,8 +18,6 @@ const GRANT_HOLDS = 10_000;
 /** How often a host is asked about a job that is neither in the queue nor in its hands, and after how many ms again. */
 const ASK = 5;
 const ASK_AGAIN_AFTER = 20;
-/** For so long, in ms, a job that was taken out says so to who asks after it, as followers do twice a second. */
-const SAYS_SO = 10_000;
 /** Jobs put in, or asked for, in one go. */
 const BATCH = 1000;
 /** How BullMQ has the ids of a schedule's runs begin. */
@@ -171,14 +169,13 @@ export class JobQueue {
     const key = (part: string) => this.queue.toKey(part);
     const keys = [id, 'wait', 'paused', 'prioritized', 'delayed', `${id}:logs`].map(key);
     keys.push(argumentsKey(key(id)), resultKey(key(id)));
-    const failure = [`${error.name}: ${error.message}`, JSON.stringify([packError(error)]), SAYS_SO];
     const reply = await this.parts.redis.eval(
       CANCEL,
       keys.length,
       ...keys,
       id,
       key('de:'),
-      ...failure,
+      ...failureFields(error),
       abort,
     );
     const [taken, host = ''] = reply as [number, string?];
