@@ -106,3 +106,19 @@ it('leaves a run out while another job of its dedupe key is not done', async () 
   expect(await bench.plain.get(bench.key('de:k'))).toBeNull();
   expect(await deadLetters(bench.session, 'work')).toEqual([]);
 });
+
+it('when cancelled takes back a run that waits for another attempt, and lets one go on that runs', async () => {
+  const host = await bench.host();
+  const keys = ['fails', 'gate'].map((part) => `${bench.namespace}:${part}`) as [string, string];
+  const pool = bench.executor({ retries: 5 }).with({ backoff: 300 });
+  const failing = await pool.schedule('failUntil', [[bench.url, keys[0], 9]], { every: 60_000 });
+  const running = await pool.schedule('untilGate', [[bench.url, keys[1]]], { every: 60_000 });
+  await until(async () => expect(await bench.plain.zcard(bench.key('delayed'))).toBe(3));
+  expect(await failing.cancel()).toBe(true);
+  expect(await running.cancel()).toBe(true);
+  expect(await bench.unfinished()).toBe(1);
+  await sleep(500);
+  expect(await bench.plain.get(keys[0])).toBe('1');
+  await bench.plain.set(keys[1], 'open');
+  await until(() => expect(host.status()).toMatchObject({ running: 0, completed: 1 }));
+});

@@ -152,12 +152,14 @@ export class JobQueue {
     return false;
   }
 
-  /** Ends what repeats; true: it was there. Its next run may wait for a host by now, and is taken back then. */
+  /** Ends what repeats; true: it was there. Its runs that wait, also for another attempt, are taken back; one that runs goes on. */
   async endSchedule(id: string): Promise<boolean> {
-    const next = this.parts.redis.zscore(this.queue.toKey('repeat'), id);
-    const [due, ended] = await Promise.all([next, this.queue.removeJobScheduler(id)]);
-    if (ended && due !== null) await this.#takeBack(`${RUN}${id}:${due}`);
-    return ended;
+    const ended = await this.queue.removeJobScheduler(id);
+    if (!ended) return false;
+    const open = await this.ids(['delayed', 'prioritized', 'wait', 'active']);
+    const runs = [...open].filter((job) => job.startsWith(`${RUN}${id}:`));
+    await Promise.all(runs.map((run) => this.#takeBack(run)));
+    return true;
   }
 
   /** Takes a job out of the queue; a host: that one has it, and knows whether it has begun. */
