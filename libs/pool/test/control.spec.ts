@@ -227,6 +227,13 @@ describe('a job that has failed', () => {
     expect(await bench.executor().scheduled('wait').cancel()).toBe(false);
     expect(await bench.executor().future('wait').cancel()).toBe(false);
   });
+
+  it('ends also where its error is named as BullMQ names a limited rate', async () => {
+    const host = await bench.host({ threads: 1 });
+    const future = bench.executor().submit('throwWord');
+    expect(await future.exception({ timeout: 5000 })).toMatchObject({ name: 'bullmq:rateLimitExceeded' });
+    expect(host.status().failed).toBe(1);
+  });
 });
 
 describe('a job', () => {

@@ -165,6 +165,11 @@ export function oddSquare(n: number): number {
   return n * n;
 }
 
+/** Throws what BullMQ would take for its own word that the rate is limited. */
+export function throwWord(): never {
+  throw Object.assign(new Error(), { name: 'bullmq:rateLimitExceeded' });
+}
+
 /** Tasks that count or wait in Redis, which all processes of a spec see. */
 export async function bump([url, key]: [string, string]): Promise<number> {
   const redis = new Redis(url);

@@ -197,7 +197,7 @@ function thrownFailure(error: Error, text: string): Error {
 }
 
 function failureOf(error: Error, final: boolean, stack: string): Error {
-  const message = error.message === '' ? error.name : `${error.name}: ${error.message}`;
+  const message = `${error.name}: ${error.message}`; // a name alone may be a word of BullMQ's, which it heeds
   const failure = final ? new UnrecoverableError(message) : new Error(message);
   failure.stack = stack;
   wholeErrors.set(failure, stack);
