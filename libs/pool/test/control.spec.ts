@@ -236,6 +236,19 @@ describe('a job that has failed', () => {
   });
 });
 
+describe('a job between two attempts', () => {
+  it('is running to nobody, here or elsewhere, and can be cancelled', async () => {
+    await bench.host();
+    const own = bench.executor({ retries: 1 }).with({ backoff: 60_000 }).submit('napAndFail', 700);
+    await until(() => expect(own.running()).toBe(true));
+    const found = (await elsewhere()).future(own.id);
+    await until(() => expect(found.running()).toBe(true));
+    await until(() => expect([own.running(), found.running()]).toEqual([false, false]), 5, 3000);
+    expect(await found.cancel()).toBe(true);
+    await expect(own).rejects.toMatchObject({ name: 'CancelledError' });
+  });
+});
+
 describe('a job', () => {
   it('is found after its submitter was restarted, and aborted or cancelled from there', async () => {
     const submitter = await bench.anotherSession();

@@ -165,6 +165,10 @@ export function oddSquare(n: number): number {
   return n * n;
 }
 
+export async function napAndFail(ms: number): Promise<never> {
+  await sleep(ms);
+  throw new Error('after a nap');
+}
 /** Throws what BullMQ would take for its own word that the rate is limited. */
 export function throwWord(): never {
   throw Object.assign(new Error(), { name: 'bullmq:rateLimitExceeded' });

@@ -305,6 +305,7 @@ export class HostQueue implements HostDesk {
       await task.clear();
       this.#tasks.delete(id);
     }
+    if (task.told) this.#tellPending(job);
     return this.#handBack(job);
   }
 
@@ -458,10 +459,17 @@ export class HostQueue implements HostDesk {
     done.catch((error: Error) => this.#share.report(error));
   }
 
-  /** A failed attempt is news only where it was the last. */
+  /** It goes back to the queue. */
+  #tellPending(job: Job): void {
+    const payload = readPayload(job.data);
+    if (payload !== undefined) this.#share.outbox.post(payload.from, job.id ?? '', 'pending', '');
+  }
+
+  /** Of an attempt that was not the last, only that it is over is news. */
   #tellFailure(job: Job | undefined, error: Error): void {
     this.failed += 1;
-    if (job?.finishedOn === undefined || job.finishedOn === null) return;
+    if (job === undefined) return;
+    if (job.finishedOn === undefined || job.finishedOn === null) return this.#tellPending(job);
     const failure = unpackFailure(wholeError(error), error.message);
     if (failure.what === 'cancelled') {
       // Whoever has it run once more does not mean to have it aborted.

@@ -110,7 +110,7 @@ export function unpackFailure(stack: string | undefined, reason: string): Failur
 /** What a host tells the submitter: the job's id, what, and the text that goes with it. */
 export type JobNews = readonly [
   id: string,
-  what: 'ok' | Failure['what'] | 'fetch' | 'running' | 'progress',
+  what: 'ok' | Failure['what'] | 'fetch' | 'running' | 'pending' | 'progress',
   text: string,
 ];
 

@@ -12,6 +12,7 @@ import { Outbox } from './outbox.ts';
 import type { SessionParts } from './session-parts.ts';
 
 const CANCEL = readFileSync(new URL('./job.cancel.lua', import.meta.url), 'utf8');
+const LOOK = readFileSync(new URL('./job.look.lua', import.meta.url), 'utf8');
 const ADMIT = readFileSync(new URL('./job.admit.lua', import.meta.url), 'utf8');
 /** Room that was granted is given to others after so many ms, where nothing is heard of who has it. */
 const GRANT_HOLDS = 10_000;
@@ -31,6 +32,16 @@ export interface NewJob {
   readonly data: JobPayload;
   readonly opts: JobsOptions & { readonly jobId: string };
 }
+
+/** What `job.look.lua` gives. */
+type Look = [
+  name: string | null,
+  finished: string | null,
+  value: string | null,
+  reason: string | null,
+  stacks: string | null,
+  runs: number,
+];
 
 export type Fetched =
   | { readonly state: 'pending'; readonly running: boolean }
@@ -205,21 +216,14 @@ export class JobQueue {
     for (let at = 0; at < ids.length; at += BATCH) {
       const pipeline = this.parts.redis.pipeline();
       for (const id of ids.slice(at, at + BATCH)) {
-        pipeline.hmget(
-          this.queue.toKey(id),
-          'name',
-          'processedOn',
-          'finishedOn',
-          'returnvalue',
-          'failedReason',
-          'stacktrace',
-        );
+        const key = this.queue.toKey(id);
+        pipeline.eval(LOOK, 2, key, `${key}:lock`);
       }
       for (const [error, reply] of (await pipeline.exec()) ?? []) {
         // What has that name may be a list of the queue's own: it is no job, and no reason not to hear of the others.
         const isNone = error?.message.startsWith('WRONGTYPE') === true;
         if (error !== null && !isNone) throw error;
-        fetched.push(read(isNone ? [] : (reply as (string | null)[])));
+        fetched.push(read(isNone ? [] : (reply as Look)));
       }
     }
     return fetched;
@@ -235,13 +239,13 @@ export class JobQueue {
   }
 }
 
-function read([name, begun, finished, value, reason, stacks]: (string | null)[]): Fetched {
+function read([name, finished, value, reason, stacks, runs]: Partial<Look>): Fetched {
   if (typeof name !== 'string') {
     const message =
       'there is no such job in the queue: there never was, or it was done so long ago that Redis dropped it';
     return failed({ what: 'error', error: new OutcomeUnknownError(message) });
   }
-  if (typeof finished !== 'string') return { state: 'pending', running: typeof begun === 'string' };
+  if (typeof finished !== 'string') return { state: 'pending', running: runs === 1 };
   try {
     // One that came through in the end still has the reason for which it failed before.
     if (typeof value === 'string' || typeof reason !== 'string')

@@ -299,6 +299,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private tell({ future, heard }: Submission, what: JobNews[1], text: string): void {
     if (what === 'running' || what === 'progress') heard?.(what, text);
     if (what === 'running') return settling().running(future);
+    if (what === 'pending') return settling().pending(future);
     try {
       if (what === 'ok') settling().result(future, this.raw ? text : decodeText(text));
       else if (what === 'error' || what === 'cancelled')
@@ -312,7 +313,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private settle(submission: Submission, fetched: Fetched | undefined): void {
     if (fetched?.state === 'ok') this.tell(submission, 'ok', fetched.text);
     else if (fetched?.state === 'failed') settleFailure(submission.future, fetched.failure);
-    else if (fetched?.running === true) this.tell(submission, 'running', '');
+    else if (fetched !== undefined) this.tell(submission, fetched.running ? 'running' : 'pending', '');
   }
 
   askAgain(): void {
