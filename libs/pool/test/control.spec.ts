@@ -9,7 +9,8 @@ import {
   resumeQueue,
   ThreadCrashedError,
 } from '@heddle/pool';
-import { describe, expect, it, vi } from 'vitest';
+import { RedisRefusedError } from '@heddle/primitives';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { jobBench } from './bench.ts';
 import { requestId } from './context.ts';
 import type * as tasks from './tasks.ts';
@@ -246,6 +247,35 @@ describe('a job between two attempts', () => {
     await until(() => expect([own.running(), found.running()]).toEqual([false, false]), 5, 3000);
     expect(await found.cancel()).toBe(true);
     await expect(own).rejects.toMatchObject({ name: 'CancelledError' });
+  });
+});
+
+describe('a Redis that is full', () => {
+  it('refuses with its own error, which says what to do', async () => {
+    const onError = vi.fn();
+    await bench.host({ onError });
+    const pool = bench.executor();
+    const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+    await bench.plain.config('SET', 'maxmemory', '1mb');
+    onTestFinished(() => void bench.plain.config('SET', 'maxmemory', '0'));
+    const future = pool.submit('noop');
+    const said = await Promise.all([
+      future.exception(),
+      ...[
+        future.accepted,
+        pool.schedule('noop', [], { every: 1000 }),
+        pool.schedule('noop', [], { delay: 1000 }),
+        pauseQueue(bench.session, 'work'),
+        task.cancel(),
+      ].map((each) => Promise.resolve(each).catch((error: unknown) => error)),
+    ]);
+    const REFUSED = { code: 'ERR_HEDDLE_REDIS_REFUSED', message: expect.stringContaining('maxmemory') };
+    for (const error of said.slice(0, 5)) {
+      expect(error).toBeInstanceOf(RedisRefusedError);
+      expect(error).toMatchObject(REFUSED);
+    }
+    for (const [error] of onError.mock.calls) expect(error).toMatchObject(REFUSED);
+    await bench.plain.config('SET', 'maxmemory', '0');
   });
 });
 

@@ -9,6 +9,7 @@ import { coreOf, type Session } from './session.distributed.ts';
 
 export type { InboxHandler } from './session/inbox.ts';
 export { Script } from './session/lua.ts';
+export { refused } from './session/refused.ts';
 
 /** The seam between a session and the pools. */
 export interface SessionParts {

@@ -5,6 +5,7 @@ import { reportException } from '../future/report-exception.ts';
 import { type Admission, Pause } from './admission.ts';
 import type { JobQueue, NewJob } from './job-queue.ts';
 import { LARGEST_IN_JOB } from './large-texts.ts';
+import { asRefusal } from './refusal.ts';
 import type { SessionParts } from './session-parts.ts';
 import type { Submission } from './submission.ts';
 
@@ -126,7 +127,7 @@ export class Dispatch {
         return undefined;
       } catch (error) {
         if (this.parts.closed()) return leftOpen();
-        if (isRefusal(error)) return error as Error;
+        if (isRefusal(error)) return asRefusal(error, 'the job') as Error;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }

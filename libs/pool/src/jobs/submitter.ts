@@ -16,6 +16,7 @@ import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
 import { type Fetched, JobQueue, type NewJob } from './job-queue.ts';
 import { isMark } from './large-texts.ts';
+import { asRefusal, refusing } from './refusal.ts';
 import type { SessionParts } from './session-parts.ts';
 import { Submission, type SubmissionDesk } from './submission.ts';
 
@@ -108,14 +109,16 @@ export class Submitter implements NewsReader, SubmissionDesk {
     if ('pattern' in repeat) checkCron(repeat);
     numbered += 1;
     const id = `${this.parts.id}-s${numbered.toString(36)}`;
-    await this.queue.bull.upsertJobScheduler(id, repeat, { name, data, opts });
-    return { id, cancel: () => this.queue.endSchedule(id) };
+    const template = { name, data, opts };
+    await refusing('the schedule', () => this.queue.bull.upsertJobScheduler(id, repeat, template));
+    return { id, cancel: () => refusing('to end the schedule', () => this.queue.endSchedule(id)) };
   }
 
   /** Ends what was scheduled under this id, here or elsewhere; false: there was nothing. */
   async unschedule(id: string): Promise<boolean> {
     this.assertOpen();
-    return (await this.queue.endSchedule(id)) || this.queue.cancel(id);
+    const end = async () => (await this.queue.endSchedule(id)) || this.queue.cancel(id);
+    return refusing('to end the schedule', end);
   }
 
   /** A job that is in the queue already. */
@@ -150,7 +153,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   async cancel(submission: Submission): Promise<boolean> {
     if (this.dispatch.takeBack(submission)) return true;
     await submission.accepted();
-    return this.queue.cancel(submission.id);
+    return refusing('to cancel the job', () => this.queue.cancel(submission.id));
   }
 
   async abort(submission: Submission, reason: unknown): Promise<void> {
@@ -159,7 +162,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
       await submission.accepted();
       await this.queue.abort(submission.id, encodeText(reason, 'reason', { lenient: true }));
     } catch (error) {
-      if (!this.parts.closed()) reportException(error);
+      if (!this.parts.closed()) reportException(asRefusal(error, 'to abort the job'));
     }
   }
 

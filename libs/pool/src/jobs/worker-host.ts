@@ -16,6 +16,7 @@ import { HostQueue, type HostShare, LOOK_EVERY } from './host-queue.ts';
 import { type CancelAnswer, queueAddress, thisHost } from './job-form.ts';
 import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
+import { asRefusal } from './refusal.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -273,8 +274,9 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     announceHost(this.#parts, this.status()).catch(report);
   }
 
-  #report(error: Error): void {
+  #report(raised: Error): void {
     if (this.#abandoned) return;
+    const error = asRefusal(raised, 'a host of jobs') as Error;
     if (this.#options.onError !== undefined) this.#options.onError(error);
     else reportException(error);
   }
