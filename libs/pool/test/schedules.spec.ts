@@ -122,3 +122,16 @@ it('when cancelled takes back a run that waits for another attempt, and lets one
   await bench.plain.set(keys[1], 'open');
   await until(() => expect(host.status()).toMatchObject({ running: 0, completed: 1 }));
 });
+
+it('says that there is no such job where a run is none, or its schedule was cancelled', async () => {
+  const pool = bench.executor();
+  const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+  const next = pool.future(await nextRun(task.id));
+  await sleep(100);
+  expect(next.done()).toBe(false);
+  const none = { code: 'ERR_HEDDLE_OUTCOME_UNKNOWN', message: expect.stringContaining('no such job') };
+  for (const id of [`repeat:${task.id}:1`, `repeat:${task.id}`])
+    expect(await pool.future(id).exception({ timeout: 3000 })).toMatchObject(none);
+  expect(await task.cancel()).toBe(true);
+  expect(await next.exception({ timeout: 3000 })).toMatchObject(none);
+});

@@ -2,8 +2,10 @@
 -- KEYS: the job, its lock
 -- ARGV: none
 -- RETURNS: its name, when it ended, its result, the reason and the stacks that it has failed with, each where there is one;
--- 1 where it runs
-local name, ended, result, reason, stacks, parked =
-  unpack(redis.call('HMGET', KEYS[1], 'name', 'finishedOn', 'returnvalue', 'failedReason', 'stacktrace', 'parked'))
+-- 1 where it runs; nothing of what is no job
+local name, ended, result, reason, stacks, parked, since = unpack(redis.call('HMGET', KEYS[1],
+  'name', 'finishedOn', 'returnvalue', 'failedReason', 'stacktrace', 'parked', 'timestamp'))
+-- What is there without either of these is a schedule, and no job.
+if not ended and not since then return {} end
 local runs = parked ~= '1' and redis.call('EXISTS', KEYS[2]) or 0
 return {name, ended, result, reason, stacks, runs}
