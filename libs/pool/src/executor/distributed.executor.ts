@@ -43,7 +43,11 @@ export interface DistributedOptions
    * Future fails with QueueFullError.
    */
   readonly whenFull?: 'wait' | 'refuse' | undefined;
-  /** How long, in seconds, and how many outcomes are kept in Redis for those who missed the news of them. */
+  /**
+   * How long, in seconds, and how many outcomes are kept in Redis for those who missed the news of them (default: an hour,
+   * the last 100 000). Results of more than 131 072 characters are fetched from there by whoever awaits them: where fewer
+   * are kept than may end at about the same time, some are lost (OutcomeUnknownError).
+   */
   readonly keep?: { readonly age?: number | undefined; readonly count?: number | undefined } | undefined;
 }
 
