@@ -88,6 +88,12 @@ export function throwChain(length: number): never {
   for (let at = 1; at <= length; at += 1) error = new Error(String(at), { cause: error });
   throw error;
 }
+export function logAndSet(words: Int32Array, lines: number): void {
+  const { log } = currentJob();
+  for (let line = 0; line < lines; line += 1) log(`line ${line}`);
+  Atomics.store(words, 0, 1);
+  Atomics.notify(words, 0);
+}
 export function throwString(): never {
   throw 'just text';
 }

@@ -501,6 +501,16 @@ describe('bad work hurts itself only', () => {
     expect(await executor.with({ backoff }).submit('failTimes', words(), 2)).toBe(3);
   });
 
+  it('is waited for by a blocked event loop, however much it logs', async () => {
+    const executor = pool({ maxWorkers: 1, onLog: () => {} });
+    await executor.submit('noop');
+    const memory = words();
+    const logging = executor.submit('logAndSet', memory, 5000);
+    await new Promise((resolve) => setImmediate(resolve)); // It is sent.
+    expect(Atomics.wait(memory, 0, 0, 10_000)).not.toBe('timed-out');
+    await logging;
+  });
+
   it('tells of what is nested too deeply, and the others of its message are told of too', async () => {
     const executor = pool({ maxWorkers: 1 });
     for (let n = 0; n < 50; n += 1) await executor.submit('nest', 1); // quick ones are told of together

@@ -111,6 +111,35 @@ describe('Condition, local', () => {
     expect(await Promise.all([first, ...threads.map((thread) => thread.result)])).toEqual([true, true, true]);
   });
 
+  it('has who waits on, since another took what it was woken for, go before those who came later', async () => {
+    const condition = new Condition(new Lock());
+    const gone: string[] = [];
+    const wait = async (name: string, signal?: AbortSignal) => {
+      await condition.acquire();
+      await condition.wait({ signal }).then(
+        () => gone.push(name),
+        () => {},
+      );
+      condition.release();
+    };
+    const stop = new AbortController();
+    const early = [wait('first'), wait('second'), wait('third', stop.signal)] as const;
+    await condition.with(() => {}); // All of them wait by now.
+    stop.abort();
+    await early[2];
+    await condition.acquire();
+    condition.notify(); // For the first; the second may try too, since one gave up behind it.
+    const late = wait('late');
+    condition.release();
+    await early[0];
+    await condition.with(() => {});
+    await condition.with(() => condition.notify());
+    await early[1];
+    expect(gone).toEqual(['first', 'second']);
+    await condition.with(() => condition.notify());
+    await late;
+  });
+
   it.each([
     ['a Lock', () => new Lock()],
     ['an RLock', () => new RLock()],
