@@ -19,8 +19,9 @@ const GRANT_HOLDS = 10_000;
 /** How often a host is asked about a job that is neither in the queue nor in its hands, and after how many ms again. */
 const ASK = 5;
 const ASK_AGAIN_AFTER = 20;
-/** Jobs put in, or asked for, in one go. */
+/** Jobs put in, or listed, in one go; and looked at by one script. */
 const BATCH = 1000;
+const LOOKS = 100;
 /** How BullMQ has the ids of a schedule's runs begin. */
 const RUN = 'repeat:';
 
@@ -33,7 +34,7 @@ export interface NewJob {
   readonly opts: JobsOptions & { readonly jobId: string };
 }
 
-/** What `job.look.lua` gives. */
+/** What `job.look.lua` gives of a job. */
 type Look = [
   name: string | null,
   finished: string | null,
@@ -213,18 +214,13 @@ export class JobQueue {
   /** How far jobs are. */
   async fetch(ids: readonly string[]): Promise<Fetched[]> {
     const fetched: Fetched[] = [];
-    for (let at = 0; at < ids.length; at += BATCH) {
-      const pipeline = this.parts.redis.pipeline();
-      for (const id of ids.slice(at, at + BATCH)) {
+    for (let at = 0; at < ids.length; at += LOOKS) {
+      const keys = ids.slice(at, at + LOOKS).flatMap((id) => {
         const key = this.queue.toKey(id);
-        pipeline.eval(LOOK, 2, key, `${key}:lock`);
-      }
-      for (const [error, reply] of (await pipeline.exec()) ?? []) {
-        // What has that name may be a list of the queue's own: it is no job, and no reason not to hear of the others.
-        const isNone = error?.message.startsWith('WRONGTYPE') === true;
-        if (error !== null && !isNone) throw error;
-        fetched.push(read(isNone ? [] : (reply as Look)));
-      }
+        return [key, `${key}:lock`];
+      });
+      const looks = (await this.parts.redis.eval(LOOK, keys.length, ...keys)) as Partial<Look>[];
+      fetched.push(...looks.map(read));
     }
     return fetched;
   }
