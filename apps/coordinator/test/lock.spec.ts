@@ -87,6 +87,8 @@ describe('heddle lock', { timeout: 60_000 }, () => {
     process.kill(handled.pid, 'SIGTERM');
     expect(await handled.ended).toMatchObject({ code: 5, out: 'up\ncaught\n' });
     expect((await lockToEnd('--', 'sh', '-c', 'kill -KILL $$')).code).toBe(137);
+    expect((await lockToEnd('--', 'sh', '-c', 'kill -SEGV $$')).code).toBe(139);
+    expect((await lockToEnd('--', '')).code).toBe(127);
   });
 
   it('ends CMD and says 125 when the lease is lost', async () => {

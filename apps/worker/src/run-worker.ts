@@ -22,7 +22,11 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   using parent = watchParent();
   const told = Promise.race([untilStopped(signals.stop), parent.gone]);
   tellThreads(settings);
-  await using session = await connectAs(settings, log);
+  const connecting = connectAs(settings, log);
+  connecting.catch(() => {}); // It is told below, unless this is to end before.
+  const before = await Promise.race([told, connecting.then(() => undefined)]);
+  if (before !== undefined) return void log.info({ why: before }, 'ended before it was connected');
+  await using session = await connecting;
   const away = watchConnection(session);
   const broken = Promise.withResolvers<never>();
   const host = new WorkerHost(settings.queue, {

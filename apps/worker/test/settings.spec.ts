@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { hideSecrets } from '../src/command/failure.ts';
 import { readSettings } from '../src/command/settings.ts';
 import { workerSettings } from '../src/config.ts';
 import { variablesOfHeddle } from '../src/worker-program.ts';
@@ -91,5 +92,9 @@ describe('settings', () => {
   it('never show a password', () => {
     expect(() => read({ redis: 'http://me:secret@host' })).toThrow(/^(?!.*secret)/s);
     expect(() => read({}, { HEDDLE_REDIS: 'redis://me:secret@' })).toThrow(/^(?!.*secret)/s);
+    expect(() => read({ redis: 'redis://:sec/ret@host:1' })).toThrow(/^(?!.*sec\/ret).*may hold a password/s);
+    expect(hideSecrets('at redis://me:se/cr@et@host/0, and http://host/path')).toBe(
+      'at redis://me:…@host/0, and http://host/path',
+    );
   });
 });

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -6,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type EmbeddedRedis, type RedisProcess, startRedis } from '@heddle/embedded-redis';
 import { DistributedExecutor, fleet, removeQueue } from '@heddle/pool';
 import { connect, type Session } from '@heddle/primitives/distributed';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Program, runToEnd, until } from './program.ts';
 
 type Tasks = typeof import('./worker-tasks.ts');
@@ -314,6 +316,28 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     expect(lines(program)).toMatchObject([
       { level: 60, err: { message: 'the loom is broken', stack: expect.stringContaining('throws.ts') } },
     ]);
+  });
+
+  it('ends by a signal while it connects', async () => {
+    const connected = Promise.withResolvers<void>();
+    const silent = createServer(() => connected.resolve()).listen(0, '127.0.0.1');
+    onTestFinished(() => void silent.close());
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    await using worker = new Program('heddle-worker', [
+      '-q',
+      'q',
+      '--tasks',
+      tasks,
+      '--redis',
+      `redis://127.0.0.1:${port}`,
+    ]);
+    await connected.promise;
+    worker.child.kill('SIGTERM');
+    expect(await worker.ended).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('before it was connected'),
+    });
   });
 
   it('tells a wrong password from a Redis that is not there', async () => {

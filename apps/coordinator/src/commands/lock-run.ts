@@ -1,5 +1,6 @@
 /** `heddle lock NAME -- CMD`: runs a command while it holds a distributed lock, as flock(1) does on one host. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import process from 'node:process';
 import { isatty } from 'node:tty';
 import { type Lease, LeaseLostError } from '@heddle/primitives';
@@ -44,7 +45,11 @@ async function lockAndRun(
 ): Promise<number> {
   const { redis, namespace, ttl, timeout, killAfter } = settings;
   using signals = new ForwardedSignals();
-  await using session = await connect(redis, { namespace, ttl, name: 'heddle lock', logger: quiet });
+  const connecting = connect(redis, { namespace, ttl, name: 'heddle lock', logger: quiet });
+  connecting.catch(() => {}); // It is told below, unless this is to end before.
+  await Promise.race([connecting.then(() => {}), signals.came]);
+  if (signals.first) return exitCodeOfSignal(signals.first);
+  await using session = await connecting;
   let lease: Lease | null;
   try {
     lease = await session.lock(name).acquire({ timeout, signal: signals.stop });
@@ -133,6 +138,11 @@ class ForwardedSignals implements Disposable {
 
   get stop(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  /** Resolves with the first signal, while there is no child. */
+  get came(): Promise<unknown> {
+    return once(this.stop, 'abort');
   }
 
   sendTo(child: ChildProcess): void {

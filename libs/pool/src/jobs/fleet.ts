@@ -3,7 +3,9 @@ import type { Session } from '@heddle/primitives/distributed';
 import { now } from '@heddle/primitives/internal';
 import { queueAddress } from './job-form.ts';
 import { JobQueue } from './job-queue.ts';
+import { refusing } from './refusal.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
+import { withQueue } from './with-queue.ts';
 
 /** One WorkerHost, as it announces itself every two seconds. */
 export interface HostStatus {
@@ -88,27 +90,26 @@ export async function withdrawHost(parts: SessionParts, id: string): Promise<voi
  * The hosts that live, and the queues there are with their counts, in the session's namespace. A host that died is
  * listed for six seconds more at the most.
  */
-export async function fleet(session: Session): Promise<Fleet> {
-  const parts = partsOf(session, 'fleet');
-  const hosts = await liveHosts(parts);
-  const names = (await parts.redis.smembers(key(parts, 'queues'))).sort();
-  const queues = await Promise.all(names.map((name) => queueStatus(parts, name, hosts)));
-  return { hosts, queues };
+export function fleet(session: Session): Promise<Fleet> {
+  return refusing('to list the fleet', async () => {
+    const parts = partsOf(session, 'fleet');
+    const hosts = await liveHosts(parts);
+    const names = (await parts.redis.smembers(key(parts, 'queues'))).sort();
+    const queues = await Promise.all(names.map((name) => queueStatus(parts, name, hosts)));
+    return { hosts, queues };
+  });
 }
 
 /**
  * Removes a queue with every job and outcome in it. For one that no host and no executor works on any more: a Future
  * of it that is still open somewhere ends with OutcomeUnknownError.
  */
-export async function removeQueue(session: Session, name: string): Promise<void> {
-  const parts = partsOf(session, 'removeQueue');
-  const queue = new JobQueue(parts, queueAddress(parts.namespace, name, 'removeQueue'), () => {});
-  try {
-    await queue.bull.obliterate({ force: true });
-  } finally {
-    await queue.close();
-  }
-  await parts.redis.srem(key(parts, 'queues'), name);
+export function removeQueue(session: Session, name: string): Promise<void> {
+  return withQueue(session, name, 'removeQueue', async ({ bull }) => {
+    const parts = partsOf(session, 'removeQueue');
+    await bull.obliterate({ force: true });
+    await parts.redis.srem(key(parts, 'queues'), name);
+  });
 }
 
 /** The other hosts of the queue that live and have the task, in that version. */
