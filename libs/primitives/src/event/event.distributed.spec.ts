@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { LeaseLostError } from '../errors.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
 import { eventConformance } from './event.conformance.ts';
@@ -29,7 +30,7 @@ describe('Event, distributed', () => {
     const lost = new Promise((resolve) => session.once('lost', resolve));
     const lease = await session.lock('held').acquire();
     await bench.admin.del(`{${session.namespace}:0}:sessions`);
-    await expect(lease.release()).resolves.toBeUndefined();
+    await expect(lease.release()).rejects.toThrow(LeaseLostError);
     await lost;
     const waiting = event.wait();
     await event.set();
