@@ -1,5 +1,4 @@
 /** What repeats on hosts: how a schedule goes on, and how it ends. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { deadLetters, drainQueue, replay, ThreadPoolExecutor } from '@heddle/pool';
 import { afterEach, expect, it, vi } from 'vitest';
 import { jobBench } from './bench.ts';
@@ -11,6 +10,12 @@ const bench = jobBench<typeof tasks>(new URL('./tasks.ts', import.meta.url));
 /** The id of the run that is to come. */
 const nextRun = async (schedule: string) =>
   `repeat:${schedule}:${await bench.plain.zscore(bench.key('repeat'), schedule)}`;
+
+/** So many ms have passed. */
+async function passed(ms: number): Promise<void> {
+  const begun = performance.now();
+  await until(() => expect(performance.now() - begun).toBeGreaterThan(ms));
+}
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -80,7 +85,7 @@ it('has runs replayed without the ttl they had', async () => {
   const pool = bench.executor({ ttl: 1500 });
   const task = await pool.schedule('failUntil', [[bench.url, key, 2]], { every: 60_000 });
   await until(async () => expect(await deadLetters(bench.session, 'work')).toHaveLength(1));
-  await sleep(1500);
+  await passed(1500); // Its ttl is over.
   const ids = (await deadLetters(bench.session, 'work')).map(({ id }) => id);
   expect(await replay(bench.session, 'work', ids)).toEqual(ids);
   expect(await bench.executor().future(ids[0] ?? '')).toBe(2);
@@ -96,7 +101,9 @@ it('leaves a run out while another job of its dedupe key is not done', async () 
   const joined = pool.submit('untilGate', [bench.url, gate]);
   await joined.accepted;
   expect(joined.id).toMatch(/^repeat:/);
-  await sleep(400);
+  const due = async () => Number(await bench.plain.zscore(bench.key('repeat'), task.id));
+  const before = await due();
+  await until(async () => expect(await due()).toBeGreaterThan(before + 400)); // Several have been due since.
   expect(host.status()).toMatchObject({ busy: 1, completed: 0, failed: 0 });
   await bench.plain.set(gate, 'open');
   expect(await joined).toBe(1);
@@ -117,7 +124,7 @@ it('when cancelled takes back a run that waits for another attempt, and lets one
   expect(await failing.cancel()).toBe(true);
   expect(await running.cancel()).toBe(true);
   expect(await bench.unfinished()).toBe(1);
-  await sleep(500);
+  await passed(500); // Longer than it would wait for that.
   expect(await bench.plain.get(keys[0])).toBe('1');
   await bench.plain.set(keys[1], 'open');
   await until(() => expect(host.status()).toMatchObject({ running: 0, completed: 1 }));
@@ -127,7 +134,7 @@ it('says that there is no such job where a run is none, or its schedule was canc
   const pool = bench.executor();
   const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
   const next = pool.future(await nextRun(task.id));
-  await sleep(100);
+  await passed(100);
   expect(next.done()).toBe(false);
   const none = { code: 'ERR_HEDDLE_OUTCOME_UNKNOWN', message: expect.stringContaining('no such job') };
   for (const id of [`repeat:${task.id}:1`, `repeat:${task.id}`])

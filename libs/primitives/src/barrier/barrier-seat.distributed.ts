@@ -5,7 +5,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { askLater, isShortage } from '../session/refused.ts';
 import { Waiters } from '../session/waiters.ts';
 import { brokenBarrier, mismatch } from './barrier.errors.ts';
 import { barrierParts } from './barrier.scripts.ts';
@@ -120,19 +120,9 @@ export class BarrierSeat implements Seat {
       .catch((error: unknown) => {
         party.asking = false;
         // Who stands there is not the worse for it that Redis takes no writes.
-        if (party.arrived && isShortage(error)) this.#askLater(party);
+        if (party.arrived && isShortage(error)) askLater(party, () => this.#ask(party));
         else this.#line.get(party)?.reject(error);
       });
-  }
-
-  #askLater(party: Party): void {
-    if (party.later) return;
-    party.later = true;
-    const ask = () => {
-      party.later = false;
-      this.#ask(party);
-    };
-    setTimeout(ask, SHORTAGE_RETRY).unref();
   }
 
   async #arrive(party: Party): Promise<string> {

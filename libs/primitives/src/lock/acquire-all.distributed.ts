@@ -3,6 +3,7 @@
  * each partition; where something is not, all is given back, and each is waited for in one global order (E. G. Coffman
  * et al., "System Deadlocks", 1971: no circular wait).
  */
+import { abortWith } from '../abort-with.ts';
 import { Deadline } from '../deadline.ts';
 import { RedisUnreachableError, show, typeError } from '../errors.ts';
 import { type AcquireOptions, checkWait } from '../options.ts';
@@ -63,10 +64,7 @@ async function tryInTime(
 ): Promise<Lease[] | undefined> {
   const late = new AbortController();
   const stop = Deadline.after(deadline.remaining() + GRACE).onExpiry(() => late.abort(late));
-  // Not AbortSignal.any: of a signal that outlives many tries Node keeps an entry for each.
-  const onAbort = () => late.abort(signal?.reason);
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const over = abortWith(late, signal);
   try {
     return await tryAll(locks, late.signal);
   } catch (error) {
@@ -74,7 +72,7 @@ async function tryInTime(
     return undefined;
   } finally {
     stop();
-    signal?.removeEventListener('abort', onAbort);
+    over();
   }
 }
 

@@ -16,7 +16,7 @@ import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { askLater, isShortage } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
 import { Waiters } from '../session/waiters.ts';
 import { mismatch, unknownOutcome } from './queue.errors.ts';
@@ -185,19 +185,9 @@ export class QueueSeat implements Seat {
     if (waiter === undefined) return;
     const { life, placed } = wait;
     if (!placed || life === undefined) return waiter.reject(error);
-    if (isShortage(error)) return this.#askLater(wait);
+    if (isShortage(error)) return askLater(wait, () => this.#askOnce(wait));
     waiter.reject(wait.kind === 'put' ? unknownOutcome(this.#name, error) : error);
     void this.#leave(wait, life, false);
-  }
-
-  #askLater(wait: Wait): void {
-    if (wait.later) return;
-    wait.later = true;
-    const ask = () => {
-      wait.later = false;
-      this.#askOnce(wait);
-    };
-    setTimeout(ask, SHORTAGE_RETRY).unref();
   }
 
   async #askUnder(life: Incarnation, wait: Wait): Promise<void> {

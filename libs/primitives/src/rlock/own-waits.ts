@@ -1,4 +1,5 @@
 /** Acquisitions of one re-entrant lock that are under way here: what lets in one of an owner's lets in all of them. */
+import { abortWith } from '../abort-with.ts';
 import type { Lease } from '../lock/lock.ts';
 
 /** A hold of the owner, which may enter it again. */
@@ -32,11 +33,8 @@ export class OwnWaits<L extends Lease = Lease> {
   wait({ owner, signal, take, begin }: OwnWaitTerms<L>): Promise<Lease | null> {
     return new Promise((resolve, reject) => {
       const stop = new AbortController();
-      // Not AbortSignal.any: of a signal that outlives many waits Node keeps an entry for each.
-      const onAbort = () => stop.abort(signal?.reason);
-      if (signal?.aborted) onAbort();
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const taking = take(stop.signal).finally(() => signal?.removeEventListener('abort', onAbort));
+      const over = abortWith(stop, signal);
+      const taking = take(stop.signal).finally(over);
       const letIn = (hold: OwnHold) => {
         // Who has aborted is about to be told so.
         if (signal?.aborted === true || !this.#waits.delete(wait)) return;

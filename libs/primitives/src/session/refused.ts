@@ -53,6 +53,17 @@ export function nameIn(keys: readonly string[]): string | undefined {
   return /^\{[^}]*\}:(?!session:)[a-z-]+:(.*):[a-z]+$/s.exec(keys[0] ?? '')?.[1];
 }
 
+/** Calls `ask` once Redis may take writes again; asked for more than once meanwhile, once. */
+export function askLater(who: { later: boolean }, ask: () => void): void {
+  if (who.later) return;
+  who.later = true;
+  const again = () => {
+    who.later = false;
+    ask();
+  };
+  setTimeout(again, SHORTAGE_RETRY).unref();
+}
+
 export function refused(
   what: string,
   said: string,
