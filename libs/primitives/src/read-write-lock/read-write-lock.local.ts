@@ -15,6 +15,7 @@
  * |---|---|---|
  * | `READERS` | bit 0: the writer at the gate may sleep on this word; bits 1–21: how many read; above them the round, which ends where the last of them goes | a reader coming or going; the writer before it sleeps |
  * | `WRITER` | the lower half of the gate's token, where its holder may write; 0 while it only passes, or waits | who has taken the gate |
+ * | `ENDED` | how many rounds have ended, counted just after: the bits of the round come again every 1,024 | who has ended one |
  * | `GRANTS` | leases given, 64 bits wide: their tokens | who is granted one |
  *
  * Who reads is counted, not known; each thread knows what it has itself, and in which round it got that. Any thread may
@@ -55,12 +56,15 @@ import type { AnyReadWriteLock } from './read-write-lock.ts';
 const GRANTS = FIRST_WIDE + LOCK_WORDS / 2;
 const READERS = FIRST + LOCK_WORDS + 2;
 const WRITER = READERS + 1;
-const WORDS = LOCK_WORDS + 4;
+const ENDED = READERS + 2;
+const WORDS = LOCK_WORDS + 5;
 
 const WAITED = 1;
 const ONE = 2;
 const COUNT = 2 ** 22 - 2;
 const ROUND = 22;
+/** Half of the rounds that those bits tell apart: so many threads may be about to count one. */
+const FEW = 2 ** 9;
 /** Room is left above it: every thread may add one before it sees that there are too many. */
 const MOST = 2 ** 20;
 
@@ -128,6 +132,10 @@ class Gate {
     return load(this.words, READERS) >>> ROUND;
   }
 
+  get ended(): number {
+    return load(this.words, ENDED);
+  }
+
   nextToken(): number {
     return increment(this.memory.shared, this.words, this.#wide, GRANTS);
   }
@@ -160,6 +168,7 @@ class Gate {
       const last = (seen & COUNT) === ONE;
       const next = last ? ((seen >>> ROUND) + 1) << ROUND : seen - ONE;
       if (compareExchange(this.words, READERS, seen, next) !== seen) continue;
+      if (last) add(this.words, ENDED, 1);
       if (last && (seen & WAITED) !== 0) wakeAll(this.words, READERS);
       if (last) this.#list?.kick();
       return true;
@@ -278,6 +287,8 @@ export abstract class LockSide implements AnyLock {
 /** What a thread has of one lock's holds for reading. */
 interface Reading {
   readonly round: number;
+  /** How many rounds had ended by then. */
+  readonly ended: number;
   /** How many have no lease. */
   bare: number;
   /** The tokens of those that have one, the oldest first. */
@@ -357,15 +368,16 @@ class ReadSide extends LockSide implements LeaseSource {
   /** What this thread has in the round that goes on: of an earlier one nothing is left. */
   #mine(): Reading | undefined {
     const mine = readings.get(this.#key);
-    if (mine === undefined || mine.round === this.gate.round) return mine;
+    const { round, ended } = this.gate;
+    if (mine === undefined || (mine.round === round && (ended - mine.ended) >>> 0 < FEW)) return mine;
     readings.delete(this.#key);
     return undefined;
   }
 
   #begin(round: number): void {
-    const mine = readings.get(this.#key);
+    const mine = this.#mine();
     if (mine?.round === round) mine.bare += 1;
-    else readings.set(this.#key, { round, bare: 1, leased: new Set() });
+    else readings.set(this.#key, { round, ended: this.gate.ended, bare: 1, leased: new Set() });
   }
 
   /** For who has struck a hold in `mine`: ends it, unless its round has ended meanwhile. */

@@ -180,6 +180,26 @@ describe('ReadWriteLock, local', () => {
     expect(() => lock.read.release()).toThrow(NotHeldError);
   });
 
+  it('takes no hold of a thousand rounds ago for one of now', async () => {
+    const lock = new ReadWriteLock();
+    const lease = await lock.read.acquire();
+    const target = (theirs: ReadWriteLock) => {
+      theirs.read.release();
+      // As many rounds as the bits of one can tell apart: the next has the number of that in which it was granted.
+      for (let n = 1; n < 1024; n += 1) {
+        theirs.read.acquireSync();
+        theirs.read.release();
+      }
+      theirs.read.acquireSync();
+    };
+    const thread = new Thread({ target, args: [lock] });
+    thread.start();
+    await thread.result;
+    expect(lease.valid).toBe(false);
+    await lease.release();
+    expect(lock.read.locked()).toBe(true);
+  });
+
   it('lets another thread end a hold without a lease, and forgets it here', async () => {
     const lock = new ReadWriteLock();
     lock.read.acquireSync();
