@@ -124,6 +124,21 @@ describe('a queue that is full', () => {
     expect(await refusing.submit('square', 3)).toBe(9);
   });
 
+  it('takes what another job of the same deduplication key is there for, and no more', async () => {
+    const waiting = executor({ maxPending: 1 });
+    const refusing = executor({ maxPending: 1, whenFull: 'refuse' });
+    const first = waiting.with({ dedupe: 'one' }).submit('square', 7);
+    await first.accepted;
+    const same = [waiting, refusing].map((pool) => pool.with({ dedupe: 'one' }).submit('square', 7));
+    await Promise.all(same.map((future) => future.accepted));
+    expect(same.map(({ id }) => id)).toEqual([first.id, first.id]);
+    const other = refusing.with({ dedupe: 'two' }).submit('square', 8);
+    expect(await other.exception()).toMatchObject({ name: 'QueueFullError' });
+    expect(await unfinished()).toBe(1);
+    await host();
+    expect(await Promise.all([first, ...same])).toEqual([49, 49, 49]);
+  });
+
   it('is never fuller than it may be, however many submit at the same moment', async () => {
     const sessions = await Promise.all(Array.from({ length: 6 }, () => connect(server.url, { namespace })));
     const pools = sessions.map(

@@ -71,15 +71,34 @@ export class Dispatch {
     while (this.held.length > 0 && !this.parts.closed()) {
       const room = await this.queue.room(this.held.length, maxPending).catch(() => undefined);
       const batch = this.held.splice(0, room?.granted ?? 0);
-      if (whenFull === 'refuse' && room !== undefined) {
-        const full = `the queue has ${maxPending} jobs that wait to be begun, and takes no more; submit later, or let submit wait`;
-        this.desk.refused(this.held.splice(0), new QueueFullError(full));
-      }
+      const over = room === undefined ? [] : [...this.held];
       if (batch.length > 0) await this.send(batch);
       room?.put();
+      await this.join(over);
+      if (whenFull === 'refuse') this.refuse(over, maxPending);
       if (batch.length === 0 && this.held.length > 0) await this.pause.take();
     }
     this.admitting = false;
+  }
+
+  /** Those whose deduplication key another job has are that job's, and need no room. */
+  private async join(over: readonly Submission[]): Promise<void> {
+    const keyed = over.filter(({ job }) => job?.opts.deduplication !== undefined);
+    if (keyed.length === 0) return;
+    const keys = keyed.map(({ job }) => job?.opts.deduplication?.id ?? '');
+    const ids = await this.queue.haveKeys(keys).catch(() => []); // looked at again with the next ask for room
+    for (const [n, submission] of keyed.entries()) {
+      const id = ids[n];
+      if (submission.state === 'held' && typeof id === 'string') this.desk.arrived(submission, id);
+    }
+    this.held = this.held.filter(({ state }) => state === 'held');
+  }
+
+  private refuse(over: readonly Submission[], maxPending: number): void {
+    const full = `the queue has ${maxPending} jobs that wait to be begun, and takes no more; submit later, or let submit wait`;
+    const refused = over.filter(({ state }) => state === 'held');
+    if (refused.length > 0) this.desk.refused(refused, new QueueFullError(full));
+    this.held = this.held.filter(({ state }) => state === 'held');
   }
 
   /** A repeated attempt puts no job in twice: they go by their ids. */

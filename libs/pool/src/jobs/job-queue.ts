@@ -116,6 +116,11 @@ export class JobQueue {
     return { granted, put };
   }
 
+  /** The jobs that have these deduplication keys, by their ids. */
+  haveKeys(keys: readonly string[]): Promise<(string | null)[]> {
+    return Promise.all(keys.map((key) => this.parts.redis.get(this.queue.toKey(`de:${key}`))));
+  }
+
   /** The ids of the jobs that are there. None is missed that goes on meanwhile to one of the states that come later. */
   async ids(states: readonly OpenState[]): Promise<Set<string>> {
     const ids = new Set<string>();
