@@ -18,7 +18,7 @@ export const workerSettings = z.strictObject({
     argument: 'NAME[=WEIGHT,…]',
     short: 'q',
     description:
-      'the queue to take jobs from; or several, that share the threads by their weights: images=3,mail=1',
+      'the queue to take jobs from; or several, that share the threads evenly, or by weights: images=3,mail=1',
   }),
   tasks: z
     .string({ error: 'must be the path or file: URL of the module that exports the tasks' })

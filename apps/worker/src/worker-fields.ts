@@ -3,17 +3,17 @@ import { z } from 'zod';
 import { distributedName } from './command/fields.ts';
 
 const QUEUE =
-  'must be the name of the queue (1 to 512 bytes of UTF-8, without "{", "}" and control characters), or of several with their weights, such as images=3,mail=1';
+  'must be the name of the queue (1 to 512 bytes of UTF-8, without "{", "}" and control characters), or of several, such as images,mail or, with weights, images=3,mail=1';
 
 const name = distributedName('the name of the queue');
 
-/** `images`, `images=3,mail=1`, or in a file `{ "images": 3, "mail": 1 }`. */
+/** `images`, `images=3,mail`, or in a file `{ "images": 3, "mail": 1 }`, where names may have commas and equals signs. */
 export const queuesField = z.any().transform((given: unknown, context): string | Record<string, number> => {
   const refuse = () => {
     context.issues.push({ code: 'custom', message: QUEUE, input: given });
     return z.NEVER;
   };
-  if (typeof given === 'string' && !given.includes('='))
+  if (typeof given === 'string' && !/[=,]/.test(given))
     return name.safeParse(given).success ? given : refuse();
   const entries =
     typeof given === 'string'
@@ -29,12 +29,13 @@ export const queuesField = z.any().transform((given: unknown, context): string |
   return well && entries.length > 0 && Object.keys(queues).length === entries.length ? queues : refuse();
 });
 
-/** `images=3` → `['images', 3]`; what follows the last `=` is the weight. */
+/** `images=3` → `['images', 3]`; what follows the last `=` is the weight, 1 without one. */
 function weighted(part: string): [string, number] {
   const at = part.lastIndexOf('=');
+  if (at < 0) return [part.trim(), 1];
   return [
     part.slice(0, at).trim(),
-    at < 0 || part.slice(at + 1).trim() === '' ? Number.NaN : Number(part.slice(at + 1)),
+    part.slice(at + 1).trim() === '' ? Number.NaN : Number(part.slice(at + 1)),
   ];
 }
 

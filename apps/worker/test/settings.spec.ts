@@ -34,11 +34,12 @@ describe('settings', () => {
   });
 
   it('name one queue, or several with their weights, and a rate, from wherever they come', () => {
-    expect(read({ queue: 'a,b' }).queue).toBe('a,b');
+    expect(read({ queue: 'a, b' }).queue).toEqual({ a: 1, b: 1 });
+    expect(read({ queue: 'a=3,b' }).queue).toEqual({ a: 3, b: 1 });
     expect(read({ queue: 'a=3, b = 0.5' }).queue).toEqual({ a: 3, b: 0.5 });
-    const config = fileWith({ queue: { 'a=b': 2 }, rateLimit: { jobs: 2, per: 3 } });
+    const config = fileWith({ queue: { 'a=b': 2, 'c,d': 1 }, rateLimit: { jobs: 2, per: 3 } });
     const file = readSettings(workerSettings, { flags: { tasks: 't', config }, env: {} });
-    expect(file).toMatchObject({ queue: { 'a=b': 2 }, rateLimit: { jobs: 2, per: 3 } });
+    expect(file).toMatchObject({ queue: { 'a=b': 2, 'c,d': 1 }, rateLimit: { jobs: 2, per: 3 } });
     expect(read({}, { HEDDLE_RATE_LIMIT: '100/1000' }).rateLimit).toEqual({ jobs: 100, per: 1000 });
     expect(read({}).rateLimit).toBeUndefined();
     expect(read({ listen: '9464' }).listen).toEqual({ host: '127.0.0.1', port: 9464 });
@@ -63,7 +64,9 @@ describe('settings', () => {
     [{ gracePeriod: '-1' }, {}, '--grace-period: must be a whole number from 0 to 3600000, not -1'],
     [{}, { HEDDLE_THREADS: 'NaN' }, 'HEDDLE_THREADS: must be a whole number from 1 to 1024, not "NaN"'],
     [{ queue: 'a{b}' }, {}, '--queue: must be the name of the queue'],
-    [{ queue: 'a=1,b' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: 'a=,b' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: 'a,,b' }, {}, '--queue: must be the name of the queue'],
+    [{ queue: 'a,a' }, {}, '--queue: must be the name of the queue'],
     [{ queue: 'a=1,a=2' }, {}, '--queue: must be the name of the queue'],
     [{ queue: 'a=0' }, {}, '--queue: must be the name of the queue'],
     [{}, { HEDDLE_RATE_LIMIT: '5' }, 'HEDDLE_RATE_LIMIT: must be JOBS/MS, such as 100/1000'],
