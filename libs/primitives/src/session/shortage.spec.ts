@@ -140,6 +140,29 @@ describe('who gives up where Redis takes no writes', () => {
   };
   const listed = async (key: string) => bench.admin.zcard(`{heddle:0}:${key}`);
 
+  it('waits no more at a condition, and holds its lock again once it can be had', async () => {
+    const [session, other, name] = await pair();
+    const lock = session.lock(name);
+    const condition = session.condition(name, { lock });
+    const lease = await lock.acquire();
+    const before = lease.token;
+    const waited = condition.wait({ timeout: 300 });
+    const waiters = `condition:lock:${Buffer.byteLength(name)}:${name}:${name}:waiters`;
+    await until(async () => (await listed(waiters)) === 1, 'it waits');
+    const relieve = await withConfig(NO_WRITES);
+    const refused = lock.acquire();
+    await expect(refused).rejects.toThrow(/NOREPLICAS/);
+    const begun = performance.now();
+    await until(() => performance.now() - begun > 1_200, 'more than one attempt was refused');
+    await relieve();
+    expect(await waited).toBe(false);
+    expect(lease).toMatchObject({ valid: true });
+    expect(lease.token).toBeGreaterThan(before);
+    await lease.release();
+    await (await other.lock(name).acquire({ timeout: 2_000 }))?.release();
+    expect(await lock.locked()).toBe(false);
+  });
+
   it('takes no item of a queue along', async () => {
     const [session, other, name] = await pair();
     const gone = session.queue(name).get({ timeout: 300 });
