@@ -33,7 +33,8 @@ export type {
   TaskName,
   TaskResult,
 } from './executor/executor.ts';
-export { type TaskLog, ThreadPoolExecutor, type ThreadPoolOptions } from './executor/thread-pool.executor.ts';
+export { ThreadPoolExecutor } from './executor/thread-pool.executor.ts';
+export type { TaskLog, ThreadPoolOptions } from './executor/thread-pool.options.ts';
 export { Future } from './future/future.ts';
 export {
   asCompleted,

@@ -1,27 +1,14 @@
 /** Tasks on the worker threads of this process. */
 import { availableParallelism } from 'node:os';
-import type { ResourceLimits } from 'node:worker_threads';
 import { TimeoutError } from '@heddle/primitives';
-import {
-  checkCount,
-  checkOptions,
-  Deadline,
-  fromPortable,
-  show,
-  toPortable,
-  typeError,
-} from '@heddle/primitives/internal';
-import { captureContext } from '../context/context-var.ts';
-import { captureTrace } from '../context/trace-context.ts';
+import { Deadline, toPortable, typeError } from '@heddle/primitives/internal';
 import { aborted } from '../future/cancelled.ts';
-import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
-import { callUser, reportException } from '../future/report-exception.ts';
-import { PooledTask } from '../threads/pooled-task.ts';
-import { checkResourceLimits } from '../threads/resource-limits.ts';
+import { type Future, settling } from '../future/future.ts';
+import { reportException } from '../future/report-exception.ts';
 import { withinJob } from '../threads/running-job.ts';
-import { attach, share } from '../threads/sharing.ts';
+import { share } from '../threads/sharing.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
-import { checkNamed, checkSchedule } from './check-options.ts';
+import { checkSchedule } from './check-options.ts';
 import type {
   AnyTasks,
   Call,
@@ -31,56 +18,8 @@ import type {
   SubmitOptions,
 } from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
-
-/** A line that a task wrote with `currentJob().log`. */
-export interface TaskLog {
-  readonly job: string;
-  readonly task: string;
-  readonly attempt: number;
-  readonly line: string;
-  /** The propagating context variables around it, by name. */
-  readonly context: Readonly<Record<string, unknown>>;
-}
-
-/** What a `ThreadPoolExecutor` takes. Anything else is a `TypeError`. */
-export interface ThreadPoolOptions {
-  /** The most threads (default: `os.availableParallelism()`). They start as there are tasks for them. */
-  readonly maxWorkers?: number | undefined;
-  /** Threads are named prefix, `-`, number (default: `ThreadPoolExecutor-<n>`). */
-  readonly threadNamePrefix?: string | undefined;
-  /** An export of the task module, called once in each thread before its first task. If it fails, the pool is broken. */
-  readonly initializer?: string | undefined;
-  /** Its arguments. */
-  readonly initargs?: readonly unknown[] | undefined;
-  /** Node's limits of a worker thread's memory. A task that exceeds them fails, and its thread is replaced. */
-  readonly resourceLimits?: ResourceLimits | undefined;
-  /** Milliseconds after which a thread with nothing to do is ended (default: never). */
-  readonly idleTimeout?: number | undefined;
-  /** Milliseconds each task may run (default: for ever); `with({ timeout })` overrides it. */
-  readonly taskTimeout?: number | undefined;
-  /**
-   * Milliseconds an aborted or timed-out task has to end before its thread is ended (default: 1000). A task that had
-   * ended just before, of whose outcome the thread could not tell any more, is run again.
-   */
-  readonly gracePeriod?: number | undefined;
-  /** How often a task is run again after an error or a crash of its thread (default: 0). */
-  readonly retries?: number | undefined;
-  /** Where `currentJob().log` goes (default: a line on the console). */
-  readonly onLog?: ((entry: TaskLog) => void) | undefined;
-}
-
-const OPTIONS: ReadonlySet<string> = new Set([
-  'maxWorkers',
-  'threadNamePrefix',
-  'initializer',
-  'initargs',
-  'resourceLimits',
-  'idleTimeout',
-  'taskTimeout',
-  'gracePeriod',
-  'retries',
-  'onLog',
-] satisfies (keyof ThreadPoolOptions)[]);
+import { LocalTask, type Parcel, pack } from './local-task.ts';
+import { checkPoolOptions, type ThreadPoolOptions } from './thread-pool.options.ts';
 
 let pools = 0;
 let scheduled = 0;
@@ -100,37 +39,6 @@ export class ThreadPoolExecutor<T = AnyTasks> extends ExecutorFront<T> {
   constructor(module: URL, options?: ThreadPoolOptions) {
     super(new ThreadPoolCore(module, checkPoolOptions(module, options)), {});
   }
-}
-
-function checkPoolOptions(module: unknown, options: ThreadPoolOptions | undefined): ThreadPoolOptions {
-  const where = 'ThreadPoolExecutor';
-  if (!(module instanceof URL)) {
-    throw typeError(
-      `${where}: the task module must be a URL, such as new URL('./tasks.ts', import.meta.url), not ${show(module)}`,
-    );
-  }
-  const given = checkOptions(options, where);
-  for (const key of Object.keys(given)) {
-    if (!OPTIONS.has(key))
-      throw typeError(`${where}: there is no option ${show(key)}; there are ${[...OPTIONS].join(', ')}`);
-  }
-  if (given.maxWorkers !== undefined) checkCount(given.maxWorkers, `${where}: maxWorkers`);
-  if (given.retries !== undefined) checkCount(given.retries, `${where}: retries`, { min: 0 });
-  for (const name of ['threadNamePrefix', 'initializer'] as const) {
-    const value = given[name];
-    if (value !== undefined && typeof value !== 'string')
-      throw typeError(`${where}: ${name} must be a string, not ${show(value)}`);
-  }
-  if (given.initargs !== undefined && !Array.isArray(given.initargs)) {
-    throw typeError(`${where}: initargs must be an array, not ${show(given.initargs)}`);
-  }
-  checkResourceLimits(given.resourceLimits, `${where}: resourceLimits`);
-  for (const name of ['idleTimeout', 'taskTimeout', 'gracePeriod'] as const)
-    checkNamed(given[name], where, name);
-  if (given.onLog !== undefined && typeof given.onLog !== 'function') {
-    throw typeError(`${where}: onLog must be a function, not ${show(given.onLog)}`);
-  }
-  return given;
 }
 
 class ThreadPoolCore implements ExecutorCore {
@@ -296,141 +204,4 @@ function limitLife(task: LocalTask, ttl: number): void {
     void task.abort(error);
   };
   settling().whenDone(task.future, Deadline.after(ttl).onExpiry(end));
-}
-
-let submitted = 0;
-
-class LocalTask extends PooledTask implements FutureSource {
-  readonly future: Future<unknown>;
-  private readonly pool: ThreadPool;
-  private readonly onLog: ((entry: TaskLog) => void) | undefined;
-
-  constructor(pool: ThreadPool, call: Call, parcel: Parcel, defaults: ThreadPoolOptions) {
-    const { options, chunk } = call;
-    const timeout = options.timeout ?? defaults.taskTimeout;
-    const { args, transfer, context, trace } = parcel;
-    const { ttl } = options;
-    const plain = (timeout ?? context ?? trace ?? ttl) === undefined && !chunk;
-    submitted += 1;
-    super(call.task, submitted, args, {
-      extra: plain
-        ? undefined
-        : {
-            attempt: 1,
-            context,
-            chunk,
-            timed: timeout !== undefined,
-            timeout,
-            trace,
-            ends: ttl === undefined ? undefined : Deadline.after(ttl).at,
-          },
-      transfer,
-      priority: options.priority,
-      timeout,
-      retries: options.retries ?? defaults.retries,
-      backoff: options.backoff,
-    });
-    this.pool = pool;
-    this.onLog = defaults.onLog;
-    this.future = makeFuture<unknown>(this);
-  }
-
-  get id(): string {
-    return `local:${this.jobId}`;
-  }
-
-  async accepted(): Promise<void> {}
-
-  async cancel(): Promise<boolean> {
-    return this.pool.cancel(this);
-  }
-
-  async abort(reason: unknown): Promise<void> {
-    this.pool.abort(this, reason);
-  }
-
-  isRunning(): boolean {
-    return this.pool.isRunning(this);
-  }
-
-  settled(ok: boolean, value: unknown): void {
-    let decoded: unknown;
-    try {
-      decoded = fromPortable(value, { attach });
-    } catch (error) {
-      return this.failed(error as Error);
-    }
-    if (ok) settling().result(this.future, decoded);
-    else settling().error(this.future, decoded as Error);
-  }
-
-  failed(error: Error): void {
-    settling().error(this.future, error);
-  }
-
-  retried(): void {
-    settling().pending(this.future);
-  }
-
-  progressed(value: unknown): void {
-    settling().progress(this.future, fromPortable(value, { attach }));
-  }
-
-  logged(line: string, context: Record<string, unknown> | undefined): undefined {
-    const entry = {
-      job: this.id,
-      task: this.name,
-      attempt: this.extra?.attempt ?? 1,
-      line,
-      context: context ?? {},
-    };
-    callUser(this.onLog ?? printLine, reportException, entry);
-  }
-}
-
-function printLine({ job, task, attempt, line }: TaskLog): void {
-  console.log(`[${job} ${task} #${attempt}] ${line}`);
-}
-
-/** What travels with a task, as it was at the call. */
-interface Parcel {
-  readonly args: unknown;
-  readonly transfer: readonly object[] | undefined;
-  readonly context: unknown;
-  readonly trace: Readonly<Record<string, string>> | undefined;
-}
-
-/** @throws NotCloneableError, TypeError for what can't go to another thread; nothing is taken from the caller then. */
-function pack({ args, options }: Call): Parcel {
-  const captured = captureContext();
-  const context = captured === undefined ? undefined : toPortable(captured, 'context', { share });
-  const [own, transfer] = ownArguments(args, options.transfer);
-  return { args: own, transfer, context, trace: captureTrace() };
-}
-
-/** The arguments as they are now; what is to be transferred is taken from the caller at once. */
-function ownArguments(
-  args: readonly unknown[],
-  transfer: readonly object[] | undefined,
-): [args: unknown, transfer: readonly object[] | undefined] {
-  if (transfer === undefined || transfer.length === 0)
-    return [toPortable(args, 'args', { share }), undefined];
-  checkTransfer(transfer);
-  const portable = toPortable(args, 'args', { share, transfer: new Set(transfer) });
-  try {
-    const taken = structuredClone({ portable, transfer }, { transfer: transfer as ArrayBuffer[] });
-    return [taken.portable, taken.transfer];
-  } catch (error) {
-    throw typeError(`transfer: not all of it can be transferred: ${(error as Error).message}`);
-  }
-}
-
-function checkTransfer(transfer: readonly unknown[]): void {
-  for (const [at, each] of transfer.entries()) {
-    if (each === null || typeof each !== 'object')
-      throw typeError(`transfer[${at}] must be a transferable object, not ${show(each)}`);
-    if (transfer.indexOf(each) < at) throw typeError(`transfer[${at}] stands there twice`);
-    if (each instanceof ArrayBuffer && each.detached)
-      throw typeError(`transfer[${at}] was transferred before, and nothing is left of it`);
-  }
 }

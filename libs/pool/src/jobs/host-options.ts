@@ -3,7 +3,7 @@ import type { ResourceLimits } from 'node:worker_threads';
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, rangeError, show, typeError } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
-import type { TaskLog } from '../executor/thread-pool.executor.ts';
+import type { TaskLog } from '../executor/thread-pool.options.ts';
 import { checkName } from '../primitive-name.ts';
 import type { TaskOutput } from '../threads/output.ts';
 import { checkResourceLimits } from '../threads/resource-limits.ts';

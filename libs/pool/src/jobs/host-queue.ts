@@ -8,37 +8,20 @@ import {
   RedisUnreachableError,
   TimeoutError,
 } from '@heddle/primitives';
-import { Deadline, decodeText, encodeText, show } from '@heddle/primitives/internal';
+import { Deadline, decodeText, show } from '@heddle/primitives/internal';
 import { DelayedError, isNotConnectionError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
-import type { Failure } from '../future/failure.ts';
-import { callUser } from '../future/report-exception.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
 import { claimRun } from './claim-run.ts';
-import { corkForTurn } from './cork.ts';
 import { BACK_AFTER, headway } from './headway.ts';
 import type { WorkerHostOptions } from './host-options.ts';
-import { bullFailure, type HostDesk, HostTask, wholeError } from './host-task.ts';
+import { bullFailure, type HostDesk, HostTask } from './host-task.ts';
 import { HostWorker } from './host-worker.ts';
-import {
-  type CancelAnswer,
-  type JobPayload,
-  LARGEST_NEWS,
-  type QueueAddress,
-  readPayload,
-  unpackFailure,
-} from './job-form.ts';
-import {
-  argumentsKey,
-  getText,
-  isMark,
-  LARGEST_IN_JOB,
-  LAST_RESORT,
-  putText,
-  resultKey,
-} from './large-texts.ts';
+import { type CancelAnswer, type JobPayload, type QueueAddress, readPayload } from './job-form.ts';
+import { JobNews } from './job-news.ts';
+import { argumentsKey, getText, isMark, keptFor, LARGEST_IN_JOB, putText, resultKey } from './large-texts.ts';
 import { leaveToOthers } from './leave-to-others.ts';
 import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
@@ -50,9 +33,6 @@ const UNBEGUN = readFileSync(new URL('./job.unbegun.lua', import.meta.url), 'utf
 
 /** How often a host looks at the jobs in its hands, in ms. One that runs at two looks is told to be running. */
 export const LOOK_EVERY = 50;
-
-/** So many jobs that end in one turn are few. */
-const FEW = 2;
 
 /** What all queues of a host share. */
 export interface HostShare {
@@ -71,27 +51,24 @@ export interface HostShare {
 }
 
 export class HostQueue implements HostDesk {
-  completed = 0;
-  failed = 0;
   readonly #share: HostShare;
   readonly #name: string;
   readonly #worker: HostWorker;
+  readonly #news: JobNews;
   readonly #parking: Parking;
   readonly #tasks = new Map<string, HostTask>();
   /** Whose arguments are on their way. */
   readonly #bringing = new Set<HostTask>();
   readonly #turnstile: Turnstile;
-  /** Jobs that have ended in this turn. */
-  #ended = 0;
-  /** Of jobs that end, whether their submitters have been told. */
-  readonly #told = new WeakMap<Job, Promise<boolean>>();
 
   constructor(name: string, address: QueueAddress, share: HostShare, turnstile: Turnstile, weight: number) {
     this.#name = name;
     this.#share = share;
     this.#turnstile = turnstile;
     const options = workerOptions(share, address.prefix, turnstile.free);
-    const ending = (job: Job, result: string) => this.#tellEnding(job, result);
+    const news = new JobNews(share, (part) => this.#worker.toKey(part));
+    this.#news = news;
+    const ending = (job: Job, result: string) => news.ending(job, result);
     const has = (id: string, token: string | undefined) => this.#tasks.get(id)?.job.token === token;
     const shared = { turnstile, weight, parts: share.parts, ending, has };
     const worker = new HostWorker(address.name, (job) => this.#run(job), options, shared);
@@ -103,11 +80,16 @@ export class HostQueue implements HostDesk {
       lost: (task, reason) => share.pool.abort(task, reason),
     });
     worker.on('error', (error) => share.report(error));
-    worker.on('completed', (job, result: string) => this.#tell(job, 'ok', result));
-    worker.on('failed', (job, error) => this.#tellFailure(job, error));
+    worker.on('completed', (job, result: string) => news.done(job, result));
+    worker.on('failed', (job, error) => news.broke(job, error));
     worker.on('lockRenewalFailed', (ids) => {
       for (const task of ids.map((id) => this.#tasks.get(id))) if (task !== undefined) this.#lose(task);
     });
+  }
+
+  /** Jobs that have ended well, and attempts that have failed. */
+  get counts(): Pick<JobNews, 'completed' | 'failed'> {
+    return this.#news;
   }
 
   /** Jobs it has in hand. */
@@ -194,25 +176,20 @@ export class HostQueue implements HostDesk {
 
   /** Tells of those that have been running for a while: quicker ones need not be told of. */
   tellRunning(): void {
-    for (const [id, task] of this.#tasks) {
+    for (const task of this.#tasks.values()) {
       if (task.told || !this.#share.pool.isRunning(task)) continue;
-      if (task.seen) this.#share.outbox.post(task.payload.from, id, 'running', '');
+      if (task.seen) this.#news.running(task);
       task.told = task.seen;
       task.seen = true;
     }
   }
 
   progressed(task: HostTask, text: string): void {
-    this.#share.outbox.post(task.payload.from, task.job.id ?? '', 'progress', text);
+    this.#news.progressed(task, text);
   }
 
   logged(task: HostTask, line: string, context: Record<string, unknown>): Promise<unknown> {
-    const told = task.job.log(line).catch((error: Error) => this.#share.report(error));
-    const attempt = task.extra?.attempt ?? 1;
-    const { onLog } = this.#share.options;
-    const entry = { job: task.job.id ?? '', task: task.name, attempt, line, context };
-    if (onLog !== undefined) callUser(onLog, (error) => this.#share.report(error as Error), entry);
-    return told;
+    return this.#news.logged(task, line, context);
   }
 
   askedOfChild(task: HostTask, call: ChildCall): void {
@@ -294,8 +271,7 @@ export class HostQueue implements HostDesk {
         await this.#parking.hold(task, { job: key, meta: this.#worker.toKey('meta') }, payload.holding);
       else this.#share.pool.submit(task);
       const ending = await task.ending;
-      this.#ended += 1;
-      corkForTurn(this.#share.parts.redis, this.#forgetEnded);
+      this.#news.endsNow();
       if (ending.how !== 'returned') this.#lookAhead();
       if (ending.how === 'ok') return await this.#stow(job, key, ending.text);
       if (ending.how === 'error') throw ending.error;
@@ -305,7 +281,7 @@ export class HostQueue implements HostDesk {
       await task.clear();
       this.#tasks.delete(id);
     }
-    if (task.told) this.#tellPending(job);
+    if (task.told) this.#news.pending(job);
     return this.#handBack(job);
   }
 
@@ -418,72 +394,6 @@ export class HostQueue implements HostDesk {
       new LeaseLostError('the job was given to another host: this one gave no sign of life in time'),
     );
   }
-
-  readonly #forgetEnded = () => {
-    this.#ended = 0;
-  };
-
-  /**
-   * One that ends with few others is told of in the same breath: nobody has to be woken for Redis's answer to the one and
-   * to the other. Where many end, it is cheaper to tell of them at once when Redis has answered. It counts from here on:
-   * whoever hears of it may look.
-   */
-  #tellEnding(job: Job, text: string): (() => void) | undefined {
-    const payload = readPayload(job.data);
-    const { parts, outbox } = this.#share;
-    if (payload === undefined || this.#ended > FEW || isMark(text) || text.length > LARGEST_NEWS)
-      return undefined;
-    if ('nodes' in parts.redis) return undefined; // A session's channel lies in another shard than its jobs.
-    this.#told.set(job, outbox.tellEnded(payload.from, job.id ?? '', this.#worker.toKey(job.id ?? '')));
-    this.completed += 1;
-    return () => {
-      this.#told.delete(job);
-      this.completed -= 1;
-    };
-  }
-
-  #tell(job: Job, what: 'ok' | Failure['what'], text: string): void {
-    const told = what === 'ok' ? this.#told.get(job) : undefined;
-    if (what === 'ok' && told === undefined) this.completed += 1;
-    const payload = readPayload(job.data);
-    if (payload === undefined) return;
-    const post = () =>
-      this.#share.outbox.post(payload.from, job.id ?? '', isMark(text) ? 'fetch' : what, text);
-    if (told === undefined) post();
-    else void told.then((done) => done || post());
-    if (!isMark(payload.args)) return;
-    // One that has failed may be replayed.
-    const key = argumentsKey(this.#worker.toKey(job.id ?? ''));
-    const { redis } = this.#share.parts;
-    const done = what === 'ok' ? redis.unlink(key) : redis.pexpire(key, keptFor(job.opts.removeOnFail));
-    done.catch((error: Error) => this.#share.report(error));
-  }
-
-  /** It goes back to the queue. */
-  #tellPending(job: Job): void {
-    const payload = readPayload(job.data);
-    if (payload !== undefined) this.#share.outbox.post(payload.from, job.id ?? '', 'pending', '');
-  }
-
-  /** Of an attempt that was not the last, only that it is over is news. */
-  #tellFailure(job: Job | undefined, error: Error): void {
-    this.failed += 1;
-    if (job === undefined) return;
-    if (job.finishedOn === undefined || job.finishedOn === null) return this.#tellPending(job);
-    const failure = unpackFailure(wholeError(error), error.message);
-    if (failure.what === 'cancelled') {
-      // Whoever has it run once more does not mean to have it aborted.
-      const key = this.#worker.toKey(job.id ?? '');
-      this.#share.parts.redis.hdel(key, 'aborted').catch((error: Error) => this.#share.report(error));
-    }
-    this.#tell(job, failure.what, encodeText(failure.error, 'error', { lenient: true }));
-  }
-}
-
-/** Milliseconds for which BullMQ is to keep a job that has ended. */
-function keptFor(keep: Job['opts']['removeOnComplete']): number {
-  const age = typeof keep === 'object' && 'age' in keep ? keep.age : undefined;
-  return age === undefined ? LAST_RESORT : 1000 * age;
 }
 
 function workerOptions({ options, parts }: HostShare, prefix: string, places: number): WorkerOptions {

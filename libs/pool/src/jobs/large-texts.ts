@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { OutcomeUnknownError } from '@heddle/primitives';
+import type { JobsOptions } from 'bullmq';
 import type { SessionParts } from './session-parts.ts';
 
 /** Of longer texts, in characters, only the mark is in the job. */
@@ -56,6 +57,12 @@ export async function getText({ redis }: SessionParts, key: string, mark: string
     pieces.push(piece);
   }
   return pieces.join('');
+}
+
+/** Milliseconds for which BullMQ is to keep a job that has ended. */
+export function keptFor(keep: JobsOptions['removeOnComplete']): number {
+  const age = typeof keep === 'object' && 'age' in keep ? keep.age : undefined;
+  return age === undefined ? LAST_RESORT : 1000 * age;
 }
 
 /** Not between the two halves of a character. */

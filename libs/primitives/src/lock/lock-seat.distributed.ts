@@ -325,7 +325,8 @@ export class LockSeat implements Seat {
   readonly #refused = (error: unknown): void => {
     const short = isShortage(error);
     // A condition's wait ends holding the lock again, however long that takes: it is asked for again.
-    for (const waiter of [...this.#waiters]) if (!short || waiter.what.again === undefined) waiter.reject(error);
+    for (const waiter of [...this.#waiters])
+      if (!short || waiter.what.again === undefined) waiter.reject(error);
     // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
     if (short) this.#leave();
     else this.#idle();
