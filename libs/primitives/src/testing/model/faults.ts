@@ -14,7 +14,7 @@ export interface Seeded {
 const LOST = ['lost wake-up'] as const;
 const LOCK = 'lock/lock.local.ts';
 const SEMAPHORE = 'semaphore/semaphore.local.ts';
-const READ_WRITE = 'read-write-lock/read-write-lock.local.ts';
+const READ_WRITE = 'read-write-lock/gate.ts';
 const WORD = 'shared-memory/word.ts';
 const QUEUE = 'queue/queue-core.local.ts';
 const CELLS = 'shared-memory/cells.ts';
