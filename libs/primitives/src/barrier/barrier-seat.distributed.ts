@@ -205,7 +205,10 @@ export class BarrierSeat implements Seat {
     return brokenBarrier(this.#name, `a party waited longer than its time-out of ${timeout} ms`);
   }
 
-  /** A time-out or an abort breaks the barrier, unless the round ended just then: that gives its index. */
+  /**
+   * A time-out or an abort breaks the barrier, unless the round ended just then: one whose time is up has its index, one
+   * that was aborted was counted, and is told of its abort all the same.
+   */
   #gaveUp(party: Party): Promise<number | undefined> | undefined {
     if (party.life?.ended !== undefined) return undefined;
     this.#busy += 1;
