@@ -1,3 +1,5 @@
+import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { configFile } from './config-file.ts';
 import { reasonOf } from './errors.ts';
 import { ask, type ServerIdentity } from './found-redis.ts';
@@ -7,6 +9,10 @@ import { redisUrl } from './redis-url.ts';
 
 const PORT = 6379;
 const CONFIG_PATH = '/tmp/heddle-redis.conf';
+/** By the image's own entry point. Where the server does not start, the container stays for a moment: to tell why. */
+const RUN = `$(command -v docker-entrypoint.sh) redis-server ${CONFIG_PATH} || sleep 2`;
+/** Ms that a container which did not start is listened to. */
+const LAST_WORDS = 2_000;
 
 /** A server in a Docker container of its own. */
 export class DockerRedis implements RedisServer {
@@ -43,16 +49,22 @@ export class DockerRedis implements RedisServer {
     const listening = { bind: '* -::*', port: PORT, protectedMode: false };
     const content = configFile('standalone', '/data', listening, options);
     const log: string[] = [];
+    let said: Promise<unknown> | undefined;
     const starting = new GenericContainer(options.image)
       .withExposedPorts(options.port === undefined ? PORT : { container: PORT, host: options.port })
       // The image's redis-server runs as a user of its own, who must be able to read the file.
       .withCopyContentToContainer([{ content, target: CONFIG_PATH, mode: 0o644 }])
-      .withCommand(['redis-server', CONFIG_PATH])
+      .withCommand(['sh', '-c', RUN])
       .withWaitStrategy(Wait.forLogMessage(/ready to accept connections/i))
-      .withLogConsumer((stream) => stream.on('data', (chunk) => log.push(String(chunk).trim())))
+      .withLogConsumer((stream) => {
+        stream.on('data', (chunk) => log.push(String(chunk).trim()));
+        said = finished(stream).catch(() => {});
+      })
       .withStartupTimeout(options.startTimeout)
       .start();
-    const container = await starting.catch((error) => {
+    const container = await starting.catch(async (error) => {
+      // What it said last may come after the news of its end.
+      if (said !== undefined) await Promise.race([said, sleep(LAST_WORDS, undefined, { ref: false })]);
       throw new Error([reasonOf(error), ...log.slice(-8)].join('\n    '), { cause: error });
     });
     const { password } = options;
