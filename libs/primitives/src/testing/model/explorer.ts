@@ -25,34 +25,26 @@
 import { AREA, PUT_MUTEX, TAKE_MUTEX, TAKEN_WORDS } from '../../queue/queue-words.ts';
 import { FIRST, KINDS } from '../../shared-memory/memory.ts';
 import { Actor, type Node, PlainCells } from './actor.ts';
-import { type LoopEvent, marksOf, NATIVE, NOBODY, platformOf } from './desk.ts';
-import { Realm } from './realm.ts';
+import { type LoopEvent, NATIVE } from './desk.ts';
 import type { Scenario, Scenarios } from './scenario.ts';
 import { Seen } from './seen.ts';
-import { type Cells, HELD, Layout, type Operation, type Outcome } from './simulated-memory.ts';
+import { type Cells, HELD, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
 import { type Change, Sources } from './sources.ts';
+import { inspector, layOut } from './stage.ts';
+import {
+  copyOf,
+  couldGoOn,
+  finished,
+  gapOf,
+  looksOf,
+  type Move,
+  mayLook,
+  type State,
+  type ThreadState,
+} from './state.ts';
 import { type Step, traceOf } from './trace.ts';
 import { Traffic } from './traffic.ts';
-
-/** Why a run is not as it should be. */
-export type Fault =
-  | 'two inside'
-  | 'lost wake-up'
-  | 'deadlock'
-  | 'exception'
-  | 'wrong at the end'
-  | 'without end';
-
-/** A run that is not as it should be, and how it comes about. */
-export class Violation extends Error {
-  override name = 'Violation';
-  readonly fault: Fault;
-
-  constructor(fault: Fault, what: string, trace: string) {
-    super(`${fault}: ${what}\n${trace}`);
-    this.fault = fault;
-  }
-}
+import { type Fault, Violation } from './violation.ts';
 
 /** What was explored. */
 export interface Explored {
@@ -76,43 +68,6 @@ const HOLDER = 2;
 /** Ends of slices a thread may need once another was terminated: the heir of a reservation is passed over after two. */
 const MOST_LOOKS = 5;
 const MOST_STATES = 30_000_000;
-
-interface Sleeper {
-  readonly cell: number;
-  readonly thread: number;
-  /** Of an asynchronous waiter. */
-  readonly entry: number | undefined;
-}
-
-interface ThreadState {
-  readonly node: Node;
-  readonly status: 'ready' | 'asleep' | 'woken' | 'ended';
-  /** Its entries that a wake-up has reached, and its event loop has not dealt with. */
-  readonly notified: readonly number[];
-  readonly looks: number;
-}
-
-interface State {
-  readonly memory: Cells;
-  readonly threads: ThreadState[];
-  sleepers: readonly Sleeper[];
-  /** How many are inside of each place. */
-  readonly inside: Map<string, number>;
-  slices: number;
-  oneEnded: boolean;
-  /** Who holds the locks, by their number. */
-  holders: readonly (number | undefined)[];
-  /** Who made the last step: not a part of what the state is. */
-  last: number;
-}
-
-type Move = {
-  readonly thread: number;
-  readonly required: boolean;
-} & (
-  | { readonly kind: 'operation' | 'late' | 'time-out' | 'slice' | 'look' | 'end' }
-  | { readonly kind: 'event'; readonly event: LoopEvent }
-);
 
 /**
  * Explores one scenario of a file, with some changes of the sources. Throws a `Violation` where there is one.
@@ -658,88 +613,10 @@ class Explorer {
   }
 }
 
-function copyOf(state: State): State {
-  const { memory, threads, inside } = state;
-  return { ...state, memory: memory.copy(), threads: [...threads], inside: new Map(inside) };
-}
-
-function gapOf({ gap }: Node): NonNullable<Node['gap']> {
-  if (gap === undefined) throw new Error('a thread is where nobody knows what it does');
-  return gap;
-}
-
-/** Whether a thread that is not asleep can make its next operation. */
-function couldGoOn({ memory }: State, node: Node): boolean {
-  const { next } = gapOf(node);
-  if (!('operation' in next)) return false;
-  return next.operation.kind !== 'acquire' || (Number(memory.read(next.operation)) & HELD) === 0;
-}
-
-/** Whether a thread sleeps, or its event loop does: the end of a slice may help it. */
-function mayLook({ threads }: State, thread: number): boolean {
-  const { node, status } = threads[thread] as ThreadState;
-  return status === 'asleep' || 'idle' in gapOf(node).next;
-}
-
-function finished(node: Node): boolean {
-  const { next } = gapOf(node);
-  return 'idle' in next && next.idle.finished;
-}
-
-function looksOf({ threads }: State, thread: number): number {
-  return threads[thread]?.looks ?? 0;
-}
-
 function messageOf(error: unknown): string {
   const { name, message, stack } = error as Error;
   const where = /at (?:\S+ \()?([\w/.-]+\.ts:\d+)/.exec(stack ?? '')?.[1];
   return name === undefined
     ? String(error)
     : `${name}: ${message}${where === undefined ? '' : ` (${where})`}`;
-}
-
-/** Runs `make` once, to see what memory it takes and what stands in there at first. */
-function layOut(sources: Sources, file: string, name: string): Layout {
-  const made: SharedArrayBuffer[] = [];
-  const { globals, builtins } = platformOf(NOBODY, 0, new Layout());
-  const platform = {
-    ...globals,
-    Atomics: Object.assign(Object.create(Atomics), marksOf(NOBODY)),
-    SharedArrayBuffer: function make(bytes: number) {
-      made.push(new SharedArrayBuffer(bytes));
-      return made.at(-1);
-    },
-  };
-  const realm = new Realm(sources, platform, builtins);
-  const { scenarios } = realm.load(file) as { scenarios: Record<string, Scenario<unknown>> };
-  const shared = scenarios[name]?.make() as Record<string, unknown>;
-  const layout = new Layout();
-  for (const [number, buffer] of made.entries()) {
-    const [named] = Object.entries(shared).find(([, part]) => bufferOf(part) === buffer) ?? [];
-    layout.add(buffer, named ?? `memory ${number}`);
-  }
-  return layout;
-}
-
-function bufferOf(part: unknown): unknown {
-  if (typeof part !== 'object' || part === null) return undefined;
-  if (ArrayBuffer.isView(part)) return part.buffer;
-  const key = Object.getOwnPropertySymbols(part).find(({ description }) => description === 'heddle.memory');
-  return key && (Reflect.get(part, key) as { buffer: unknown }).buffer;
-}
-
-/** What looks at the end of a run: the scenario's `after`, over what memory is then. */
-function inspector(sources: Sources, file: string, name: string, layout: Layout) {
-  const platform = platformOf(NOBODY, 0, layout);
-  const realm = new Realm(sources, platform.globals, platform.builtins);
-  return (memory: Cells, results: readonly unknown[]) => {
-    realm.renew();
-    platform.begin(layout.initial());
-    const { scenarios } = realm.load(file) as { scenarios: Record<string, Scenario<unknown>> };
-    const scenario = scenarios[name] as Scenario<unknown>;
-    const shared = platform.setUp(realm, scenario.make);
-    platform.fill(memory.words);
-    platform.look();
-    scenario.after?.(shared, results);
-  };
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { scenarios as barrier } from './barrier.scenarios.ts';
 import { scenarios as condition } from './condition.scenarios.ts';
 import { scenarios as event } from './event.scenarios.ts';
-import { explore, Violation } from './explorer.ts';
+import { explore } from './explorer.ts';
 import { faults } from './faults.ts';
 import { scenarios as lock } from './lock.scenarios.ts';
 import { scenarios as mutex } from './mutex.scenarios.ts';
@@ -10,6 +10,7 @@ import { scenarios as queue } from './queue.scenarios.ts';
 import { scenarios as readWriteLock } from './read-write-lock.scenarios.ts';
 import type { Scenarios } from './scenario.ts';
 import { scenarios as semaphore } from './semaphore.scenarios.ts';
+import { Violation } from './violation.ts';
 
 const ALL: Readonly<Record<string, Scenarios>> = {
   lock,

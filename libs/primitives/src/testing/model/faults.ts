@@ -1,6 +1,7 @@
 /** Faults of the kinds that such algorithms have, each put into the shipped source, and where the model must find it. */
-import type { Fault } from './explorer.ts';
+
 import type { Change } from './sources.ts';
+import type { Fault } from './violation.ts';
 
 /** One fault, the scenario that shows it, and what the model calls it. */
 export interface Seeded {
