@@ -57,6 +57,25 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
       await Promise.all([next, barrier.wait()]);
     });
 
+    it('makes rounds of all who come while the action runs', async () => {
+      const done = Promise.withResolvers<void>();
+      let acted = 0;
+      const action = () => {
+        acted += 1;
+        return done.promise;
+      };
+      const barrier = await make(2, { action });
+      const other = await another(barrier, { action });
+      const first = [barrier.wait(), other.wait()];
+      await until(() => acted === 1, 'the action runs');
+      const comers = [barrier, other, barrier, barrier].map((handle) => handle.wait());
+      expect(await stillPending(Promise.race([...first, ...comers]))).toBe(true);
+      done.resolve();
+      expect([...(await Promise.all(first))].sort()).toEqual([0, 1]);
+      expect([...(await Promise.all(comers))].sort()).toEqual([0, 0, 1, 1]);
+      expect(acted).toBe(3);
+    });
+
     it('serves round after round', async () => {
       const [barrier, other] = await pair(4);
       const seen: number[][] = Array.from({ length: 10 }, () => []);

@@ -162,6 +162,9 @@ export class Barrier implements AnyBarrier, WaitListOwner, HearsThreadEnds {
   /** @internal Whatever changes the word wakes all: nothing is owed to anybody. */
   relinquish(): void {}
 
+  /** @internal Who came while an action ran arrives once that round is over, whoever of its own round came before. */
+  readonly allTry = true;
+
   #arrival(): Arrival {
     this.#door ??= {
       words: this.#words,

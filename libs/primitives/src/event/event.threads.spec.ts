@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { pause } from '../shared-memory/word.ts';
 import { share } from '../sharing/share.ts';
 import { Crew } from '../testing/threads.ts';
 import { later, until } from '../testing/waiting.ts';
+import { Thread } from '../thread/thread.local.ts';
 import { Event } from './event.local.ts';
 
 type Tasks = typeof import('../testing/thread-tasks.ts');
@@ -34,5 +36,29 @@ describe('Event between threads', () => {
     event.set();
     event.clear();
     expect(await Promise.all(threads.map((thread) => thread.result))).toEqual([true, true, true, true]);
+  });
+
+  it('is seen by all who wait for it in a thread that stood still past their time, not by the first alone', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const event = new Event();
+      const cells = new Int32Array(new SharedArrayBuffer(8));
+      const target = (theirs: Event, flags: typeof cells) => {
+        Atomics.store(flags, 0, 1);
+        Atomics.wait(flags, 1, 0);
+        theirs.set();
+        Atomics.store(flags, 0, 2);
+        Atomics.notify(flags, 0);
+      };
+      const thread = new Thread({ target, args: [event, cells] });
+      thread.start();
+      await until(() => cells[0] === 1, 'it is about to set it');
+      const waits = [event.wait(), event.wait({ timeout: 10 }), event.wait({ timeout: 10 })];
+      await new Promise((resolve) => setImmediate(resolve)); // timers are next, before any wake-up
+      Atomics.store(cells, 1, 1);
+      Atomics.notify(cells, 1);
+      Atomics.wait(cells, 0, 1);
+      pause(15);
+      expect(await Promise.all(waits)).toEqual([true, true, true]);
+    }
   });
 });

@@ -139,6 +139,8 @@ export interface WaitListOwner {
    * see that a wake-up goes to somebody else.
    */
   relinquish(): void;
+  /** Whether those behind one that has to wait have something to try as well: each does then, in order. */
+  readonly allTry?: boolean;
 }
 
 /** One waiter in the list. */
@@ -236,24 +238,31 @@ export class WaitList {
     };
   }
 
-  /** Serves from the front as far as it goes, then sees that this thread is woken for the next. */
+  /** Serves from the front as far as it goes, and sees that this thread is woken for the next. */
   #turn(): void {
-    for (let first = this.#first; first !== undefined; first = this.#first) {
-      let seen: Value | undefined;
-      try {
-        seen = first.wish.attempt();
-        if (seen === undefined) {
-          this.#unlink(first);
-          first.resolve(first.wish.granted());
-          continue;
-        }
-      } catch (error) {
-        this.#unlink(first);
-        first.reject(error);
-        continue;
-      }
-      if (this.#entered || this.#enter(seen)) return;
+    for (let waiter = this.#first; waiter !== undefined; ) {
+      const { next } = waiter;
+      const seen = this.#try(waiter);
+      if (seen === undefined) waiter = next;
+      else if (!this.#entered && !this.#enter(seen))
+        continue; // The word has changed meanwhile: once more.
+      else if (this.#owner.allTry !== true) return;
+      else waiter = next;
     }
+  }
+
+  /** One waiter's try: `undefined` where it is over, else the value of the word at which it waits. */
+  #try(waiter: Waiter<unknown>): Value | undefined {
+    try {
+      const seen = waiter.wish.attempt();
+      if (seen !== undefined) return seen;
+      this.#unlink(waiter);
+      waiter.resolve(waiter.wish.granted());
+    } catch (error) {
+      this.#unlink(waiter);
+      waiter.reject(error);
+    }
+    return undefined;
   }
 
   /** Makes the entry on the word; false where the word has changed meanwhile. */
@@ -281,8 +290,9 @@ export class WaitList {
     this.#turn();
   }
 
+  /** What it waits for may have come while this loop stood still: then those before it are served, and it with them. */
   #expire(waiter: Waiter<unknown>): void {
-    if (waiter === this.#first) this.#turn();
+    this.#turn();
     this.#withdraw(waiter, () => waiter.resolve(waiter.wish.expired()));
   }
 
