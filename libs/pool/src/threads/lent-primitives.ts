@@ -267,6 +267,10 @@ export class LentSimpleQueue<T = unknown> extends LentPrimitive implements AnySi
     return this.ask('empty');
   }
 
+  full(): Promise<boolean> {
+    return this.ask('full');
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for (;;) {
       let item: T;
@@ -282,10 +286,6 @@ export class LentSimpleQueue<T = unknown> extends LentPrimitive implements AnySi
 }
 
 export class LentQueue<T = unknown> extends LentSimpleQueue<T> implements AnyQueue<T> {
-  full(): Promise<boolean> {
-    return this.ask('full');
-  }
-
   taskDone(): Promise<void> {
     return this.ask('taskDone');
   }

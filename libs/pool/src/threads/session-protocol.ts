@@ -28,7 +28,7 @@ export const FACTORIES = {
   queue: ['put', 'get', 'size', 'empty', 'full', 'taskDone', 'join', 'shutdown'],
   lifoQueue: ['put', 'get', 'size', 'empty', 'full', 'taskDone', 'join', 'shutdown'],
   priorityQueue: ['put', 'get', 'size', 'empty', 'full', 'taskDone', 'join', 'shutdown'],
-  simpleQueue: ['put', 'get', 'size', 'empty'],
+  simpleQueue: ['put', 'get', 'size', 'empty', 'full'],
 } as const;
 
 export type Factory = keyof typeof FACTORIES;

@@ -128,6 +128,10 @@ export abstract class ItemQueue<T> implements AnySimpleQueue<T> {
     return this.core.size === 0;
   }
 
+  full(): boolean {
+    return this.core.full;
+  }
+
   [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     return new ItemsUntilShutdown((options) => this.get(options));
   }

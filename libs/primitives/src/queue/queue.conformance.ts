@@ -127,6 +127,13 @@ export function queueConformance(scope: string, { make, makeSimple, another }: Q
       expect(first).toBe(second);
     });
 
+    it('go into a simple one without end: it is never full', async () => {
+      const queue = await makeSimple();
+      for (let n = 0; n < 50; n += 1) await queue.put(n);
+      expect([await queue.size(), await queue.full()]).toEqual([50, false]);
+      expect(await drain(await another(queue))).toHaveLength(50);
+    });
+
     it('keeps errors what they are', async () => {
       const queue = await makeSimple();
       await queue.put(

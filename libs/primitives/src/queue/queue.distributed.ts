@@ -73,6 +73,12 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
     return (await this.size()) === 0;
   }
 
+  async full(): Promise<boolean> {
+    const { maxsize } = this.shape;
+    const size = await this.size();
+    return maxsize > 0 && size >= maxsize;
+  }
+
   [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     return new ItemsUntilShutdown((options) => this.get(options));
   }
@@ -143,12 +149,6 @@ export class DistributedQueue<T = unknown> extends DistributedSimpleQueue<T> imp
     checkKnown(options ?? {}, ['maxsize'], kind);
     checkCount(maxsize, `${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
     super(core, name, { kind, maxsize });
-  }
-
-  async full(): Promise<boolean> {
-    const { maxsize } = this.shape;
-    const size = await this.size();
-    return maxsize > 0 && size >= maxsize;
   }
 
   async taskDone(): Promise<void> {

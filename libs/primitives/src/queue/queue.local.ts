@@ -30,10 +30,6 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
     super(options instanceof Memory ? options : makeQueueMemory(kind, options, true));
   }
 
-  full(): boolean {
-    return this.core.full;
-  }
-
   taskDone(): void {
     if (this.core.finish(1) === 1) return;
     const primitive = this.core.memory.label;

@@ -23,14 +23,14 @@ export interface AnySimpleQueue<T = unknown> extends AsyncIterable<T> {
   size(): MaybePromise<number>;
   /** Whether there are none at this moment: whether a `get` would wait. Always `await` it. */
   empty(): MaybePromise<boolean>;
+  /** Whether a `put` would wait at this moment. Always `await` it. */
+  full(): MaybePromise<boolean>;
   /** The items, taken one by one for ever, or until the queue is shut down and empty. Does not call `taskDone`. */
   [Symbol.asyncIterator](): AsyncIterator<T>;
 }
 
 /** Python's `queue.Queue`, and `LifoQueue` and `PriorityQueue`, which give the last or the least item first. */
 export interface AnyQueue<T = unknown> extends AnySimpleQueue<T> {
-  /** Whether a `put` would wait at this moment. Always `await` it. */
-  full(): MaybePromise<boolean>;
   /** Says that an item taken has been dealt with. `OverReleaseError`, nothing changed, where all have been. */
   taskDone(): MaybePromise<void>;
   /**
