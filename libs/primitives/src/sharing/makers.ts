@@ -36,3 +36,25 @@ export const makers: Readonly<Record<Kind, Maker>> = {
   SimpleQueue: (memory) => new SimpleQueue(memory),
   Barrier: (memory, options) => new Barrier(memory, options),
 };
+
+/** The classes themselves. */
+const CLASSES: ReadonlySet<unknown> = new Set([
+  ...[
+    Lock,
+    RLock,
+    Condition,
+    Semaphore,
+    BoundedSemaphore,
+    Event,
+    Barrier,
+    CountDownLatch,
+    ReadWriteLock,
+    Counter,
+  ],
+  ...[Queue, LifoQueue, PriorityQueue, SimpleQueue],
+]);
+
+/** Whether it is of a class of users' own, of which nothing would arrive: `attach` makes Heddle's. */
+export function isOfSubclass(primitive: object): boolean {
+  return !CLASSES.has(Reflect.get(Object.getPrototypeOf(primitive), 'constructor'));
+}

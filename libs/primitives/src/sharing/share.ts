@@ -11,7 +11,7 @@ import { DEBUG, INNER, type Kind, MEMORY, Memory } from '../shared-memory/memory
 import { hearThreadEnds } from '../thread/thread-end.ts';
 import { attachSignal, isSignalHandle, shareSignal } from './abort-signals.ts';
 import { type Carried, carriedNow, expectCarried } from './carried-memory.ts';
-import { type AttachOptions, makers } from './makers.ts';
+import { type AttachOptions, isOfSubclass, makers } from './makers.ts';
 
 declare const of: unique symbol;
 
@@ -54,7 +54,7 @@ export function isHandle(value: unknown): value is Handle {
 /**
  * The handle of a local primitive, for `postMessage`, `workerData` and the like. `Thread` and `ThreadPoolExecutor`
  * do this by themselves wherever in the arguments a primitive stands.
- * @throws TypeError for anything else than a local primitive.
+ * @throws TypeError for anything else than a local primitive, also for one of a subclass: it would arrive without what that adds.
  */
 export function share<T extends Shareable>(primitive: T): Handle<T> {
   if (!isShareable(primitive)) {
@@ -64,6 +64,11 @@ export function share<T extends Shareable>(primitive: T): Handle<T> {
   }
   const memory = primitive[MEMORY];
   const { kind, buffer } = memory;
+  if (isOfSubclass(primitive)) {
+    throw typeError(
+      `share: ${show(primitive)} is of a class of your own, and would arrive as a ${kind}; share a ${kind}, and make yours around it on either side`,
+    );
+  }
   if (!memory.shared) hearThreadEnds(primitive);
   memory.shared = true;
   const inner: unknown = Reflect.get(primitive, INNER);
@@ -115,7 +120,7 @@ function checkAttach(options: AttachOptions | undefined, kind: Kind): AttachOpti
  */
 export function shareTravelling(object: object): unknown {
   if (object instanceof AbortSignal) return shareSignal(object);
-  if (!isShareable(object)) return undefined;
+  if (!isShareable(object) || isOfSubclass(object)) return undefined;
   if (needsAction(object)) {
     throw typeError(
       'A barrier made with an action can not go along by itself, since functions do not travel: pass share(barrier), and attach(handle, { action }) or { action: null } over there',

@@ -78,7 +78,7 @@ export class Observed {
  * its function has and its event loop has turned once more, whatever timers it left; a daemon ends with the thread that
  * started it.
  */
-export class Thread<Result = unknown> implements AnyThread<Result> {
+export class Thread<Result = unknown> implements AnyThread<Result>, AsyncDisposable {
   /** In a subclass: the module that exports it. */
   static readonly url: string | URL | undefined = undefined;
 
@@ -109,9 +109,15 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
     }
     const { target, args = [], name, daemon, export: exported } = checkThreadOptions(options);
     this.#target = target === undefined ? undefined : targetOf(target, exported);
-    if (this.#target === undefined && this.run === Thread.prototype.run) {
+    const hasRun = this.run !== Thread.prototype.run;
+    if (this.#target === undefined && !hasRun) {
       throw typeError(
         'new Thread: needs a target (a function or the URL of a module), or a subclass with run()',
+      );
+    }
+    if (this.#target !== undefined && hasRun) {
+      throw typeError(
+        'new Thread: has a run() of its own, so there is nothing to do for a target; leave one out',
       );
     }
     this.#name = name ?? `Thread-${nextThreadNumber()}`;
@@ -146,9 +152,15 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
     return this.#error;
   }
 
-  /** What the thread runs: for subclasses. It gets `args`. */
+  /** What the thread runs: for subclasses. It gets `args`. A `target` is run by `start` alone, in a thread of its own. */
   run(..._args: never[]): unknown {
-    return undefined;
+    if (this.#target === undefined) return undefined;
+    throw this.#notNow('runs its target in a thread of its own; start() it');
+  }
+
+  /** Waits for its end, however it ends, where it was started. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#number !== undefined) await this.join();
   }
 
   /** Starts it. `InvalidStateError` where it was started before. */
@@ -228,7 +240,7 @@ export class Thread<Result = unknown> implements AnyThread<Result> {
   /** A subclass's instance: its class by name, and what of its own fields can travel. */
   #objectTarget(): ThreadTarget {
     const { name, url } = this.constructor as typeof Thread;
-    if (url === undefined || !Object.hasOwn(this.constructor, 'url')) {
+    if (url === undefined) {
       throw typeError(
         `Thread: class ${name} must say where it is exported, so that the thread can import it: static url = import.meta.url`,
       );

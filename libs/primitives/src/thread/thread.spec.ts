@@ -7,7 +7,8 @@ import { InvalidStateError, NotCloneableError } from '../errors.ts';
 import { Event } from '../event/event.local.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { BoundedSemaphore } from '../semaphore/semaphore.local.ts';
-import { Greeter, Lost } from '../testing/thread-fixture.ts';
+import { share } from '../sharing/share.ts';
+import { Greeter, Lost, LoudGreeter } from '../testing/thread-fixture.ts';
 import { until } from '../testing/waiting.ts';
 import { type ExceptHook, setExceptHook, type UncaughtInThread } from './except-hook.ts';
 import { Thread } from './thread.local.ts';
@@ -72,6 +73,25 @@ describe('Thread: what it runs', () => {
     greeter.start();
     expect(await greeter.result).toBe('good day, world, from greeter undefined true');
     expect(greeter.gate.isSet()).toBe(true);
+  });
+
+  it('runs a subclass of a subclass, which is exported beside it', async () => {
+    const greeter = new LoudGreeter('good day');
+    greeter.start();
+    expect(await greeter.result).toBe('GOOD DAY, WORLD, FROM GREETER UNDEFINED TRUE');
+  });
+
+  it('is waited for where it is disposed of, if it was started', async () => {
+    const event = new Event();
+    let thread: Thread;
+    {
+      await using never = new Thread({ target: fixture });
+      await using waiting = new Thread({ target: fixture, export: 'setLater', args: [event] });
+      thread = waiting;
+      waiting.start();
+      expect([never.isAlive(), waiting.isAlive()]).toEqual([false, true]);
+    }
+    expect([thread.isAlive(), event.isSet()]).toEqual([false, true]);
   });
 
   it('hands local primitives over wherever they stand in the arguments', async () => {
@@ -383,6 +403,8 @@ describe('Thread: errors', () => {
 });
 
 describe('Thread: bad input', () => {
+  class OwnLock extends Lock {}
+
   class Inner {}
   const bound = (() => 1).bind(null);
   it.each([
@@ -410,6 +432,21 @@ describe('Thread: bad input', () => {
     expect(make(() => 1)).toThrow(NotCloneableError);
     expect(make(new Inner())).toThrow(expect.objectContaining({ path: 'args[1].deep' }));
     expect(make(new Barrier(2, { action: () => {} }))).toThrow(TypeError);
+  });
+
+  it('refuses a primitive of a class of the caller\u2019s own, which would arrive without what that adds', () => {
+    const make = () => new Thread({ target: fixture, args: [{ lock: new OwnLock() }] });
+    expect(make).toThrow(NotCloneableError);
+    expect(make).toThrow(expect.objectContaining({ path: 'args[0].lock' }));
+    expect(() => share(new OwnLock())).toThrow(/OwnLock.*would arrive as a Lock/);
+  });
+
+  it('refuses a target beside a run(), and does not run a target here', () => {
+    class Both extends Thread {
+      override run() {}
+    }
+    expect(() => new Both({ target: fixture })).toThrow(/leave one out/);
+    expect(() => new Thread({ target: fixture }).run()).toThrow(InvalidStateError);
   });
 
   it('refuses to start a subclass that does not say where it is from', () => {

@@ -164,7 +164,7 @@ export function refusal(value: unknown): string {
     return `is a detached ${made}: its bytes were transferred before, and nothing is left of them`;
   if (losesFields(value))
     return `is a ${made} with fields of its own, which would be lost; pass them beside it`;
-  return `is an instance of ${made}; pass its data as a plain object and make the ${made} on the other side`;
+  return `is an instance of ${made}; pass its data as a plain object, and make one of it on the other side`;
 }
 
 function className(value: object): string {
