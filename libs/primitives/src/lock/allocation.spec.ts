@@ -11,10 +11,14 @@ const program = (index: string) => `
   for (const [name, lock] of Object.entries({ lock: new Lock(), shared, semaphore: new Semaphore(1) })) {
     const pairs = (times) => { for (let n = 0; n < times; n += 1) { lock.acquireSync(); lock.release(); } };
     for (let round = 0; round < 5; round += 1) pairs(100_000);
-    globalThis.gc();
-    const before = process.memoryUsage().heapUsed;
-    pairs(1_000_000);
-    grown[name] = process.memoryUsage().heapUsed - before;
+    const measured = () => {
+      globalThis.gc();
+      const before = process.memoryUsage().heapUsed;
+      pairs(1_000_000);
+      return process.memoryUsage().heapUsed - before;
+    };
+    // Where the machine is busy the compiler comes late: what it takes then is in one of these, not in each.
+    grown[name] = Math.min(measured(), measured(), measured());
   }
   console.log(JSON.stringify(grown));
 `;

@@ -50,6 +50,9 @@ const refuse = (error: unknown): never => {
   throw error;
 };
 
+/** Ms before it is asked again for what Redis refused for want of room or replicas. */
+const ASK_AGAIN = 100;
+
 type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
 
 export class LockSeat implements Seat {
@@ -327,10 +330,17 @@ export class LockSeat implements Seat {
     // A condition's wait ends holding the lock again, however long that takes: it is asked for again.
     for (const waiter of [...this.#waiters])
       if (!short || waiter.what.again === undefined) waiter.reject(error);
+    if (!short) return this.#idle();
+    if (this.#waiters.size > 0) return this.#askSoon();
     // It may stand in line from before: who takes no write takes no leave either, and might grant it later.
-    if (short) this.#leave();
-    else this.#idle();
+    this.#leave();
   };
+
+  #askSoon(): void {
+    this.#stuck();
+    const again = () => (this.#waiters.size > 0 ? this.#ask() : this.#leave());
+    setTimeout(() => this.#short && again(), ASK_AGAIN).unref();
+  }
 
   /** @param wanted whether a lease would still be taken */
   #askRedis<T>(

@@ -20,7 +20,8 @@
  * finds it otherwise adds 1. Both together are the fencing token: 2⁵³ of them.
  *
  * `OWNER`, `NATIVE`, `OWNED` (robust locks only): number and system id of the holding thread, valid while `OWNED`
- * equals the generation in `STATE`; the holder writes them after taking.
+ * equals the generation in `STATE`; the holder writes them after taking. Both are done under the mutex `TAKING`, which
+ * knows its holder at every moment: where it is free and `OWNED` is behind, who took the lock ended in between.
  */
 import { threadId } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
@@ -37,6 +38,7 @@ import {
 } from '../options.ts';
 import { change, compareExchange, load, peek, store, type Words } from '../shared-memory/cells.ts';
 import { DEBUG, FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
+import { Mutex } from '../shared-memory/mutex.ts';
 import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
 import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import { onThreadEnd } from '../thread/thread-end.ts';
@@ -51,8 +53,9 @@ const HEIR = FIRST + 2;
 const OWNER = FIRST + 3;
 const NATIVE = FIRST + 4;
 const OWNED = FIRST + 5;
+const TAKING = FIRST + 6;
 /** How many words of a memory a lock takes; locks of other kinds keep what is theirs behind them. */
-export const LOCK_WORDS = 6;
+export const LOCK_WORDS = 8;
 
 const HELD = 1;
 const SLEEPERS = 2;
@@ -83,7 +86,9 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly [MEMORY]: Memory;
   readonly #memory: Memory;
   readonly #words: Words;
-  readonly #robust: boolean;
+  /** Of a robust lock. */
+  readonly #taking: Mutex | undefined;
+  #isTaking = false;
   /** The state this handle made last: the first guess, which saves reading a word that other threads write. */
   #last = 0;
   #list: WaitList | undefined;
@@ -99,8 +104,10 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     this[MEMORY] = memory;
     this.#memory = memory;
     this.#words = memory.words;
-    this.#robust = (memory.traits & ROBUST) !== 0;
-    if (this.#robust) onThreadEnd(this, (lock, thread, name) => lock.#freeAfter(thread, name));
+    if ((memory.traits & ROBUST) !== 0) {
+      this.#taking = new Mutex(memory.words, TAKING);
+      onThreadEnd(this, (lock, thread, name) => lock.#freeAfter(thread, name));
+    }
     // The sides of a read-write lock are watched, not the lock they stand on.
     if ((memory.traits & DEBUG) !== 0 && memory.kind !== 'ReadWriteLock') watch(this, memory);
   }
@@ -267,8 +274,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     });
     if (found) return taken;
     const wish = this.#wish(SLEEPERS);
-    if (waitSync(this.#words, STATE, wish, deadline, this.#robust ? ROBUST_SLICE : undefined))
-      return wish.taken;
+    if (waitSync(this.#words, STATE, wish, deadline, this.#taking && ROBUST_SLICE)) return wish.taken;
     this.relinquish();
     return 0;
   }
@@ -288,6 +294,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** One try. The new state, with `ABANDONED` where that was so; 0 where it is not to be had. */
   #take(mark: number): number {
+    if (this.#taking !== undefined && !this.#isTaking) return this.#takeKnown(mark, this.#taking);
     const words = this.#words;
     const { shared } = this.#memory;
     let seen = shared && (this.#last & FLAGS) === 0 ? this.#last : peek(shared, words, STATE);
@@ -298,12 +305,23 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       if (found === seen) {
         this.#last = next;
         if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
-        if (this.#robust) this.#own(next);
+        if (this.#taking !== undefined) this.#own(next);
         return next | (seen & ABANDONED);
       }
       seen = found;
     }
     return 0;
+  }
+
+  /** One try of a thread that others can know of at every moment. */
+  #takeKnown(mark: number, taking: Mutex): number {
+    if (this.locked()) return 0;
+    return taking.run(() => {
+      this.#isTaking = true;
+      const taken = this.#take(mark);
+      this.#isTaking = false;
+      return taken;
+    });
   }
 
   /** Says in the word that somebody is about to sleep; gives the value to sleep on, 0 where the lock got free. */
@@ -317,7 +335,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         compareExchange(this.#words, STATE, seen, seen & ~RESERVED);
         continue;
       }
-      if (!free && this.#robust && this.#freeIfEnded(seen)) continue;
+      if (!free && this.#taking !== undefined && this.#freeIfEnded(seen, this.#taking)) continue;
       let next = seen | wish.flag;
       if (!free && (seen & RESERVED) === 0 && wish.impatient) {
         store(this.#words, HEIR, threadId);
@@ -396,17 +414,26 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     store(this.#words, OWNED, state & ~FLAGS);
   }
 
-  #freeIfEnded(seen: number): boolean {
-    if (load(this.#words, OWNED) !== (seen & ~FLAGS) || !hasEnded(load(this.#words, NATIVE))) return false;
-    return this.#abandon(seen);
+  #freeIfEnded(seen: number, taking: Mutex): boolean {
+    if (this.#isOwned(seen)) return hasEnded(load(this.#words, NATIVE)) && this.#abandon(seen);
+    taking.relieve();
+    // Who is at it lives, and will have written it down.
+    return !taking.held && taking.run(() => !this.#isOwned(seen) && this.#abandon(seen));
   }
 
   /** The thread of that number has ended: what it held is free. */
   #freeAfter(thread: number, name: string): void {
+    this.#taking?.freeAfter(thread);
     const seen = load(this.#words, STATE);
-    if ((seen & HELD) === 0 || load(this.#words, OWNED) !== (seen & ~FLAGS)) return;
-    if (load(this.#words, OWNER) !== thread || !this.#abandon(seen)) return;
+    if ((seen & HELD) === 0) return;
+    const isIts = () => !this.#isOwned(seen) || load(this.#words, OWNER) === thread;
+    if (!this.#taking?.run(() => isIts() && this.#abandon(seen))) return;
     if ((this.#memory.traits & DEBUG) === 0) warnOfHoldLeft(this[MEMORY].label, name, true);
+  }
+
+  /** Whether it is written down who holds. */
+  #isOwned(state: number): boolean {
+    return load(this.#words, OWNED) === (state & ~FLAGS);
   }
 
   #abandon(seen: number): boolean {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { AbandonedError } from '../errors.ts';
 import { share } from '../sharing/share.ts';
 import { Crew } from '../testing/threads.ts';
 import { later, until } from '../testing/waiting.ts';
@@ -111,6 +112,27 @@ describe('Lock between threads', () => {
         expect(after.abandoned).toBe(false);
         await after.release();
       }
+    },
+  );
+
+  it.runIf(process.platform === 'linux').each([
+    ['blocking', false],
+    ['waiting', true],
+  ])(
+    'is robust also where its holder ends before it has written down that it holds: %s',
+    async (_, waits) => {
+      await using crew = newCrew();
+      const lock = new Lock({ robust: true });
+      const said = cells();
+      const thread = crew.run('standStillTaking', share(lock), said);
+      await until(() => said[0] === 1, 'the thread has taken it');
+      expect(lock.locked()).toBe(true);
+      const waiter = waits ? lock.acquire({ timeout: 5_000 }) : undefined;
+      await thread.terminate();
+      if (waiter === undefined) expect(() => lock.acquireSync({ timeout: 5_000 })).toThrow(AbandonedError);
+      else expect((await waiter)?.abandoned).toBe(true);
+      lock.release();
+      expect(lock.acquireSync()).toBe(true);
     },
   );
 

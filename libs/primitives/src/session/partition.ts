@@ -13,7 +13,7 @@ import type { Line } from './line.ts';
 import { type Loss, lossOf } from './losses.ts';
 import type { Scripts, ScriptTexts } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
-import { asRefused, isShortage, refused, SHORTAGE_RETRY, saidForGood } from './refused.ts';
+import { asRefused, isShortage, refused, saidForGood } from './refused.ts';
 import { type Answer, CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
 import type { Target } from './server.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
@@ -246,7 +246,7 @@ export class Partition {
         this.#refusal = said === undefined ? undefined : asRefused(error, said);
         if (this.#refusal !== undefined) {
           if (said !== told) this.#host.refused(this.#refusal);
-          wait = isShortage(this.#refusal) ? SHORTAGE_RETRY : Math.min(2 * wait, REOPEN_LATEST);
+          wait = isShortage(this.#refusal) ? REOPEN_AFTER : Math.min(2 * wait, REOPEN_LATEST);
         }
         told = said ?? '';
         await new Promise((resolve) => setTimeout(resolve, wait).unref());

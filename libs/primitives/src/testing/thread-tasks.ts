@@ -73,6 +73,18 @@ export async function logTokens(handle: Handle<Lock>, cells: Cells, times: numbe
   }
 }
 
+/** Takes a robust lock, and stands still before it has written down that it did. */
+export function standStillTaking(handle: Handle<Lock>, cells: Cells): void {
+  const lock = attach(handle);
+  const store = Atomics.store;
+  Atomics.store = ((...args: Parameters<typeof store>) => {
+    store(cells, 0, 1);
+    Atomics.wait(cells, 1, 0);
+    return store(...args);
+  }) as typeof store;
+  lock.acquireSync();
+}
+
 /** Blocks for the lock, having said so in `cells[0]`; then holds it for ever. */
 export function acquireAndStay(handle: Handle<Lock>, cells: Cells): void {
   const lock = attach(handle);
