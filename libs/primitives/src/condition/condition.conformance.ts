@@ -85,6 +85,42 @@ export function conditionConformance(scope: string, { make, another }: Condition
       expect(await condition.locked()).toBe(false);
     });
 
+    it('ends without the lock where that is released while it waits, and takes it from nobody', async () => {
+      const condition = await make();
+      const other = await another(condition);
+      let waited: Promise<boolean> | undefined;
+      // The body is over before the wait is: as where that is raced against something else.
+      await condition.with(async () => {
+        waited = condition.wait({ timeout: 50 });
+        waited.catch(() => {});
+        await later(5, undefined);
+      });
+      const meanwhile = other.with(async (lease) => {
+        await later(60, undefined);
+        await other.notify();
+        expect(lease.valid).toBe(true);
+        await (await other.acquire()).release();
+      });
+      await expect(waited).rejects.toThrow(NotHeldError);
+      await meanwhile;
+      await until(async () => !(await condition.locked()), 'nobody holds it');
+      expect(await other.with(() => true, { timeout: 1_000 })).toBe(true);
+    });
+
+    it('holds again as deep as it was not released meanwhile', async () => {
+      const condition = await make();
+      await runAs('deep', async () => {
+        const outer = await condition.acquire();
+        const inner = await condition.acquire();
+        const waited = condition.wait({ timeout: 30 });
+        await inner.release();
+        expect(await waited).toBe(false);
+        expect([outer.valid, inner.valid]).toEqual([true, false]);
+        await outer.release();
+      });
+      expect(await condition.locked()).toBe(false);
+    });
+
     it('settles only when it holds the lock again, in every case', async () => {
       const condition = await make();
       const controller = new AbortController();

@@ -17,7 +17,7 @@
  */
 import { Deadline } from '../deadline.ts';
 import { NotHeldError, typeError } from '../errors.ts';
-import { Lock } from '../lock/lock.local.ts';
+import { Lock, type SuspendedHold } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
 import {
   type AcquireOptions,
@@ -159,6 +159,7 @@ export class Condition implements AnyCondition, WaitListOwner {
         return false;
       });
       await held.resume();
+      if (held.released) this.#leave(wish, held, failure);
       if (failure !== undefined) {
         this.#giveUp(wish);
         throw failure.reason;
@@ -179,10 +180,23 @@ export class Condition implements AnyCondition, WaitListOwner {
     for (;;) {
       const woken = waitSync(this.#words, SIGNALS, wish, deadline);
       held.resumeSync();
+      if (held.released) this.#leave(wish, held);
       if (this.#take(wish)) return true;
       if (!woken) return this.#giveUp(wish);
       held = this.#lock.suspend();
     }
+  }
+
+  /** Its hold was released while it waited, by one that has its lease: nobody would give the lock back. */
+  #leave(wish: SignalWish, held: SuspendedHold, failure?: { reason: unknown }): never {
+    this.#giveUp(wish);
+    held.end();
+    if (failure !== undefined) throw failure.reason;
+    const primitive = this[MEMORY].label;
+    throw new NotHeldError(
+      `${primitive}: its lock was released while it waited, so it is not held any more; release it after the wait`,
+      { primitive },
+    );
   }
 
   #join(): SignalWish {

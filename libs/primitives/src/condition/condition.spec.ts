@@ -191,4 +191,16 @@ describe('Condition, local', () => {
   it.each([null, {}, 5])('refuses %s as its lock', (lock) => {
     expect(() => new Condition(lock as never)).toThrow(TypeError);
   });
+
+  it('on a plain lock ends without it, too, where the lease is released while it waits', async () => {
+    const lock = new Lock();
+    const condition = new Condition(lock);
+    const lease = await lock.acquire();
+    const waited = condition.wait({ timeout: 10 });
+    await lease.release();
+    const other = await lock.acquire();
+    setTimeout(() => other.release(), 30);
+    await expect(waited).rejects.toThrow(NotHeldError);
+    expect([other.valid, lease.valid, lock.locked()]).toEqual([false, false, false]);
+  });
 });

@@ -33,6 +33,8 @@ import { warnOfOrder } from './warnings.ts';
 interface Suspended {
   resume(): Promise<void>;
   resumeSync(): void;
+  readonly released: boolean;
+  end(): void;
 }
 
 /** A lock, or a side of a read-write lock, as it is without debug mode. */
@@ -172,6 +174,14 @@ class Watched {
         this.#strike(wait);
         this.#hold(lineHere(), stack, currentLogicalThread().explicit, false, () => true);
       },
+      get released() {
+        return held.released;
+      },
+      end: () =>
+        this.#ledger.exclusive(() => {
+          this.#strikeHold();
+          held.end();
+        }),
     };
   }
 

@@ -75,6 +75,7 @@ export class LocalLease implements Lease {
     try {
       this.#source.endHold(this.#token, permits);
     } catch (error) {
+      this.#permits = permits; // Nothing was given back.
       return Promise.reject(error);
     }
     return DONE;

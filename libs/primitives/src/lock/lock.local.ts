@@ -74,11 +74,17 @@ const PATIENCE = { async: 3, sync: 32 };
 /** A robust lock's waiters look more often whether its holder lives, in ms. */
 const ROBUST_SLICE = 50;
 
+/** What a condition's wait has made of a hold: its token now, 0 meanwhile; and whether its lease was released meanwhile. */
+interface Renewal {
+  now: number;
+  released: boolean;
+}
+
 /**
  * Holds of this thread that a condition's wait gave back, by the lock's label, since the condition may have another handle
- * to it than whoever holds: the token each was granted with, and its token now, 0 meanwhile.
+ * to it than whoever holds, and by the token each was granted with.
  */
-const renewals = new Map<string, Map<number, number>>();
+const renewals = new Map<string, Map<number, Renewal>>();
 
 /** `threading.Lock` between the threads of one process. */
 export class Lock implements AnyLock, LeaseSource, WaitListOwner {
@@ -183,7 +189,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** @internal */
   tokenOf(token: number): number {
-    return this.#renewals?.get(token) ?? token;
+    return this.#renewals?.get(token)?.now ?? token;
   }
 
   /** @internal Whether it is held: any hold of the process is the caller's to wait under. */
@@ -196,15 +202,20 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     const seen = load(this.#words, STATE);
     const granted = this.#grantedAs(this.#token(seen));
     this.#free(seen);
-    const own = this.#renewals ?? new Map<number, number>();
+    const own = this.#renewals ?? new Map<number, Renewal>();
     renewals.set(this[MEMORY].label, own);
-    own.set(granted, 0);
+    const renewal: Renewal = { now: 0, released: false };
+    own.set(granted, renewal);
+    const resumed = (token: number) => {
+      renewal.now = token;
+    };
     return {
-      resume: async () => void own.set(granted, (await this.acquire()).token),
-      resumeSync: () => {
-        const taken = this.#take(0) || this.#block(Deadline.never);
-        own.set(granted, this.#token(taken));
+      resume: async () => resumed((await this.acquire()).token),
+      resumeSync: () => resumed(this.#token(this.#take(0) || this.#block(Deadline.never))),
+      get released() {
+        return renewal.released;
       },
+      end: () => void this.#free(load(this.#words, STATE)),
     };
   }
 
@@ -215,6 +226,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** @internal Ends the hold granted with this token; false where it has ended. */
   tryEndHold(token: number): boolean {
+    const renewal = this.#renewals?.get(token);
+    if (renewal?.now === 0) renewal.released = true;
     const seen = peek(this.#memory.shared, this.#words, STATE);
     return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token) && this.#free(seen);
   }
@@ -373,13 +386,13 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     if (own?.size === 0) renewals.delete(this[MEMORY].label);
   }
 
-  get #renewals(): Map<number, number> | undefined {
+  get #renewals(): Map<number, Renewal> | undefined {
     return renewals.size === 0 ? undefined : renewals.get(this[MEMORY].label);
   }
 
   /** The token that the hold with this one was granted with. */
   #grantedAs(token: number): number {
-    for (const [granted, now] of this.#renewals ?? []) if (now === token) return granted;
+    for (const [granted, { now }] of this.#renewals ?? []) if (now === token) return granted;
     return token;
   }
 
@@ -453,10 +466,16 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   }
 }
 
-/** A hold that was given back for a while: both take the lock again, and the hold's leases are good once more. */
+/** A hold that was given back for a while. */
 export interface SuspendedHold {
+  /** Takes the lock again: the hold's leases are good once more. */
   resume(): Promise<void>;
+  /** The same, blocking. */
   resumeSync(): void;
+  /** Whether all of its leases were released meanwhile: nobody would end what `resume` has begun. */
+  readonly released: boolean;
+  /** Ends what `resume` has begun. */
+  end(): void;
 }
 
 /** What a wish asks of its lock. */

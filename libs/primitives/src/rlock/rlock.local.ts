@@ -132,18 +132,26 @@ export class RLock implements AnyRLock, HearsThreadEnds {
     const hold = this.#holdOf(me) as Hold;
     holds.delete(this.#label);
     storeWide(this.#wide, OWNER, 0n);
+    hold.suspended = true;
     const inner = this.#lock.suspend();
+    const resumed = () => {
+      hold.suspended = false;
+      this.#own(me, hold);
+      waits.get(this.#label)?.letIn(me, hold);
+    };
     return {
       resume: async () => {
         await inner.resume();
-        this.#own(me, hold);
-        waits.get(this.#label)?.letIn(me, hold);
+        resumed();
       },
       resumeSync: () => {
         inner.resumeSync();
-        this.#own(me, hold);
-        waits.get(this.#label)?.letIn(me, hold);
+        resumed();
       },
+      get released() {
+        return hold.left;
+      },
+      end: () => hold.end(),
     };
   }
 
@@ -218,12 +226,15 @@ export class RLock implements AnyRLock, HearsThreadEnds {
 /** From the owner's first acquisition to its last release. */
 class Hold {
   readonly #lease: Lease;
-  readonly #end: () => void;
+  /** Gives the lock back. */
+  readonly end: () => void;
+  /** A condition waits: it is somebody else's lock meanwhile. */
+  suspended = false;
   readonly #levels: Level[] = [];
 
   constructor(lease: Lease, end: () => void) {
     this.#lease = lease;
-    this.#end = end;
+    this.end = end;
   }
 
   enter(): LocalLease {
@@ -240,7 +251,12 @@ class Hold {
     const at = level === undefined ? -1 : this.#levels.lastIndexOf(level);
     if (at < 0) return;
     this.#levels.splice(at, 1);
-    if (this.#levels.length === 0) this.#end();
+    if (this.left && !this.suspended) this.end();
+  }
+
+  /** Whether the owner has released it as often as it was acquired. */
+  get left(): boolean {
+    return this.#levels.length === 0;
   }
 
   get token(): number {
@@ -248,7 +264,7 @@ class Hold {
   }
 
   has(level: Level): boolean {
-    return this.#lease.valid && this.#levels.includes(level);
+    return !this.suspended && this.#lease.valid && this.#levels.includes(level);
   }
 }
 

@@ -55,8 +55,8 @@ export const lockGiven: readonly Change[] = [
   },
   {
     file: 'lock/lock.local.ts',
-    from: 'const taken = this.#take(0) || this.#block(Deadline.never);',
-    to: 'const taken = Atomics.acquire(this.#words, STATE, GENERATION | HELD);',
+    from: 'this.#token(this.#take(0) || this.#block(Deadline.never))',
+    to: 'this.#token(Atomics.acquire(this.#words, STATE, GENERATION | HELD))',
   },
 ];
 
