@@ -213,6 +213,7 @@ class ChildExecutor<T> extends ExecutorFront<T> {
 
 class ChildCore implements ExecutorCore {
   readonly parallelism = 16;
+  readonly readers = new Set<() => void>();
   readonly #family: Children;
   readonly #queue: string | undefined;
   readonly #open = new Set<Future<unknown>>();

@@ -91,6 +91,7 @@ class DistributedCore implements ExecutorCore {
   readonly parallelism: number;
   readonly defaults: SubmitOptions;
   readonly submitter: Submitter;
+  readonly readers: Set<() => void>;
   private readonly keep: { age: number; count: number };
   private closed: Promise<void> | undefined;
   /** What takes listeners off the signals of what repeats. */
@@ -121,6 +122,7 @@ class DistributedCore implements ExecutorCore {
     if (maxPending !== undefined) checkCount(maxPending, `${where}: maxPending`);
     const admission = maxPending === undefined ? undefined : { maxPending, whenFull };
     this.submitter = new Submitter(parts, address, queue, { admission });
+    this.readers = this.submitter.readers;
   }
 
   assertOpen(): void {

@@ -66,7 +66,9 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     const { wait = true, cancelFutures = false } = checkOptions(options, 'shutdown');
     checkFlag(wait, 'shutdown: wait');
     checkFlag(cancelFutures, 'shutdown: cancelFutures');
-    await this.#core.shutdown({ wait, cancelFutures });
+    const ended = this.#core.shutdown({ wait, cancelFutures });
+    for (const tell of [...this.#core.readers]) tell();
+    await ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -33,13 +33,16 @@ export interface SubmitOptions {
   readonly ttl?: number | undefined;
   /** Objects in the arguments to be moved instead of copied: it is not retried. ThreadPoolExecutor only. */
   readonly transfer?: readonly object[] | undefined;
-  /** Lower runs first (0 to 2 097 152, default 0), first in first out among equals. */
+  /** Lower runs first (0 to 2 097 151, default 0), first in first out among equals. */
   readonly priority?: number | undefined;
   /** Milliseconds to wait before it may run. */
   readonly delay?: number | undefined;
   /** While a task with this key is not done, submitting another gives the Future of that one; a run of a schedule is left out. */
   readonly dedupe?: string | undefined;
-  /** How often it is run again after an error or a crash of its thread (default 0). A time-out is final. */
+  /**
+   * How often it is run again after an error or a crash of its thread (default 0). A time-out is final. A chunk of `map` is
+   * run again as a whole, also those of its inputs that had a result.
+   */
   readonly retries?: number | undefined;
   /** How long to wait before each such run (default 0 ms). */
   readonly backoff?: Backoff | undefined;
@@ -65,7 +68,10 @@ export interface MapOptions {
    * it is asked for is given, however late that is; where it is not, `next` rejects with TimeoutError.
    */
   readonly timeout?: number | undefined;
-  /** How many inputs go in one job (default 1). More cost less each; a crash or cancellation meets them together. */
+  /**
+   * How many inputs go in one job (default 1). More cost less each; a crash, a cancellation or another attempt meets them
+   * together. In its last attempt, a job gives the results before the first error.
+   */
   readonly chunksize?: number | undefined;
   /**
    * How many inputs may be submitted whose results have not been taken. Default: all of a plain iterable, at once;
@@ -151,6 +157,8 @@ export interface Call {
 export interface ExecutorCore {
   /** How many tasks run at once, at a guess where that is not known. */
   readonly parallelism: number;
+  /** Of those who wait for what they would submit: called once no more is taken. */
+  readonly readers: Set<() => void>;
   /** @throws InvalidStateError after `shutdown`, SessionClosedError after its session's end. */
   assertOpen(): void;
   submit(call: Call): Future<unknown>;

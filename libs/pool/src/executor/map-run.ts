@@ -1,19 +1,12 @@
-/** One `map`: reads inputs no further ahead than it may, submits them in chunks, gives the results back. */
-import { AsyncLocalStorage } from 'node:async_hooks';
+/** One `map`: has inputs read no further ahead than it may, submits them in chunks, gives the results back. */
 import { TimeoutError } from '@heddle/primitives';
-import {
-  checkCount,
-  checkOptions,
-  checkTimeout,
-  Deadline,
-  show,
-  typeError,
-} from '@heddle/primitives/internal';
+import { checkCount, checkOptions, checkTimeout, Deadline } from '@heddle/primitives/internal';
 import { type Future, settling } from '../future/future.ts';
 import type { ChunkOutcome } from '../threads/protocol.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { checkFlag } from './check-options.ts';
 import type { ExecutorCore, MapOptions, SubmitOptions } from './executor.ts';
+import { isAsyncIterable, MapInputs } from './map-inputs.ts';
 
 interface Waiter<R> {
   resolve(result: IteratorResult<R>): void;
@@ -29,10 +22,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   /** How many chunks may be submitted whose results have not all been taken. */
   private readonly limit: number;
   private readonly timeout: number | undefined;
-  private readonly source: Iterator<unknown> | AsyncIterator<unknown>;
-  private readonly isAsync: boolean;
-  /** Calls a function in the context around `map`: that in which results come, and make room, is another's. */
-  private readonly asCaller = AsyncLocalStorage.snapshot();
+  private readonly inputs: MapInputs;
 
   /** Submitted, its results not taken yet; in order of submission. */
   private readonly flying = new TaskQueue<Future<unknown>>();
@@ -41,12 +31,8 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   private readonly arrived = new TaskQueue<ChunkOutcome>();
   private current: ChunkOutcome | undefined;
   private at = 0;
-  private exhausted = false;
-  private feeding = false;
   private ended = false;
   private failure: { readonly reason: unknown } | undefined;
-  /** What goes wrong with the inputs is told after the results of those before. */
-  private inputFailure: { readonly reason: unknown } | undefined;
   private readonly waiting = new TaskQueue<Waiter<R>>();
   private readonly deadline: Deadline;
   /** Ticks while somebody waits, and only then: a time-out keeps no process alive. */
@@ -68,17 +54,23 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     checkCount(chunksize, 'map: chunksize');
     if (buffersize !== undefined) checkCount(buffersize, 'map: buffersize');
     this.ordered = checkFlag(ordered, 'map: ordered');
-    this.isAsync = isAsyncIterable(inputs);
-    this.source = iterate(inputs);
-    const ahead = buffersize ?? (this.isAsync ? 2 * core.parallelism * chunksize : Number.POSITIVE_INFINITY);
+    const isAsync = isAsyncIterable(inputs);
+    const ahead = buffersize ?? (isAsync ? 2 * core.parallelism * chunksize : Number.POSITIVE_INFINITY);
     this.chunksize = Math.min(chunksize, ahead);
     this.limit = Math.floor(ahead / this.chunksize);
     this.timeout = timeout;
     this.deadline = Deadline.after(timeout);
-    this.feed();
-    if (this.inputFailure !== undefined && !this.isAsync && this.limit === Number.POSITIVE_INFINITY) {
+    this.inputs = new MapInputs(inputs, this.chunksize, {
+      hasRoom: () => !this.ended && this.inFlight < this.limit,
+      take: (chunk) => this.send(chunk),
+      changed: () => this.serve(),
+    });
+    this.inputs.begin(core, options.signal);
+    const { failure } = this.inputs;
+    const atOnce = !isAsync && this.limit === Number.POSITIVE_INFINITY && options.signal?.aborted !== true;
+    if (failure !== undefined && atOnce) {
       this.end();
-      throw this.inputFailure.reason; // all inputs have been read in this very call
+      throw failure.reason; // all inputs have been read in this very call
     }
   }
 
@@ -99,9 +91,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   async return(): Promise<IteratorResult<R>> {
     this.end();
     this.finish();
-    const open = !this.exhausted;
-    this.exhausted = true;
-    if (open) await this.asCaller(() => this.source.return?.());
+    await this.inputs.leave();
     return { done: true, value: undefined };
   }
 
@@ -117,7 +107,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     if (this.at === chunk.values.length && chunk.error === undefined) {
       this.current = undefined;
       this.inFlight -= 1;
-      this.feed();
+      this.inputs.feed();
     }
     return value;
   }
@@ -153,8 +143,8 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
       this.waiting.shift()?.resolve({ done: false, value: this.take(chunk) });
     } else if (chunk?.error !== undefined) this.fail(chunk.error);
     else if (chunk !== undefined) this.skipEmpty();
-    else if (!this.exhausted || this.inFlight > 0) return this.isTooLate();
-    else if (this.inputFailure !== undefined) this.fail(this.inputFailure.reason);
+    else if (!this.inputs.exhausted || this.inFlight > 0) return this.isTooLate();
+    else if (this.inputs.failure !== undefined) this.fail(this.inputs.failure.reason);
     else this.end();
     return true;
   }
@@ -169,7 +159,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   private skipEmpty(): void {
     this.current = undefined;
     this.inFlight -= 1;
-    this.feed();
+    this.inputs.feed();
   }
 
   private nextChunk(): ChunkOutcome | undefined {
@@ -189,15 +179,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     if (this.ended) return;
     this.end();
     this.failure = { reason };
-    this.closeInputs();
-  }
-
-  /** After a failure nobody calls `return`, so whoever gives the inputs is told here; what comes of that interests nobody. */
-  private closeInputs(): void {
-    if (this.exhausted) return;
-    this.exhausted = true;
-    const close = async () => this.source.return?.();
-    this.asCaller(close).catch(() => {});
+    this.inputs.close(); // nobody calls `return` after a failure
   }
 
   private tellFailure(reason: unknown): void {
@@ -215,64 +197,9 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     this.live.clear();
   }
 
-  /** Reads and submits inputs while there is room. */
-  private feed(): void {
-    if (this.feeding || this.exhausted || this.ended) return;
-    this.feeding = true;
-    if (this.isAsync) void this.asCaller(() => this.feedAsync()).finally(() => this.serve());
-    else this.asCaller(() => this.feedSync());
-  }
-
-  private feedSync(): void {
-    const source = this.source as Iterator<unknown>;
-    try {
-      while (!this.exhausted && this.inFlight < this.limit) {
-        const inputs: unknown[] = [];
-        try {
-          while (inputs.length < this.chunksize && !this.exhausted) {
-            const read = source.next();
-            if (read.done === true) this.exhausted = true;
-            else inputs.push(read.value);
-          }
-        } finally {
-          this.send(inputs);
-        }
-      }
-    } catch (reason) {
-      this.inputFailed(reason);
-    }
-    this.feeding = false;
-  }
-
-  private async feedAsync(): Promise<void> {
-    const source = this.source as AsyncIterator<unknown>;
-    try {
-      while (!this.exhausted && !this.ended && this.inFlight < this.limit) {
-        const inputs: unknown[] = [];
-        try {
-          while (inputs.length < this.chunksize && !this.exhausted) {
-            const read = await source.next();
-            if (read.done === true) this.exhausted = true;
-            else inputs.push(read.value);
-          }
-        } finally {
-          if (!this.ended) this.send(inputs);
-        }
-      }
-    } catch (reason) {
-      this.inputFailed(reason);
-    }
-    this.feeding = false;
-  }
-
-  private inputFailed(reason: unknown): void {
-    this.inputFailure = { reason };
-    this.exhausted = true;
-  }
-
-  private send(inputs: readonly unknown[]): void {
-    if (inputs.length === 0) return;
-    const future = this.submit(inputs);
+  private send(args: readonly unknown[]): void {
+    const call = { task: this.task, args, options: this.options, chunk: this.chunksize > 1 };
+    const future = this.core.submit(call);
     this.inFlight += 1;
     this.live.add(future);
     if (this.ordered) this.flying.push(future);
@@ -286,15 +213,6 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     });
   }
 
-  private submit(args: readonly unknown[]): Future<unknown> {
-    try {
-      return this.core.submit({ task: this.task, args, options: this.options, chunk: this.chunksize > 1 });
-    } catch (error) {
-      this.closeInputs();
-      throw error;
-    }
-  }
-
   private collectInOrder(): void {
     while (this.flying.first?.done() === true)
       this.arrived.push(this.outcome(this.flying.shift() as Future<unknown>));
@@ -306,18 +224,4 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     if (!outcome.ok) return { values: [], error: outcome.error };
     return this.chunksize > 1 ? (outcome.value as ChunkOutcome) : { values: [outcome.value] };
   }
-}
-
-function isAsyncIterable(inputs: unknown): inputs is AsyncIterable<unknown> {
-  return typeof (inputs as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator] === 'function';
-}
-
-function iterate(
-  inputs: Iterable<unknown> | AsyncIterable<unknown>,
-): Iterator<unknown> | AsyncIterator<unknown> {
-  if (isAsyncIterable(inputs)) return inputs[Symbol.asyncIterator]();
-  if (typeof (inputs as Iterable<unknown> | null | undefined)?.[Symbol.iterator] === 'function') {
-    return inputs[Symbol.iterator]();
-  }
-  throw typeError(`map: inputs must be an iterable or an async iterable, not ${show(inputs)}`);
 }

@@ -43,6 +43,7 @@ export class ThreadPoolExecutor<T = AnyTasks> extends ExecutorFront<T> {
 
 class ThreadPoolCore implements ExecutorCore {
   readonly parallelism: number;
+  readonly readers = new Set<() => void>();
   private readonly pool: ThreadPool;
   private readonly options: ThreadPoolOptions;
   private readonly byKey = new Map<string, Future<unknown>>();

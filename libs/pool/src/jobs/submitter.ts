@@ -38,6 +38,8 @@ let numbered = 0;
 
 export class Submitter implements NewsReader, SubmissionDesk {
   readonly parts: SessionParts;
+  /** Called where the session closes. */
+  readonly readers = new Set<() => void>();
   private readonly queue: JobQueue;
   private readonly open = new Map<string, Submission | Set<Submission>>();
   private unfinished = 0;
@@ -331,5 +333,6 @@ export class Submitter implements NewsReader, SubmissionDesk {
     }
     this.dispatch.lookForRoom();
     for (const undo of this.undo.splice(0)) undo();
+    for (const tell of [...this.readers]) tell();
   }
 }
