@@ -116,4 +116,16 @@ describe.each(Object.keys(scopes))('map of a %s', (scope) => {
     expect((await results.next()).done).toBe(false);
     await expect(results.next()).rejects.toThrow(InvalidStateError);
   });
+
+  it.each([true, false])(
+    'runs a chunk again as a whole, and gives what came before the error of its last attempt (ordered: %s)',
+    async (ordered) => {
+      const pool = (await make()).with({ retries: 1 });
+      const options = { chunksize: 3, ordered };
+      expect(await all(pool.map('fromAttempt', [1, 2, 1, 2], options))).toEqual([1, 2, 1, 2]);
+      const results = pool.map('fromAttempt', [1, 2, 3], options);
+      expect([await results.next(), await results.next()].map(({ value }) => value)).toEqual([1, 2]);
+      await expect(results.next()).rejects.toThrow('attempt 2 of 3');
+    },
+  );
 });

@@ -148,6 +148,12 @@ export function failTimes(words: Int32Array, times: number): number {
   if (Atomics.add(words, 0, 1) < times) throw new Error('not yet');
   return currentJob().attempt;
 }
+/** Gives the input, in the attempts from that on. */
+export function fromAttempt(first: number): number {
+  const { attempt } = currentJob();
+  if (attempt < first) throw new Error(`attempt ${attempt} of ${first}`);
+  return first;
+}
 export function job(): object {
   const { id, task, attempt, host, thread } = currentJob();
   return { id, task, attempt, host, thread };

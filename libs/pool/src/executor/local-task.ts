@@ -22,7 +22,7 @@ export class LocalTask extends PooledTask implements FutureSource {
     const { options, chunk } = call;
     const timeout = options.timeout ?? defaults.taskTimeout;
     const { args, transfer, context, trace } = parcel;
-    const { ttl } = options;
+    const { ttl, retries = defaults.retries ?? 0 } = options;
     const plain = (timeout ?? context ?? trace ?? ttl) === undefined && !chunk;
     submitted += 1;
     super(call.task, submitted, args, {
@@ -32,6 +32,7 @@ export class LocalTask extends PooledTask implements FutureSource {
             attempt: 1,
             context,
             chunk,
+            again: chunk && retries > 0 && transfer === undefined,
             timed: timeout !== undefined,
             timeout,
             trace,
@@ -40,7 +41,7 @@ export class LocalTask extends PooledTask implements FutureSource {
       transfer,
       priority: options.priority,
       timeout,
-      retries: options.retries ?? defaults.retries,
+      retries,
       backoff: options.backoff,
     });
     this.pool = pool;

@@ -171,7 +171,8 @@ function extraOf(job: Job, payload: JobPayload, ends: number | undefined): TaskE
   const given = [context, timeout, trace, ends].some((each) => each !== undefined);
   if (!given && !chunk && attempt === 1 && before === 0) return undefined; // nor has it failed
   const timed = timeout !== undefined;
-  return { attempt, context, chunk, timed, timeout, ends, trace, failures: before + job.attemptsMade };
+  const again = chunk && job.attemptsMade + 1 < (job.opts.attempts ?? 1); // as BullMQ decides it
+  return { attempt, context, chunk, again, timed, timeout, ends, trace, failures: before + job.attemptsMade };
 }
 
 /** Errors of ours of which another attempt would not be rid. */

@@ -98,7 +98,8 @@ export abstract class PooledTask {
   /** It may have run before; gives back the number of the attempt that was. */
   nextAttempt(): number {
     const extra = this.extra ?? { attempt: 1, context: undefined, chunk: false, timed: false };
-    this.extra = { ...extra, attempt: extra.attempt + 1 };
+    const again = extra.again === true && this.retriesLeft > 0;
+    this.extra = { ...extra, attempt: extra.attempt + 1, again };
     return extra.attempt;
   }
 

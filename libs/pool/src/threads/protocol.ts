@@ -53,6 +53,8 @@ export interface TaskExtra {
   readonly context: unknown;
   /** `args` is one array of inputs; the task is called with each. */
   readonly chunk: boolean;
+  /** Of a chunk: where it fails in this attempt, another comes. */
+  readonly again?: boolean | undefined;
   /** Tell when it begins: somebody counts its time. */
   readonly timed: boolean;
   readonly holding?: Holding | undefined;

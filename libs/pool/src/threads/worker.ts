@@ -273,18 +273,19 @@ function run(
   const context =
     extra.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
   return restoreContext(context, () =>
-    restoreTrace(extra.trace, () => (extra.chunk ? runChunk(call, given) : call(...given))),
+    restoreTrace(extra.trace, () => (extra.chunk ? runChunk(call, given, extra.again) : call(...given))),
   );
 }
 
-/** Each input in turn; what has been done before the first error is kept. */
-async function runChunk(call: Task, inputs: readonly unknown[]): Promise<ChunkOutcome> {
+/** Each input in turn; what has been done before the first error is kept, unless all of it is to be done again. */
+async function runChunk(call: Task, inputs: readonly unknown[], again = false): Promise<ChunkOutcome> {
   const values: unknown[] = [];
   for (const input of inputs) {
     try {
       const value = call(input);
       values.push(isThenable(value) ? await value : value);
     } catch (error) {
+      if (again) throw error;
       return { values, error: asError(error) };
     }
   }
