@@ -145,7 +145,7 @@ export class Future<T> implements PromiseLike<T> {
    */
   async abort(reason?: unknown): Promise<boolean> {
     if (this.#outcome !== undefined) return false;
-    const cause = reason ?? new DOMException('The task was aborted', 'AbortError');
+    const cause = reason === undefined ? new DOMException('The task was aborted', 'AbortError') : reason;
     this.#cancelWith(aborted(cause));
     await this.#source.abort(cause);
     return true;
