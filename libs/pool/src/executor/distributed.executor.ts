@@ -1,8 +1,7 @@
 /** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
-import { TimeoutError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { checkCount, checkOptions, Deadline, show, typeError } from '@heddle/primitives/internal';
-import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
+import { aborted, cancelledUnbegun, outlived } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
@@ -225,11 +224,10 @@ function abortWith(submission: Submission, signal: AbortSignal, end: (reason: un
 
 function limitLife(submission: Submission, task: string, ttl: number, end: (reason: unknown) => void): void {
   const late = () => {
-    const error = new TimeoutError(
-      `the task ${JSON.stringify(task)} was not done within its ttl of ${ttl} ms`,
-    );
+    const error = outlived(task, ttl);
     settling().error(submission.future, error);
     end(error);
   };
   settling().whenDone(submission.future, Deadline.after(ttl).onExpiry(late));
 }
+  if (ttl <= 0) return late(); // it is not even sent

@@ -1,8 +1,7 @@
 /** Tasks on the worker threads of this process. */
 import { availableParallelism } from 'node:os';
-import { TimeoutError } from '@heddle/primitives';
 import { Deadline, toPortable, typeError } from '@heddle/primitives/internal';
-import { aborted } from '../future/cancelled.ts';
+import { aborted, outlived } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { withinJob } from '../threads/running-job.ts';
@@ -18,6 +17,7 @@ import type {
   SubmitOptions,
 } from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
+import { join } from './joined-future.ts';
 import { LocalTask, type Parcel, pack } from './local-task.ts';
 import { checkPoolOptions, type ThreadPoolOptions } from './thread-pool.options.ts';
 
@@ -81,21 +81,17 @@ class ThreadPoolCore implements ExecutorCore {
 
   /** @param parcel what travels, where that was packed before */
   private start(call: Call, parcel?: Parcel): Future<unknown> {
-    const { signal, dedupe, delay, ttl } = call.options;
+    const { dedupe, delay } = call.options;
     this.assertOpen();
     refuseDistributed(call.options);
     const known = this.known(dedupe);
-    if (known !== undefined) return known;
+    if (known !== undefined) return joined(known, call);
     const task = new LocalTask(this.pool, call, parcel ?? pack(call), this.options);
     const { future } = task;
-    if (signal?.aborted === true) {
-      settling().cancelled(future, aborted(signal.reason));
-      return future;
-    }
+    if (isOver(future, call)) return future;
     this.pool.submit(task, delay);
     if (dedupe !== undefined) this.keepUnique(dedupe, future);
-    if (signal !== undefined) abortWith(future, signal);
-    if (ttl !== undefined) limitLife(task, ttl);
+    limit(future, call, (reason) => void task.abort(reason));
     return future;
   }
 
@@ -190,19 +186,38 @@ function refuseDistributed({ version, holding }: SubmitOptions): void {
   }
 }
 
-function abortWith(future: Future<unknown>, signal: AbortSignal): void {
-  const abort = () => void future.abort(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  settling().whenDone(future, () => signal.removeEventListener('abort', abort));
+/** The Future of a task that has this key already: with limits of its own where it has any. */
+function joined(known: Future<unknown>, call: Call): Future<unknown> {
+  const { signal, ttl } = call.options;
+  if (signal === undefined && ttl === undefined) return known;
+  const future = join(known);
+  if (!isOver(future, call)) limit(future, call, () => {});
+  return future;
 }
 
-function limitLife(task: LocalTask, ttl: number): void {
-  const end = () => {
-    const error = new TimeoutError(
-      `the task ${JSON.stringify(task.name)} was not done within its ttl of ${ttl} ms`,
-    );
-    task.failed(error);
-    void task.abort(error);
+/** Ends it where it has no time, or was aborted, before it is submitted: true. */
+function isOver(future: Future<unknown>, { task, options: { signal, ttl } }: Call): boolean {
+  if (signal?.aborted === true) settling().cancelled(future, aborted(signal.reason));
+  else if (ttl !== undefined && ttl <= 0) settling().error(future, outlived(task, ttl));
+  return future.done();
+}
+
+/** Ends it, and by `end` its task, when its signal aborts, or its time to live is over. */
+function limit(future: Future<unknown>, { task, options }: Call, end: (reason: unknown) => void): void {
+  const { signal, ttl } = options;
+  if (signal !== undefined) {
+    const abort = () => {
+      settling().cancelled(future, aborted(signal.reason));
+      end(signal.reason);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    settling().whenDone(future, () => signal.removeEventListener('abort', abort));
+  }
+  if (ttl === undefined) return;
+  const late = () => {
+    const error = outlived(task, ttl);
+    settling().error(future, error);
+    end(error);
   };
-  settling().whenDone(task.future, Deadline.after(ttl).onExpiry(end));
+  settling().whenDone(future, Deadline.after(ttl).onExpiry(late));
 }

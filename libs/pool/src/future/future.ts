@@ -311,6 +311,11 @@ export class Future<T> implements PromiseLike<T> {
       whenDone: (future, fn) => {
         if (future.#outcome === undefined) return future.#subscribe(fn);
         fn(future);
+      heard: (future, fn) => {
+        future.#progress ??= new Set();
+        future.#progress.add(fn);
+        return () => void future.#progress?.delete(fn);
+      },
         return () => {};
       },
       failed: (future) => future.#state === 'finished' && future.#outcome?.ok === false,
@@ -339,6 +344,8 @@ export interface Settling {
   /** Calls `fn` once it is done; gives back what unsubscribes. */
   whenDone<T>(future: Future<T>, fn: (future: Future<T>) => void): () => void;
   /** Finished with an error, not cancelled. */
+  /** Calls `fn` with what the task tells of itself; gives back what unsubscribes. */
+  heard<T>(future: Future<T>, fn: (value: unknown) => void): () => void;
   failed<T>(future: Future<T>): boolean;
   /** What it is finished with, where it is. */
   outcome<T>(future: Future<T>): Outcome<T> | undefined;
