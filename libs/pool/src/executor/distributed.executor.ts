@@ -50,25 +50,17 @@ export interface DistributedOptions
   readonly keep?: { readonly age?: number | undefined; readonly count?: number | undefined } | undefined;
 }
 
-/**
- * Submits tasks to a queue; WorkerHosts of that queue, in any process of any machine, run them. The same as
- * ThreadPoolExecutor otherwise, where arguments hold no local primitive and nothing to transfer.
- *
- * A job is run at least once: a host that dies has its jobs run again elsewhere. Each Future ends exactly once.
- *
- * ```ts
- * await using session = await connect();
- * await using executor = new DistributedExecutor<typeof import('./tasks.ts')>('images', { session, retries: 2 });
- * const size = await executor.submit('resize', key, 200);
- * ```
- */
-export class DistributedExecutor<T = AnyTasks> extends ExecutorFront<T> {
+/** The face of a DistributedExecutor, whatever the options of its submissions are. */
+class DistributedFront<T> extends ExecutorFront<T> {
   readonly #core: DistributedCore;
 
-  constructor(queue: string, options: DistributedOptions) {
-    const core = new DistributedCore(queue, options);
-    super(core, core.defaults);
+  constructor(core: DistributedCore, options: SubmitOptions) {
+    super(core, options);
     this.#core = core;
+  }
+
+  override with(options: SubmitOptions): DistributedExecutor<T> {
+    return new DistributedFront<T>(this.#core, this.optionsWith(options));
   }
 
   /** The Future of a job submitted earlier, here or elsewhere, by its `future.id`. */
@@ -83,6 +75,25 @@ export class DistributedExecutor<T = AnyTasks> extends ExecutorFront<T> {
     if (typeof id !== 'string' || id === '')
       throw typeError(`scheduled: id must be the id of a scheduled task, not ${show(id)}`);
     return { id, cancel: () => this.#core.submitter.unschedule(id) };
+  }
+}
+
+/**
+ * Submits tasks to a queue; WorkerHosts of that queue, in any process of any machine, run them. The same as
+ * ThreadPoolExecutor otherwise, where arguments hold no local primitive and nothing to transfer.
+ *
+ * A job is run at least once: a host that dies has its jobs run again elsewhere. Each Future ends exactly once.
+ *
+ * ```ts
+ * await using session = await connect();
+ * await using executor = new DistributedExecutor<typeof import('./tasks.ts')>('images', { session, retries: 2 });
+ * const size = await executor.submit('resize', key, 200);
+ * ```
+ */
+export class DistributedExecutor<T = AnyTasks> extends DistributedFront<T> {
+  constructor(queue: string, options: DistributedOptions) {
+    const core = new DistributedCore(queue, options);
+    super(core, core.defaults);
   }
 }
 
@@ -228,6 +239,6 @@ function limitLife(submission: Submission, task: string, ttl: number, end: (reas
     settling().error(submission.future, error);
     end(error);
   };
+  if (ttl <= 0) return late(); // it is not even sent
   settling().whenDone(submission.future, Deadline.after(ttl).onExpiry(late));
 }
-  if (ttl <= 0) return late(); // it is not even sent

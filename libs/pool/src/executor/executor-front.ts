@@ -35,8 +35,13 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
   }
 
   with(options: SubmitOptions): Executor<T> {
-    const checked = checkSubmitOptions(options, 'Executor.with');
-    return new ExecutorFront<T>(this.#core, { ...this.#options, ...checked });
+    return new ExecutorFront<T>(this.#core, this.optionsWith(options));
+  }
+
+  /** Its own, but for those that are given. */
+  protected optionsWith(options: SubmitOptions): SubmitOptions {
+    const checked = Object.entries(checkSubmitOptions(options, 'Executor.with'));
+    return { ...this.#options, ...Object.fromEntries(checked.filter(([, value]) => value !== undefined)) };
   }
 
   map<K extends TaskName<T>>(
