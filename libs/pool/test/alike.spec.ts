@@ -1,8 +1,8 @@
 /** What both executors do alike: each of these is run against either. */
 import { getEventListeners } from 'node:events';
-import { type Executor, ThreadPoolExecutor } from '@heddle/pool';
+import { asCompleted, type Executor, ThreadPoolExecutor, wait } from '@heddle/pool';
 import { CancelledError, InvalidStateError } from '@heddle/primitives';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
 import { until } from './until.ts';
@@ -128,4 +128,96 @@ describe.each(Object.keys(scopes))('map of a %s', (scope) => {
       await expect(results.next()).rejects.toThrow('attempt 2 of 3');
     },
   );
+});
+
+describe.each(Object.keys(scopes))('a %s', (scope) => {
+  const make = scopes[scope] as () => Promise<Executor<typeof tasks>>;
+
+  it('takes an option that is undefined for one that is left out', async () => {
+    const pool = (await make()).with({ retries: 1 }).with({ retries: undefined, timeout: undefined });
+    expect(await pool.submit('fromAttempt', 2)).toBe(2);
+  });
+
+  it.each([null, 0, '', false])('gives the reason of an abort as the cause, also %j', async (reason) => {
+    const future = (await make()).with({ delay: 60_000 }).submit('noop');
+    await future.abort(reason);
+    await expect(future).rejects.toHaveProperty('cause', reason);
+  });
+
+  it('ends at once what has no time to live', async () => {
+    const pool = (await make()).with({ ttl: 0 });
+    expect(await pool.submit('noop').exception()).toMatchObject({ name: 'TimeoutError' });
+    await expect(all(pool.map('square', [1]))).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  it('ends who joined the task of a key by limits of its own, and the task goes on', async () => {
+    const pool = (await make()).with({ dedupe: 'one' });
+    const first = pool.submit('nap', 600);
+    const { signal } = new AbortController();
+    const stop = new AbortController();
+    const joined = pool.with({ signal, ttl: 60_000 }).submit('nap', 1);
+    const stopped = pool.with({ signal: stop.signal }).submit('nap', 1);
+    const aborted = pool.with({ signal: AbortSignal.abort('before') }).submit('nap', 1);
+    const dead = pool.with({ ttl: 0 }).submit('nap', 1);
+    const late = pool.with({ ttl: 50 }).submit('nap', 1);
+    stop.abort('why');
+    await expect(stopped).rejects.toMatchObject({ name: 'CancelledError', cause: 'why' });
+    await expect(aborted).rejects.toMatchObject({ name: 'CancelledError', cause: 'before' });
+    await expect(dead).rejects.toMatchObject({ name: 'TimeoutError' });
+    await expect(late).rejects.toMatchObject({ name: 'TimeoutError' });
+    expect([first.done(), joined.done()]).toEqual([false, false]);
+    expect(await joined).toBe(await first);
+    expect(joined.id).toBe(first.id);
+    expect(listeners(signal)).toBe(0);
+  });
+
+  it('aborts the task of a key by any of its Futures, for all of them', async () => {
+    const pool = (await make()).with({ dedupe: 'one' });
+    const first = pool.submit('untilAborted');
+    const joined = pool.with({ ttl: 60_000 }).submit('untilAborted');
+    await joined.accepted;
+    expect(await joined.abort('enough')).toBe(true);
+    await expect(first).rejects.toMatchObject({ name: 'CancelledError' });
+  });
+
+  it('refuses options that there are not', async () => {
+    const pool = await make();
+    const future = pool.submit('noop');
+    const wrong = { timout: 1 } as never;
+    const two = [1, 2] as never;
+    await expect(async () => pool.map('square', [1], wrong)).rejects.toThrow(/map: .*"timout".*chunksize/);
+    await expect(async () => pool.map('square', [1], two)).rejects.toThrow(TypeError);
+    await expect(pool.schedule('noop', [], wrong)).rejects.toThrow(TypeError);
+    await expect(pool.shutdown(wrong)).rejects.toThrow(TypeError);
+    await expect(future.result(wrong)).rejects.toThrow(TypeError);
+    await expect(future.exception(wrong)).rejects.toThrow(TypeError);
+    await expect(wait([future], wrong)).rejects.toThrow(TypeError);
+    expect(() => asCompleted([future], wrong)).toThrow(TypeError);
+    await future;
+  });
+
+  it('has a map left at the end of the block that uses it', async () => {
+    const pool = await make();
+    const returned = vi.fn(async () => ({ done: true, value: undefined }) as const);
+    const inputs = {
+      next: async () => ({ done: false, value: 3 }) as const,
+      return: returned,
+      [Symbol.asyncIterator]: () => inputs,
+    };
+    {
+      await using results = pool.map('square', inputs, { buffersize: 1 });
+      expect((await results.next()).value).toBe(9);
+    }
+    expect(returned).toHaveBeenCalledOnce();
+  });
+});
+
+it('a DistributedExecutor with other options finds jobs and schedules too', async () => {
+  await bench.host();
+  const pool = bench.executor().with({ priority: 1 }).with({ retries: 1 });
+  const future = pool.submit('square', 3);
+  await future.accepted;
+  expect(await pool.future(future.id)).toBe(9);
+  const { id } = await pool.schedule('noop', [], { delay: 60_000 });
+  expect(await pool.scheduled(id).cancel()).toBe(true);
 });

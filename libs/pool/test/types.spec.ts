@@ -10,7 +10,9 @@ export function compiles(): void {
   expectTypeOf(executor.submit('add', 1, 2)).toEqualTypeOf<Future<number>>();
   expectTypeOf(executor.submit('noop')).toEqualTypeOf<Future<void>>();
   expectTypeOf(executor.with({ timeout: 1 }).submit('nap', 1)).toEqualTypeOf<Future<number>>();
-  expectTypeOf(executor.map('square', [1, 2])).toEqualTypeOf<AsyncIterableIterator<number>>();
+  expectTypeOf(executor.map('square', [1, 2])).toEqualTypeOf<
+    AsyncIterableIterator<number> & AsyncDisposable
+  >();
   expectTypeOf(untyped.submit('anything', 1, 'two')).toEqualTypeOf<Future<unknown>>();
   void (async () => {
     for await (const done of asCompleted([executor.submit('add', 1, 2)])) {

@@ -7,12 +7,13 @@ import {
   show,
   typeError,
 } from '@heddle/primitives/internal';
+import { checkKnown } from '../known-options.ts';
 import { checkName } from '../primitive-name.ts';
 import type { Backoff } from '../threads/pooled-task.ts';
 import type { HandleForm } from '../threads/session-protocol.ts';
 import type { ScheduleOptions, SubmitOptions } from './executor.ts';
 
-const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
+const SUBMIT_OPTIONS = [
   'signal',
   'timeout',
   'ttl',
@@ -24,7 +25,9 @@ const SUBMIT_OPTIONS: ReadonlySet<string> = new Set([
   'backoff',
   'holding',
   'version',
-] satisfies (keyof SubmitOptions)[]);
+] satisfies (keyof SubmitOptions)[];
+
+const SCHEDULE_OPTIONS = ['delay', 'at', 'every', 'cron', 'timeZone'] satisfies (keyof ScheduleOptions)[];
 
 /** BullMQ's largest: it counts in 21 bits. */
 const LOWEST_PRIORITY = 2_097_151;
@@ -37,13 +40,7 @@ export function checkSubmitOptions(
   where: string,
   others: readonly string[] = [],
 ): SubmitOptions {
-  const given = checkOptions(options, where);
-  for (const key of Object.keys(given)) {
-    if (!SUBMIT_OPTIONS.has(key)) {
-      const all = [...others, ...SUBMIT_OPTIONS].join(', ');
-      throw typeError(`${where}: there is no option ${show(key)}; there are ${all}`);
-    }
-  }
+  const given = checkKnown(options, [...others, ...SUBMIT_OPTIONS], where);
   checkTimeout(given.timeout, where);
   checkNamed(given.ttl, where, 'ttl');
   checkDelay(given.delay, where, 'delay', 'leave a task out that is never to run');
@@ -134,7 +131,7 @@ export interface CheckedSchedule {
 }
 
 export function checkSchedule(options: ScheduleOptions | undefined, where: string): CheckedSchedule {
-  const { delay, at, every, cron, timeZone } = checkOptions(options, where);
+  const { delay, at, every, cron, timeZone } = checkKnown(options, SCHEDULE_OPTIONS, where);
   checkDelay(delay, where, 'delay', 'leave a task out that is never to run');
   checkDelay(every, where, 'every', 'leave it out to run once');
   if (every === 0) throw rangeError(`${where}: every must be more than 0 ms`);

@@ -1,6 +1,7 @@
 /** What all executors have in common: the public face, over a core that differs. */
-import { checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { show, typeError } from '@heddle/primitives/internal';
 import type { Future } from '../future/future.ts';
+import { checkKnown } from '../known-options.ts';
 import { checkFlag, checkSubmitOptions } from './check-options.ts';
 import type {
   AnyTasks,
@@ -48,7 +49,7 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     task: K,
     inputs: Iterable<TaskInput<T, K>> | AsyncIterable<TaskInput<T, K>>,
     options?: MapOptions,
-  ): AsyncIterableIterator<TaskResult<T, K>> {
+  ): AsyncIterableIterator<TaskResult<T, K>> & AsyncDisposable {
     checkTaskName(task, 'map');
     this.#core.assertOpen(); // also where there is nothing to submit, or not yet
     return new MapRun<TaskResult<T, K>>(this.#core, task, inputs, this.#options, options);
@@ -68,7 +69,7 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
   }
 
   async shutdown(options?: ShutdownOptions): Promise<void> {
-    const { wait = true, cancelFutures = false } = checkOptions(options, 'shutdown');
+    const { wait = true, cancelFutures = false } = checkKnown(options, ['wait', 'cancelFutures'], 'shutdown');
     checkFlag(wait, 'shutdown: wait');
     checkFlag(cancelFutures, 'shutdown: cancelFutures');
     const ended = this.#core.shutdown({ wait, cancelFutures });

@@ -133,7 +133,7 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
     task: K,
     inputs: Iterable<TaskInput<T, K>> | AsyncIterable<TaskInput<T, K>>,
     options?: MapOptions,
-  ): AsyncIterableIterator<TaskResult<T, K>>;
+  ): AsyncIterableIterator<TaskResult<T, K>> & AsyncDisposable;
   /** Runs a task later, or again and again. @throws InvalidStateError after `shutdown` */
   schedule<K extends TaskName<T>>(
     task: K,

@@ -1,19 +1,22 @@
 /** One `map`: has inputs read no further ahead than it may, submits them in chunks, gives the results back. */
 import { TimeoutError } from '@heddle/primitives';
-import { checkCount, checkOptions, checkTimeout, Deadline } from '@heddle/primitives/internal';
+import { checkCount, checkTimeout, Deadline } from '@heddle/primitives/internal';
 import { type Future, settling } from '../future/future.ts';
+import { checkKnown } from '../known-options.ts';
 import type { ChunkOutcome } from '../threads/protocol.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { checkFlag } from './check-options.ts';
 import type { ExecutorCore, MapOptions, SubmitOptions } from './executor.ts';
 import { isAsyncIterable, MapInputs } from './map-inputs.ts';
 
+const MAP_OPTIONS = ['timeout', 'chunksize', 'buffersize', 'ordered'] satisfies (keyof MapOptions)[];
+
 interface Waiter<R> {
   resolve(result: IteratorResult<R>): void;
   reject(reason: unknown): void;
 }
 
-export class MapRun<R> implements AsyncIterableIterator<R> {
+export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
   private readonly core: ExecutorCore;
   private readonly task: string;
   private readonly options: SubmitOptions;
@@ -45,7 +48,7 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
     options: SubmitOptions,
     mapOptions: MapOptions | undefined,
   ) {
-    const given = checkOptions(mapOptions, 'map');
+    const given = checkKnown(mapOptions, MAP_OPTIONS, 'map');
     const timeout = checkTimeout(given.timeout, 'map');
     const { chunksize = 1, buffersize, ordered = true } = given;
     this.core = core;
@@ -99,6 +102,10 @@ export class MapRun<R> implements AsyncIterableIterator<R> {
   async throw(reason: unknown): Promise<IteratorResult<R>> {
     await this.return();
     throw reason;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 
   private take(chunk: ChunkOutcome): R {

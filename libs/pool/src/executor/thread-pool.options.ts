@@ -1,6 +1,7 @@
 /** What a `ThreadPoolExecutor` takes, and what is wrong with what it is given. */
 import type { ResourceLimits } from 'node:worker_threads';
-import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, show, typeError } from '@heddle/primitives/internal';
+import { checkKnown } from '../known-options.ts';
 import { checkResourceLimits } from '../threads/resource-limits.ts';
 import { checkNamed } from './check-options.ts';
 
@@ -41,7 +42,7 @@ export interface ThreadPoolOptions {
   readonly onLog?: ((entry: TaskLog) => void) | undefined;
 }
 
-const OPTIONS: ReadonlySet<string> = new Set([
+const OPTIONS = [
   'maxWorkers',
   'threadNamePrefix',
   'initializer',
@@ -52,7 +53,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   'gracePeriod',
   'retries',
   'onLog',
-] satisfies (keyof ThreadPoolOptions)[]);
+] satisfies (keyof ThreadPoolOptions)[];
 
 export function checkPoolOptions(module: unknown, options: ThreadPoolOptions | undefined): ThreadPoolOptions {
   const where = 'ThreadPoolExecutor';
@@ -61,11 +62,7 @@ export function checkPoolOptions(module: unknown, options: ThreadPoolOptions | u
       `${where}: the task module must be a URL, such as new URL('./tasks.ts', import.meta.url), not ${show(module)}`,
     );
   }
-  const given = checkOptions(options, where);
-  for (const key of Object.keys(given)) {
-    if (!OPTIONS.has(key))
-      throw typeError(`${where}: there is no option ${show(key)}; there are ${[...OPTIONS].join(', ')}`);
-  }
+  const given = checkKnown(options, OPTIONS, where);
   if (given.maxWorkers !== undefined) checkCount(given.maxWorkers, `${where}: maxWorkers`);
   if (given.retries !== undefined) checkCount(given.retries, `${where}: retries`, { min: 0 });
   for (const name of ['threadNamePrefix', 'initializer'] as const) {

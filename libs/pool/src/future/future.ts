@@ -13,6 +13,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
 import { checkFunction, checkWait, Deadline, typeError } from '@heddle/primitives/internal';
+import { checkKnown } from '../known-options.ts';
 import { aborted, cancelledUnbegun } from './cancelled.ts';
 import { callUser, reportException } from './report-exception.ts';
 
@@ -24,6 +25,8 @@ const MOVES: Readonly<Record<State, readonly State[]>> = {
   finished: [],
   cancelled: [],
 };
+
+const WAIT_OPTIONS = ['timeout', 'signal'] satisfies (keyof WaitOptions)[];
 
 /** What a Future asks of the executor that made it. */
 export interface FutureSource {
@@ -193,7 +196,7 @@ export class Future<T> implements PromiseLike<T> {
   }
 
   #settled(options: WaitOptions | undefined, where: string): Outcome<T> | Promise<Outcome<T>> {
-    const { timeout, signal } = checkWait(options, where);
+    const { timeout, signal } = checkWait(checkKnown(options, WAIT_OPTIONS, where), where);
     if (this.#outcome !== undefined) return this.#outcome;
     return new Promise((resolve, reject) => {
       const stop: (() => void)[] = [];
@@ -308,14 +311,14 @@ export class Future<T> implements PromiseLike<T> {
       progress: (future, value) => {
         for (const listener of future.#progress ?? []) listener(value);
       },
-      whenDone: (future, fn) => {
-        if (future.#outcome === undefined) return future.#subscribe(fn);
-        fn(future);
       heard: (future, fn) => {
         future.#progress ??= new Set();
         future.#progress.add(fn);
         return () => void future.#progress?.delete(fn);
       },
+      whenDone: (future, fn) => {
+        if (future.#outcome === undefined) return future.#subscribe(fn);
+        fn(future);
         return () => {};
       },
       failed: (future) => future.#state === 'finished' && future.#outcome?.ok === false,
@@ -341,11 +344,11 @@ export interface Settling {
   error<T>(future: Future<T>, error: Error): void;
   cancelled<T>(future: Future<T>, error: CancelledError): void;
   progress<T>(future: Future<T>, value: unknown): void;
+  /** Calls `fn` with what the task tells of itself; gives back what unsubscribes. */
+  heard<T>(future: Future<T>, fn: (value: unknown) => void): () => void;
   /** Calls `fn` once it is done; gives back what unsubscribes. */
   whenDone<T>(future: Future<T>, fn: (future: Future<T>) => void): () => void;
   /** Finished with an error, not cancelled. */
-  /** Calls `fn` with what the task tells of itself; gives back what unsubscribes. */
-  heard<T>(future: Future<T>, fn: (value: unknown) => void): () => void;
   failed<T>(future: Future<T>): boolean;
   /** What it is finished with, where it is. */
   outcome<T>(future: Future<T>): Outcome<T> | undefined;

@@ -1,6 +1,7 @@
 /** Waiting for several Futures: `concurrent.futures.wait` and `as_completed`. */
 import { TimeoutError, type WaitOptions } from '@heddle/primitives';
-import { checkOptions, checkWait, Deadline, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { checkWait, Deadline, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { checkKnown } from '../known-options.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { Future, settling } from './future.ts';
 
@@ -36,8 +37,9 @@ export async function wait<T>(
   futures: Iterable<Future<T>>,
   options?: WaitForOptions,
 ): Promise<WaitResult<T>> {
-  const { timeout, signal } = checkWait(options, 'wait');
-  const { returnWhen = 'ALL_COMPLETED' } = checkOptions(options, 'wait');
+  const given = checkKnown(options, ['timeout', 'signal', 'returnWhen'], 'wait');
+  const { timeout, signal } = checkWait(given, 'wait');
+  const { returnWhen = 'ALL_COMPLETED' } = given;
   if (!['FIRST_COMPLETED', 'FIRST_EXCEPTION', 'ALL_COMPLETED'].includes(returnWhen)) {
     const wrong = typeof returnWhen === 'string' ? rangeError : typeError;
     throw wrong(
@@ -87,7 +89,8 @@ export function asCompleted<F extends Future<unknown>>(
   options?: WaitOptions,
 ): CompletedFutures<ResultOf<F>>;
 export function asCompleted<T>(futures: Iterable<Future<T>>, options?: WaitOptions): CompletedFutures<T> {
-  const { timeout, signal } = checkWait(options, 'asCompleted');
+  const given = checkKnown(options, ['timeout', 'signal'], 'asCompleted');
+  const { timeout, signal } = checkWait(given, 'asCompleted');
   const all = checkFutures(futures, 'asCompleted');
   return new Completed(all, timeout, signal);
 }

@@ -1,0 +1,16 @@
+/** Options that nobody reads, refused at the call: a misspelt one must not pass in silence. */
+import { checkOptions, show, typeError } from '@heddle/primitives/internal';
+
+/** The options given, none of them unknown. @throws TypeError for others, and for what is no object */
+export function checkKnown<T extends object>(
+  options: T | undefined,
+  known: readonly string[],
+  where: string,
+): Partial<T> {
+  const given = checkOptions(options, where);
+  for (const key of Object.keys(given)) {
+    if (!known.includes(key))
+      throw typeError(`${where}: there is no option ${show(key)}; there are ${known.join(', ')}`);
+  }
+  return given;
+}
