@@ -94,6 +94,27 @@ describe('the dedupe key of a job that is over for its Futures', () => {
   });
 });
 
+describe('who submits the dedupe key of a job right after it was over', () => {
+  it.each<[string, SubmitOptions, (future: Future<unknown>, stop: AbortController) => unknown]>([
+    ['by its ttl', { ttl: 50 }, (future) => future.exception()],
+    ['by an abort', {}, (future) => void future.abort()],
+    ['by its signal', {}, (_, stop) => stop.abort()],
+  ])('%s has another job', async (_, options, end) => {
+    await bench.host();
+    const pool = bench.executor({ dedupe: 'k' });
+    for (const accepted of [true, false]) {
+      const stop = new AbortController();
+      const first = pool.with({ ...options, delay: 60_000, signal: stop.signal }).submit('nap', 1);
+      if (accepted) await first.accepted;
+      else await new Promise((resolve) => setImmediate(resolve)); // it is on its way
+      await end(first, stop);
+      const [taken, second] = [pool.submit('square', 2), pool.submit('square', 3)];
+      if (!accepted) await taken.abort();
+      expect(await second).toBe(accepted ? 4 : 9);
+    }
+  });
+});
+
 describe('an abort', () => {
   it('of a job whose host has died is found by the next one', async () => {
     const dying = await bench.hostProcess({ stallTimeout: 600 });

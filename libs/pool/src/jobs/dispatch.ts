@@ -40,6 +40,7 @@ export class Dispatch {
 
   /** Takes it; it goes with all others of its tick. */
   hold(submission: Submission): void {
+    if (submission.state !== 'held') return; // it was taken back before
     this.held.push(submission);
     if (this.held.length === 1) this.desk.soon(() => this.sendHeld());
   }
@@ -52,7 +53,8 @@ export class Dispatch {
   /** It has not left yet, and will not. */
   takeBack(submission: Submission): boolean {
     if (submission.state !== 'held') return submission.state === 'refused';
-    this.held.splice(this.held.indexOf(submission), 1);
+    const at = this.held.indexOf(submission);
+    if (at >= 0) this.held.splice(at, 1);
     submission.refuse(new CancelledError('the task was cancelled before it was sent'));
     return true;
   }

@@ -17,6 +17,8 @@ export class Submission implements FutureSource {
   id: string;
   /** `held`: not sent yet; `sent`: on its way; `accepted`: in Redis; `refused`: it will never be there. */
   state: 'held' | 'sent' | 'accepted' | 'refused';
+  /** Its deduplication key. */
+  readonly key: string | undefined;
   /** Somebody else's job: its news go there, so its outcome has to be asked for. */
   foreign: boolean;
   /** When its time to live ends. */
@@ -42,6 +44,7 @@ export class Submission implements FutureSource {
     this.desk = desk;
     this.id = id;
     this.job = job;
+    this.key = job?.opts.deduplication?.id;
     this.foreign = job === undefined;
     this.state = job === undefined ? 'accepted' : 'held';
     this.future = makeFuture<unknown>(this);

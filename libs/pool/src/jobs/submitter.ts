@@ -11,6 +11,7 @@ import { reportException } from '../future/report-exception.ts';
 import type { Admission } from './admission.ts';
 import { type CronTerms, checkCron } from './cron.ts';
 import { Dispatch, leftOpen } from './dispatch.ts';
+import { DyingKeys } from './dying-keys.ts';
 import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
@@ -55,6 +56,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private readonly raw: boolean;
 
   constructor(
+  private readonly dying = new DyingKeys();
     parts: SessionParts,
     address: QueueAddress,
     name: string,
@@ -98,7 +100,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
     // One that may be there already has another to tell of it.
     submission.foreign = child?.again ?? false;
     this.track(submission);
-    this.dispatch.hold(submission);
+    this.dying.whenFree(submission.key, () => this.dispatch.hold(submission));
     return submission;
   }
 
@@ -147,9 +149,15 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   /** Its time is over, or its signal has aborted: it ends, and with it the job, where that is its own. */
-  async end(submission: Submission, reason: unknown): Promise<void> {
-    if (submission.state !== 'held') await submission.accepted().catch(() => {});
-    if (!submission.joined) await this.abort(submission, reason);
+  end(submission: Submission, reason: unknown): Promise<void> {
+    return this.dying.while(submission.key, async () => {
+      if (submission.state !== 'held') await submission.accepted().catch(() => {});
+      if (!submission.joined) await this.tellToEnd(submission, reason);
+    });
+  }
+
+  abort(submission: Submission, reason: unknown): Promise<void> {
+    return this.dying.while(submission.key, () => this.tellToEnd(submission, reason));
   }
 
   async cancel(submission: Submission): Promise<boolean> {
@@ -158,7 +166,8 @@ export class Submitter implements NewsReader, SubmissionDesk {
     return refusing('to cancel the job', () => this.queue.cancel(submission.id));
   }
 
-  async abort(submission: Submission, reason: unknown): Promise<void> {
+  /** Never rejects. */
+  private async tellToEnd(submission: Submission, reason: unknown): Promise<void> {
     if (this.dispatch.takeBack(submission)) return;
     try {
       await submission.accepted();
