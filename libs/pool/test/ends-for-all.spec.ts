@@ -197,6 +197,19 @@ describe('executor.future(id)', () => {
       await expect(pool.future(id)).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
   });
 
+  it.each(['executor', 'session'])(
+    'finds a job that is on its way to Redis, from another %s',
+    async (other) => {
+      await bench.host();
+      const pool = other === 'executor' ? bench.executor() : await elsewhere();
+      const first = bench.executor().submit('square', 3);
+      const found = [pool.future(first.id), pool.future(first.id)];
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(await Promise.all(found)).toEqual([9, 9]);
+      expect(await first.result({ timeout: 2000 })).toBe(9); // it hears of it too, and need not ask
+    },
+  );
+
   it('finds a job of its own that is on its way, and ends as that does', async () => {
     const pool = bench.executor({ maxPending: 1 });
     const first = pool.submit('square', 3);

@@ -13,8 +13,8 @@ import {
 import type { SessionParts } from './session-parts.ts';
 
 export interface NewsReader {
-  /** True: it was for this reader. */
-  read(news: JobNews): boolean;
+  /** It may be for others, and for several. */
+  read(news: JobNews): void;
   /** News may have been lost. */
   askAgain(): void;
   sessionClosed(): void;
@@ -88,8 +88,7 @@ export class JobInbox {
     const list: unknown = JSON.parse(message);
     if (!Array.isArray(list)) return;
     for (const item of list) {
-      if (!isNews(item)) continue;
-      for (const reader of this.news) if (reader.read(item)) break;
+      if (isNews(item)) for (const reader of this.news) reader.read(item);
     }
   }
 

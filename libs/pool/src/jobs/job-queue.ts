@@ -47,7 +47,9 @@ type Look = [
 export type Fetched =
   | { readonly state: 'pending'; readonly running: boolean }
   | { readonly state: 'ok'; readonly text: string }
-  | { readonly state: 'failed'; readonly failure: Failure };
+  | { readonly state: 'failed'; readonly failure: Failure }
+  /** It is not there, or not yet. */
+  | { readonly state: 'missing'; readonly failure: Failure };
 
 export class JobQueue {
   private readonly parts: SessionParts;
@@ -244,7 +246,7 @@ function read([name, finished, value, reason, stacks, runs]: Partial<Look>): Fet
   if (typeof name !== 'string') {
     const message =
       'there is no such job in the queue: there never was, or it was done so long ago that Redis dropped it';
-    return failed({ what: 'error', error: new OutcomeUnknownError(message) });
+    return { state: 'missing', failure: { what: 'error', error: new OutcomeUnknownError(message) } };
   }
   if (typeof finished !== 'string') return { state: 'pending', running: runs === 1 };
   try {

@@ -27,6 +27,10 @@ const OWN_EVERY = 10;
 /** How many jobs are asked after at most in one slow look, and how long they must have been silent for it. */
 const LOOK_AT = 500;
 const SILENT = 4000;
+/** A job that somebody follows may be on its way to Redis: for so long, in ms, it is looked for, and this often. */
+const ON_ITS_WAY = 400;
+const LOOK_AGAIN = 100;
+
 /** What a job that a task submits has beside others. */
 export interface ChildTerms {
   readonly id: string;
@@ -52,11 +56,11 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private readonly bringing = new Set<Submission>();
   private brought: Promise<void> = Promise.resolve();
   private readonly dispatch: Dispatch;
+  private readonly dying = new DyingKeys();
   /** Whether results are given as the texts they are. */
   private readonly raw: boolean;
 
   constructor(
-  private readonly dying = new DyingKeys();
     parts: SessionParts,
     address: QueueAddress,
     name: string,
@@ -196,14 +200,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
     await this.queue.close();
   }
 
-  read([id, what, text]: JobNews): boolean {
+  read([id, what, text]: JobNews): void {
     const some = this.open.get(id);
-    if (some === undefined) return false;
+    if (some === undefined) return;
     this.dispatch.lookForRoom();
     const submissions = some instanceof Set ? [...some] : [some];
     if (what === 'fetch') void this.fetch(submissions);
     else for (const submission of submissions) this.tell(submission, what, text);
-    return true;
   }
 
   /** @throws SessionClosedError, InvalidStateError after `close`. */
@@ -326,7 +329,10 @@ export class Submitter implements NewsReader, SubmissionDesk {
 
   private settle(submission: Submission, fetched: Fetched | undefined): void {
     if (fetched?.state === 'ok') this.tell(submission, 'ok', fetched.text);
-    else if (fetched?.state === 'failed') settleFailure(submission.future, fetched.failure);
+    else if (fetched?.state === 'missing' && submission.foreign && now() - submission.since < ON_ITS_WAY)
+      setTimeout(() => submission.future.done() || void this.fetch([submission]), LOOK_AGAIN);
+    else if (fetched?.state === 'failed' || fetched?.state === 'missing')
+      settleFailure(submission.future, fetched.failure);
     else if (fetched !== undefined) this.tell(submission, fetched.running ? 'running' : 'pending', '');
   }
 
