@@ -50,6 +50,9 @@ export function spin(ms: number): number {
 export function spinForever(): never {
   for (;;);
 }
+/** What is known of each at once. */
+export const seen = (...signals: AbortSignal[]): unknown[] =>
+  signals.map(({ aborted, reason }) => [aborted, reason]);
 export async function untilAborted(): Promise<string> {
   const { signal } = currentJob();
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

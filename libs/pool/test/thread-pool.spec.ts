@@ -118,6 +118,23 @@ describe('a ThreadPoolExecutor', () => {
     expect(error.cause).toBeInstanceOf(TimeoutError);
   });
 
+  it('brings a signal that has aborted as one that has, with its reason', async () => {
+    const executor = pool({ maxWorkers: 1 });
+    await executor.submit('noop');
+    const stop = new AbortController();
+    expect(await executor.submit('seen', stop.signal)).toEqual([[false, undefined]]);
+    stop.abort(new RangeError('enough'));
+    const before = AbortSignal.abort('before');
+    const error = expect.objectContaining({ name: 'RangeError', message: 'enough' });
+    for (let round = 0; round < 2; round += 1)
+      expect(await executor.submit('seen', before, stop.signal)).toEqual([
+        [true, 'before'],
+        [true, error],
+      ]);
+    const back = (await executor.submit('echo', [before, before])) as AbortSignal[];
+    expect(back.every((signal) => signal === before)).toBe(true);
+  });
+
   it('delivers an error whose fields cannot travel, with what can', async () => {
     const error = await pool().submit('failWithBaggage').exception();
     expect(error).toMatchObject({ message: 'kept', socket: expect.any(NotCloneableError) });

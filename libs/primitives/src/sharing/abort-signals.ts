@@ -14,6 +14,8 @@ export interface SignalHandle {
   readonly id: string;
   /** 1 once it has aborted. */
   readonly word: Words;
+  /** Of one that had aborted before it went: the portable reason. */
+  readonly aborted?: { readonly reason: unknown };
 }
 
 /** The handles of this thread's signals, its own and those that came. */
@@ -50,8 +52,11 @@ export function isSignalHandle(value: unknown): value is SignalHandle {
 
 /** The handle of a signal. */
 export function shareSignal(signal: AbortSignal): SignalHandle {
-  const known = handles.get(signal);
-  if (known !== undefined) return known;
+  const handle = handles.get(signal) ?? makeHandle(signal);
+  return signal.aborted ? { ...handle, aborted: { reason: portable(signal.reason) } } : handle;
+}
+
+function makeHandle(signal: AbortSignal): SignalHandle {
   made += 1;
   const id = `${threadId}.${made}`;
   const word: Words = new Int32Array(new SharedArrayBuffer(4));
@@ -74,6 +79,11 @@ export function attachSignal(handle: SignalHandle): AbortSignal {
   const { id, word } = handle;
   const own = gone.get(id)?.deref() ?? came.get(id)?.signal;
   if (own !== undefined) return own;
+  if (handle.aborted !== undefined) {
+    const signal = AbortSignal.abort(fromPortable(handle.aborted.reason));
+    handles.set(signal, handle);
+    return signal;
+  }
   openChannel();
   const controller = new AbortController();
   came.set(id, controller);
@@ -103,7 +113,11 @@ function watchful(signal: AbortSignal, word: Words): AbortSignal {
 }
 
 function tellReason(id: string, reason: unknown): void {
-  tell('aborted', { id, reason: toPortable(reason, 'reason', { lenient: true }) });
+  tell('aborted', { id, reason: portable(reason) });
+}
+
+function portable(reason: unknown): unknown {
+  return toPortable(reason, 'reason', { lenient: true });
 }
 
 onTold('aborted', ({ id, reason }: { id: string; reason: unknown }) => {
