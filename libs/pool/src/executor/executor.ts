@@ -25,11 +25,14 @@ export type TaskInput<T, K extends keyof T> =
 
 /** How a task is to be run. An executor refuses by name (TypeError) what it cannot do. */
 export interface SubmitOptions {
-  /** Aborts the task, as `future.abort(signal.reason)` does; ends what is scheduled, while its executor is there. */
+  /**
+   * Aborts the task, as `future.abort(signal.reason)` does; ends a `map`, also one that waits for inputs; ends what is
+   * scheduled, while its executor is there.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds one attempt may run; then it fails with TimeoutError, and its thread is ended if it goes on. */
   readonly timeout?: number | undefined;
-  /** Milliseconds from `submit` until it must be done; then it fails with TimeoutError, wherever it is. */
+  /** Milliseconds from `submit` until it must be done; then it fails with TimeoutError, wherever it is. 0: at once. */
   readonly ttl?: number | undefined;
   /** Objects in the arguments to be moved instead of copied: it is not retried. ThreadPoolExecutor only. */
   readonly transfer?: readonly object[] | undefined;
@@ -37,7 +40,10 @@ export interface SubmitOptions {
   readonly priority?: number | undefined;
   /** Milliseconds to wait before it may run. */
   readonly delay?: number | undefined;
-  /** While a task with this key is not done, submitting another gives the Future of that one; a run of a schedule is left out. */
+  /**
+   * While a task with this key is not done, submitting another gives a Future of that one: a `signal` or `ttl` of the later
+   * submission ends its Future, and the task goes on. A run of a schedule is left out.
+   */
   readonly dedupe?: string | undefined;
   /**
    * How often it is run again after an error or a crash of its thread (default 0). A time-out is final. A chunk of `map` is
@@ -125,9 +131,10 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
   with(options: SubmitOptions): Executor<T>;
   /**
    * Calls a task with each input; gives the results. The first error ends the iteration, and so does leaving it early:
-   * what has not begun by then is cancelled. Inputs are read, and submitted, in the context around this call, whenever
-   * that is.
-   * @throws InvalidStateError after `shutdown`, as `submit`, also where there are no inputs
+   * what has not begun by then is cancelled, and whoever gives the inputs is told; a read of them that is under way is not
+   * waited for. Inputs are read, and submitted, in the context around this call, whenever that is.
+   * @throws InvalidStateError after `shutdown`, as `submit`, also where there are no inputs. Where it comes while an async
+   * input is read, the iteration ends with it, after the results of the inputs before.
    */
   map<K extends TaskName<T>>(
     task: K,

@@ -90,7 +90,10 @@ export class Future<T> implements PromiseLike<T> {
     this.#source = source;
   }
 
-  /** The job's id: what `currentJob().id` is inside the task. */
+  /**
+   * The job's id: what `currentJob().id` is inside the task. With a `dedupe` key it is final once `accepted` has settled: it
+   * may be that of another's job, which only Redis knows.
+   */
   get id(): string {
     return this.#source.id;
   }
