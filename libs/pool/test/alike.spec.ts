@@ -221,3 +221,12 @@ it('a DistributedExecutor with other options finds jobs and schedules too', asyn
   const { id } = await pool.schedule('noop', [], { delay: 60_000 });
   expect(await pool.scheduled(id).cancel()).toBe(true);
 });
+
+it('a map of a DistributedExecutor ends with its session while its input has nothing to give', async () => {
+  const session = await bench.anotherSession();
+  const results = bench.executor({ session }).map('square', idle());
+  const end = results.next();
+  await turn();
+  await session.close();
+  await expect(end).rejects.toMatchObject({ name: 'SessionClosedError' });
+});

@@ -15,8 +15,6 @@ export interface InputTaker {
 }
 
 export class MapInputs {
-  /** No more are wanted: what a read that is under way may still give is dropped. */
-  private left = false;
   /** What has gone wrong with them. */
   failure: { readonly reason: unknown } | undefined;
   private readonly source: Iterator<unknown> | AsyncIterator<unknown>;
@@ -28,6 +26,8 @@ export class MapInputs {
   /** Of an async source: a read is under way. */
   private reading = false;
   private over = false;
+  /** No more are wanted: what a read that is under way may still give is dropped. */
+  private left = false;
   private unheed: () => void = () => {};
 
   constructor(inputs: Iterable<unknown> | AsyncIterable<unknown>, chunksize: number, taker: InputTaker) {

@@ -348,6 +348,9 @@ export class Submitter implements NewsReader, SubmissionDesk {
     }
     this.dispatch.lookForRoom();
     for (const undo of this.undo.splice(0)) undo();
-    for (const tell of [...this.readers]) tell();
+    // Not before it counts as closed, which it is about to.
+    queueMicrotask(() => {
+      for (const tell of [...this.readers]) tell();
+    });
   }
 }
