@@ -156,6 +156,8 @@ export class QueueSeat implements Seat {
   /** What is kept in Redis of a wait that was answered goes with the next call, whatever that is. */
   #read(wait: Wait, outcome: Outcome): Outcome {
     const { life, placed } = wait;
+    // That it was read can't be told any more: it goes back to its place as the session ends.
+    if (outcome.is === 'item' && this.#core.closed) throw closedError(this.#what);
     if (life !== undefined && (outcome.is === 'item' || (placed && outcome.is !== 'late'))) {
       const keys = [...this.#keys.slice(-1), life.holds];
       life.later({ operation: 'queue.forget', keys, args: [this.#name, wait.id] }, FORGET_WITHIN);

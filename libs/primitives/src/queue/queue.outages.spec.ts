@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { connect, type Session } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
-import { stillPending, until } from '../testing/waiting.ts';
+import { later, stillPending, until } from '../testing/waiting.ts';
 
 const bench = redisBench();
 
@@ -76,6 +76,27 @@ describe('connections that break at random', () => {
     expect(round).toBeGreaterThan(5);
     for (const { session } of rigs) await session.close();
     await until(async () => (await bench.keysOf(name)).length === 1, 'only the shape is left');
+  });
+});
+
+describe('a session that closes', () => {
+  it('has an item that a get was given whose time was up, or the next has it: never both', async () => {
+    const name = bench.name();
+    const { proxy, session } = await behindProxy(20_000);
+    const queue = session.queue<string>(name);
+    await session.lock(name).with(() => 1); // The keeper has begun.
+    const over = later(580, undefined);
+    const got = queue.get({ timeout: 500 }).catch((error: unknown) => error);
+    await until(async () => (await bench.admin.zcard(`{heddle:0}:queue:${name}:takers`)) === 1, 'it waits');
+    proxy.swallow((at) => at === 1); // The subscriber: no message comes.
+    proxy.delayReplies(150);
+    const another = (await bench.turn()).queue<string>(name);
+    await another.put('once');
+    await over; // Its time is up; what became of it is on its way.
+    await session.close();
+    expect(await got).toMatchObject({ code: 'ERR_HEDDLE_SESSION_CLOSED' });
+    expect(await another.get({ timeout: 0 })).toBe('once');
+    expect(await another.size()).toBe(0);
   });
 });
 
