@@ -244,7 +244,11 @@ export class BarrierSeat implements Seat {
     }
   }
 
-  async #advance(life: Incarnation): Promise<void> {
+  #advance(life: Incarnation): Promise<void> {
+    return this.#core.seeThrough(this.#advanceAll(life));
+  }
+
+  async #advanceAll(life: Incarnation): Promise<void> {
     for (;;) {
       const [is] = await life.giveBack('barrier.advance', this.#keys, [this.#name]);
       if (is !== 'more') return;

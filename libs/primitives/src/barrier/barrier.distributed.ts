@@ -11,6 +11,7 @@ import {
   checkWait,
   type WaitOptions,
 } from '../options.ts';
+import type { CommandTerms } from '../session/commands.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
@@ -49,11 +50,11 @@ export class DistributedBarrier implements AnyBarrier {
   }
 
   async reset(): Promise<void> {
-    await this.#break(0);
+    await this.#core.seeThrough(this.#break(0));
   }
 
   async abort(): Promise<void> {
-    await this.#break(1);
+    await this.#core.seeThrough(this.#break(1));
   }
 
   async waiting(): Promise<number> {
@@ -66,15 +67,14 @@ export class DistributedBarrier implements AnyBarrier {
 
   async #look(): Promise<Answer> {
     const keys = this.#core.keyspace.of('barrier', this.name, ['state', 'arrivals']);
-    return this.#refused(await this.#command('barrier.look', keys, [this.parties], true));
+    return this.#refused(await this.#command('barrier.look', keys, [this.parties], { looks: true }));
   }
 
   async #break(stays: 0 | 1): Promise<void> {
     const keys = this.#core.keyspace.of('barrier', this.name, barrierParts);
-    for (;;) {
-      const [is] = this.#refused(
-        await this.#command('barrier.break', keys, [this.name, this.parties, stays], false),
-      );
+    for (let goesOn = false; ; goesOn = true) {
+      const args = [this.name, this.parties, stays];
+      const [is] = this.#refused(await this.#command('barrier.break', keys, args, { goesOn }));
       if (is !== 'more') return;
     }
   }
@@ -83,9 +83,9 @@ export class DistributedBarrier implements AnyBarrier {
     operation: string,
     keys: readonly string[],
     args: readonly (string | number)[],
-    repeatable: boolean,
+    terms: CommandTerms,
   ): Promise<Answer> {
-    return this.#core.command(`barrier ${this.name}`, this.name, operation, keys, args, { repeatable });
+    return this.#core.command(`barrier ${this.name}`, this.name, operation, keys, args, terms);
   }
 
   #refused(answer: Answer): Answer {

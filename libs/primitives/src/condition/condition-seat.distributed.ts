@@ -125,7 +125,11 @@ export class ConditionSeat implements Seat {
    *
    * @param send how that is asked: `giveBack` for what is owed to others
    */
-  async notify(held: HeldLease, n: number, send: 'call' | 'giveBack' = 'call'): Promise<void> {
+  notify(held: HeldLease, n: number, send: 'call' | 'giveBack' = 'call'): Promise<void> {
+    return this.#core.seeThrough(this.#notify(held, n, send));
+  }
+
+  async #notify(held: HeldLease, n: number, send: 'call' | 'giveBack'): Promise<void> {
     const seat = this.#lock.seat();
     this.#busy += 1;
     try {

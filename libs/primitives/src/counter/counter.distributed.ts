@@ -41,11 +41,11 @@ export class DistributedCounter implements AnyCounter {
     return is === 'yes';
   }
 
-  #command(operation: string, args: readonly number[], repeatable = false): Promise<Answer> {
+  #command(operation: string, args: readonly number[], looks = false): Promise<Answer> {
     const keys = this.#core.keyspace.of('counter', this.name, ['value']);
     const what = `counter ${this.name}`;
     const texts = args.map((n) => (n === 0 ? '0' : String(n)));
-    return this.#core.command(what, this.name, `counter.${operation}`, keys, texts, { repeatable });
+    return this.#core.command(what, this.name, `counter.${operation}`, keys, texts, { looks });
   }
 }
 

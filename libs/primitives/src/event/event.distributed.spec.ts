@@ -24,6 +24,21 @@ describe('Event, distributed', () => {
     }
   });
 
+  it('wakes all whom a set before the close of its session concerns, of however many', async () => {
+    const name = bench.name();
+    const [waiter, setter] = [await bench.session({ ttl: 60_000 }), await bench.session()];
+    const waiting = waiter.event(name).wait();
+    const key = `{heddle:0}:event:${name}:waiters`;
+    await until(async () => (await bench.admin.zcard(key)) === 1, 'it waits');
+    // In front of it there are more than one script wakes.
+    await bench.admin.zadd(key, ...Array.from({ length: 600 }, (_, n) => [n, `00-${n}`]).flat());
+    const set = setter.event(name).set();
+    await setter.close();
+    await set;
+    expect(await bench.admin.exists(key)).toBe(0);
+    expect(await waiting).toBe(true);
+  });
+
   it('misses none right after its session was lost', async () => {
     const session = await bench.session({ namespace: bench.name() });
     const event = session.event('told');

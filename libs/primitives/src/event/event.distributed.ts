@@ -5,6 +5,7 @@
  */
 
 import { checkWait, type WaitOptions } from '../options.ts';
+import type { CommandTerms } from '../session/commands.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import { eventParts } from './event.scripts.ts';
@@ -25,10 +26,8 @@ export class DistributedEvent implements AnyEvent {
     return this.#look(undefined);
   }
 
-  async set(): Promise<void> {
-    let [answer] = await this.#command('event.set', [this.name, 1]);
-    while (answer === 'more')
-      [answer] = await this.#command('event.set', [this.name, 0], { repeatable: true });
+  set(): Promise<void> {
+    return this.#core.seeThrough(this.#set());
   }
 
   async clear(): Promise<void> {
@@ -44,17 +43,19 @@ export class DistributedEvent implements AnyEvent {
       .wait([], timeout, signal);
   }
 
+  async #set(): Promise<void> {
+    let [answer] = await this.#command('event.set', [this.name, 1]);
+    while (answer === 'more')
+      [answer] = await this.#command('event.set', [this.name, 0], { repeatable: true, goesOn: true });
+  }
+
   async #look(signal: AbortSignal | undefined): Promise<boolean> {
-    const [answer] = await this.#command('event.is-set', [], { repeatable: true, signal });
+    const [answer] = await this.#command('event.is-set', [], { looks: true, signal });
     return answer === 'yes';
   }
 
   /** What changes the flag is not repeated under another life: by then others may have changed it again. */
-  #command(
-    operation: string,
-    args: readonly (string | number)[],
-    how: { repeatable?: boolean; signal?: AbortSignal | undefined } = {},
-  ) {
+  #command(operation: string, args: readonly (string | number)[], how: CommandTerms = {}) {
     const keys = this.#core.keyspace.of(
       'event',
       this.name,

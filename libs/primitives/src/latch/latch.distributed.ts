@@ -2,6 +2,7 @@
 import { ConfigMismatchError } from '../errors.ts';
 import { FlagSeat } from '../event/flag-seat.distributed.ts';
 import { checkCount, checkWait, type WaitOptions } from '../options.ts';
+import type { CommandTerms } from '../session/commands.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
@@ -23,9 +24,7 @@ export class DistributedCountDownLatch implements AnyCountDownLatch {
 
   async countDown(n = 1): Promise<void> {
     checkCount(n, 'countDownLatch.countDown(n): n');
-    let [is] = await this.#command('count-down', latchParts, [this.name, this.#count, n]);
-    while (is === 'more')
-      [is] = await this.#command('count-down', latchParts, [this.name, this.#count, 0], true);
+    await this.#core.seeThrough(this.#countDown(n));
   }
 
   async wait(options?: WaitOptions): Promise<boolean> {
@@ -43,20 +42,25 @@ export class DistributedCountDownLatch implements AnyCountDownLatch {
     return this.#left();
   }
 
+  async #countDown(n: number): Promise<void> {
+    const count = (by: number, terms?: CommandTerms) =>
+      this.#command('count-down', latchParts, [this.name, this.#count, by], terms);
+    let [is] = await count(n);
+    while (is === 'more') [is] = await count(0, { repeatable: true, goesOn: true });
+  }
+
   async #left(signal?: AbortSignal): Promise<number> {
-    return Number((await this.#command('count', ['state'], [this.#count], true, signal))[1]);
+    return Number((await this.#command('count', ['state'], [this.#count], { looks: true, signal }))[1]);
   }
 
   async #command(
     operation: string,
     parts: readonly string[],
     args: readonly (string | number)[],
-    repeatable = false,
-    signal?: AbortSignal,
+    terms?: CommandTerms,
   ): Promise<Answer> {
     const keys = this.#core.keyspace.of('latch', this.name, parts);
     const what = `latch ${this.name}`;
-    const terms = { repeatable, signal };
     return this.#refuse(
       await this.#core.command(what, this.name, `latch.${operation}`, keys, args, terms),
       this.#count,

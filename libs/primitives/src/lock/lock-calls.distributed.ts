@@ -41,7 +41,11 @@ export class LockCalls {
   }
 
   /** Goes on with a hand-over that met a long run of dead waiters. */
-  async advance(life: Incarnation): Promise<void> {
+  advance(life: Incarnation): Promise<void> {
+    return this.#core.seeThrough(this.#advance(life));
+  }
+
+  async #advance(life: Incarnation): Promise<void> {
     const args = [this.#name, this.#kind, TOKEN_BLOCK];
     for (;;) {
       const answer = await life.giveBack('lock.advance', this.#keys, args).catch(() => undefined);

@@ -73,7 +73,7 @@ export class DistributedLock implements AnyLock {
   async locked(): Promise<boolean> {
     const keys = this.#core.keyspace.of('lock', this.name, ['state']);
     const [answer] = await this.#core.command(`lock ${this.name}`, this.name, 'lock.locked', keys, [], {
-      repeatable: true,
+      looks: true,
     });
     return answer === 'yes';
   }

@@ -273,7 +273,11 @@ export class QueueSeat implements Seat {
     }
   }
 
-  async #advance(life: Incarnation): Promise<void> {
+  #advance(life: Incarnation): Promise<void> {
+    return this.#core.seeThrough(this.#advanceAll(life));
+  }
+
+  async #advanceAll(life: Incarnation): Promise<void> {
     for (;;) {
       const answer = await life.giveBack('queue.advance', this.#keys, [this.#name]).catch(() => undefined);
       if (answer?.[1] !== 'more') return;

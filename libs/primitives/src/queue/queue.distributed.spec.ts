@@ -87,6 +87,19 @@ describe('queues, distributed: shape', () => {
   });
 });
 
+describe('queues, distributed: a session that closes', () => {
+  it('has shut a queue down that it was asked to just before', async () => {
+    const name = bench.name();
+    const session = await bench.session();
+    const shut = session.queue(name).shutdown();
+    await session.close();
+    await shut;
+    await expect((await bench.turn()).queue(name).put(1)).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_QUEUE_SHUT_DOWN',
+    });
+  });
+});
+
 describe('queues, distributed: order', () => {
   it('serves takers of all sessions first come, first served', async () => {
     const name = bench.name();

@@ -4,8 +4,10 @@
  */
 import { HeddleError, show } from '../errors.ts';
 import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } from '../options.ts';
+import type { CommandTerms } from '../session/commands.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
+import type { Answer } from '../session/run-operations.ts';
 import { decodeText, encodeText } from '../values/text.ts';
 import { ItemsUntilShutdown } from './items-until-shutdown.ts';
 import { priorityKey } from './priority-key.ts';
@@ -66,7 +68,7 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
 
   async size(): Promise<number> {
     const keys = this.core.keyspace.of('queue', this.name, ['state', 'items']);
-    return Number(await this.command('queue.look', keys, [shapeText(this.shape)], true));
+    return Number(await this.command('queue.look', keys, [shapeText(this.shape)], { looks: true }));
   }
 
   async empty(): Promise<boolean> {
@@ -84,20 +86,25 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
   }
 
   /** Runs an operation that waits for nothing; what met its bound is gone on with. Gives the reply's detail. */
-  protected async command(
+  protected command(
     operation: string,
     keys: readonly string[],
     args: readonly (string | number)[],
-    repeatable: boolean,
+    terms?: CommandTerms,
   ): Promise<string> {
     const what = `queue ${this.name}`;
-    let answer = await this.core.command(what, this.name, operation, keys, args, { repeatable });
+    const first = this.core.command(what, this.name, operation, keys, args, terms);
+    return this.core.seeThrough(this.#done(what, first));
+  }
+
+  async #done(what: string, first: Promise<Answer>): Promise<string> {
+    let answer = await first;
     const [is, , detail = ''] = answer;
     if (is === 'mismatch') throw mismatch(this.name, detail, this.shape);
     if (is === 'over') throw overRelease(this.name);
     // It is done; where Redis is lost over telling everybody, they find out for themselves, a ttl later.
     while (answer[1] === 'more') {
-      const terms = { repeatable: true };
+      const terms = { repeatable: true, goesOn: true };
       answer = await this.core
         .command(what, this.name, 'queue.advance', this.keys, [this.name], terms)
         .catch(() => []);
@@ -152,7 +159,7 @@ export class DistributedQueue<T = unknown> extends DistributedSimpleQueue<T> imp
   }
 
   async taskDone(): Promise<void> {
-    await this.command('queue.task-done', this.keys, [this.name, shapeText(this.shape)], false);
+    await this.command('queue.task-done', this.keys, [this.name, shapeText(this.shape)]);
   }
 
   async join(options?: WaitOptions): Promise<boolean> {
@@ -165,6 +172,6 @@ export class DistributedQueue<T = unknown> extends DistributedSimpleQueue<T> imp
   async shutdown(options?: ShutdownOptions): Promise<void> {
     const immediate = checkShutdown(options, this.shape.kind);
     const args = [this.name, shapeText(this.shape), immediate ? 1 : 0];
-    await this.command('queue.shutdown', this.keys, args, true);
+    await this.command('queue.shutdown', this.keys, args, { repeatable: true });
   }
 }

@@ -127,7 +127,7 @@ export class DistributedQuorumLock implements AnyLock {
       const core = await server.session();
       const keys = core.keyspace.of(KIND, this.name, ['state']);
       const [answer] = await core.command(this.#what, this.name, 'lock.locked', keys, [], {
-        repeatable: true,
+        looks: true,
       });
       return answer === 'yes';
     });

@@ -85,7 +85,7 @@ export class DistributedRLock implements AnyRLock {
   async locked(): Promise<boolean> {
     const keys = this.#core.keyspace.of(this.#kind, this.name, ['state']);
     const what = `${this.#kind} ${this.name}`;
-    const [answer] = await this.#core.command(what, this.name, 'lock.locked', keys, [], { repeatable: true });
+    const [answer] = await this.#core.command(what, this.name, 'lock.locked', keys, [], { looks: true });
     return answer === 'yes';
   }
 

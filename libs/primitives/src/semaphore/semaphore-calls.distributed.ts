@@ -78,7 +78,7 @@ export class SemaphoreCalls {
   async value(shape: SemaphoreShape): Promise<number> {
     const words = [shapeText(shape), shape.permits];
     const state = this.#keys.slice(0, 1);
-    const terms = { repeatable: true } as const;
+    const terms = { looks: true } as const;
     const answer = await this.#core.command(this.#what, this.#name, 'semaphore.value', state, words, terms);
     this.#refuse(answer, shape, 0);
     return Number(answer[1]);
@@ -96,7 +96,11 @@ export class SemaphoreCalls {
   }
 
   /** Goes on with a hand-over that met its bound. */
-  async #advance(life: Incarnation): Promise<void> {
+  #advance(life: Incarnation): Promise<void> {
+    return this.#core.seeThrough(this.#advanceAll(life));
+  }
+
+  async #advanceAll(life: Incarnation): Promise<void> {
     for (;;) {
       const answer = await life
         .giveBack('semaphore.advance', this.#keys, [this.#name, this.#kind])

@@ -20,8 +20,12 @@ export interface CommandHost {
 }
 
 export interface CommandTerms {
-  /** It only looks, so that an unknown outcome is simply asked for once more. */
+  /** It only looks: an unknown outcome is simply asked for once more, and the session's end ends it. */
+  readonly looks?: boolean | undefined;
+  /** It changes something, and twice is no more than once: it too is asked for once more. */
   readonly repeatable?: boolean | undefined;
+  /** It goes on with one of before that met its bound: also while the session closes (see `seeThrough`). */
+  readonly goesOn?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,11 +43,11 @@ export class Commands {
     what: string,
     name: string,
     invocation: { operation: string; keys: readonly string[]; args: readonly (string | number)[] },
-    { repeatable = false, signal }: CommandTerms = {},
+    { looks = false, repeatable = looks, goesOn = false, signal }: CommandTerms = {},
   ): Promise<Answer> {
     const deadline = Deadline.after(this.#host.connectTimeout);
     for (;;) {
-      if (this.#host.closed) throw closedError(what);
+      if (this.#host.closed && !goesOn) throw closedError(what);
       const partition = this.#host.partitionOf(name);
       const life = partition.free ?? (await this.patiently(what, partition.inTurn(), { signal, deadline }));
       try {
@@ -53,12 +57,13 @@ export class Commands {
             const unsent = life.calls.withdraw(invocation);
             return unsent || repeatable ? this.unreachable(what) : unknownOutcome(what, 'in time');
           },
-          closed: repeatable ? () => closedError(what) : undefined,
+          closed: looks ? () => closedError(what) : undefined,
           signal,
         });
       } catch (error) {
         if (!(error instanceof CallEnded)) throw error;
-        if (error.sent && !repeatable) throw unknownOutcome(what, 'before the session ended', error);
+        const again = repeatable && (looks || !this.#host.closed);
+        if (error.sent && !again) throw unknownOutcome(what, 'before the session ended', error);
       }
     }
   }

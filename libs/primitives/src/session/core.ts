@@ -108,6 +108,8 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly #seats = new Map<string, Seat>();
   readonly #ordinary: Client[] = [];
   readonly #companions: (() => Promise<void>)[] = [];
+  /** Work that is not to be cut off halfway. */
+  readonly #begun = new Set<Promise<unknown>>();
   #slowTick: NodeJS.Timeout | undefined;
   #lastWait = 0;
   #lives = 0;
@@ -288,6 +290,14 @@ export class SessionCore extends Voice implements PartitionHost {
     return this.#commands.run(what, name, { operation, keys, args }, terms);
   }
 
+  /** Steps that others wait for the last of: a session that closes ends after them, as far as Redis answers in time. */
+  seeThrough<T>(work: Promise<T>): Promise<T> {
+    const over = () => this.#begun.delete(work);
+    this.#begun.add(work);
+    work.then(over, over);
+    return work;
+  }
+
   /** See `Commands.patiently`. */
   patiently<T>(...terms: Parameters<typeof Commands.prototype.patiently<T>>): Promise<T> {
     return this.#commands.patiently(...terms);
@@ -404,6 +414,8 @@ export class SessionCore extends Voice implements PartitionHost {
       clearTimeout(timer);
       this.client.off('ready', resolve);
     }
+    // One may begin another.
+    while (this.client.status === 'ready' && this.#begun.size > 0) await Promise.allSettled(this.#begun);
     await Promise.all(
       partitions.map((partition) =>
         this.client.status === 'ready' ? partition.close() : partition.abandon(),
