@@ -88,6 +88,7 @@ export class ConditionSeat implements Seat {
     try {
       await this.#foothold.under();
       signal?.throwIfAborted();
+      if (this.#core.closed) throw closedError(this.#what);
       this.#checkStillHeld(held);
       // Before the time-out begins: what gives up has registered first.
       const given = this.#giveUp(wait);

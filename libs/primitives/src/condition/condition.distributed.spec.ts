@@ -275,6 +275,18 @@ describe('Condition, distributed', () => {
     await expect(session.condition(name).notify()).rejects.toThrow(SessionClosedError);
   });
 
+  it('is told so too where it begins to wait in the turn that closes', async () => {
+    const session = await bench.session();
+    const condition = session.condition(bench.name());
+    const lease = await condition.acquire();
+    const woken = condition.wait().catch((error: unknown) => error);
+    const closed = session.close();
+    expect(await woken).toBeInstanceOf(SessionClosedError);
+    expect(lease.valid).toBe(false);
+    await lease.release();
+    await closed;
+  });
+
   it('refuses a lock that is none of its session', async () => {
     const [a, b] = [await bench.turn(), await bench.turn()];
     for (const lock of [null, 5, {}, 'x', b.lock('x'), a.condition('y'), a.readWriteLock('z').write]) {
