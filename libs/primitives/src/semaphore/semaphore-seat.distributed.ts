@@ -9,9 +9,9 @@
  * that could not both be had. Where others hold other permits of it at the same time, theirs may be greater.
  */
 
-import { now } from '../deadline.ts';
-import { LeaseLostError, OutcomeUnknownError, OverReleaseError, rangeError } from '../errors.ts';
-import { currentLogicalThread } from '../identity.ts';
+import { Deadline, now } from '../deadline.ts';
+import { type DeadlockError, LeaseLostError, OutcomeUnknownError, OverReleaseError, rangeError } from '../errors.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded, unlessEnded } from '../session/calls.ts';
 import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
@@ -103,6 +103,11 @@ export class SemaphoreSeat implements Seat {
     tell('acquire', () => claim);
     if (timeout === 0)
       return this.#core.attempt(this.#what, signal, (gone) => this.#try({ claim, shape, permits }, gone));
+    const circle = Deadline.after(timeout) === Deadline.never && this.#ownCircle(owner, shape, permits);
+    if (circle) {
+      this.#tidy();
+      return Promise.reject(circle);
+    }
     const wait: Wait = { claim, cohort: this.#cohort(shape, permits) };
     const lease = this.#line.add(wait, {
       timeout,
@@ -204,6 +209,22 @@ export class SemaphoreSeat implements Seat {
     } finally {
       this.#count(-1);
     }
+  }
+
+  /**
+   * The error of one who holds so much itself that there is never enough for it. Of a read-write lock alone: permits of a
+   * semaphore may be those of tasks that run side by side in one logical thread.
+   */
+  #ownCircle(owner: LogicalThread, shape: SemaphoreShape, permits: number): DeadlockError | undefined {
+    if (this.#kind === 'semaphore') return undefined;
+    const held = () => {
+      let own = 0;
+      for (const { lease, permits: its } of this.#holds.values())
+        if (lease.owner.ident === owner.ident && lease.valid) own += its;
+      return own > 0 && shape.permits - own < permits;
+    };
+    const target = { kind: this.#kind, name: this.#name };
+    return this.#core.deadlocks.ownCircle(owner, target, held, 'release it before it is taken again');
   }
 
   /** Of a read-write lock only writers hand on: others would pass a writer in line. */

@@ -138,13 +138,22 @@ export class Deadlocks {
     };
   }
 
-  /** The error of one who waits for what it holds itself; `undefined` where it does not. */
-  ownCircle(owner: LogicalThread, { kind, name }: Pick<Target, 'kind' | 'name'>): DeadlockError | undefined {
-    if (!owner.explicit || this.#holds.get(`${kind}\n${name}\n`)?.owner.ident !== owner.ident)
-      return undefined;
+  /**
+   * The error of one who waits for what it holds itself; `undefined` where it does not.
+   *
+   * @param held whether it holds, where that is not known by the name alone
+   * @param remedy what to do about it
+   */
+  ownCircle(
+    owner: LogicalThread,
+    { kind, name }: Pick<Target, 'kind' | 'name'>,
+    held = () => this.#holds.get(`${kind}\n${name}\n`)?.owner.ident === owner.ident,
+    remedy = 'use an rlock where code re-enters',
+  ): DeadlockError | undefined {
+    if (!owner.explicit || !this.#holdsOf.has(owner.ident) || !held()) return undefined;
     const me = this.#label(owner.name);
     return new DeadlockError(
-      `${kind} ${name}: ${me} holds it already and would wait for itself for ever; use an rlock where code re-enters`,
+      `${kind} ${name}: ${me} holds it already and would wait for itself for ever; ${remedy}`,
       [{ waiter: me, waitsFor: `${kind} ${name}`, heldBy: me }],
       { primitive: name },
     );
