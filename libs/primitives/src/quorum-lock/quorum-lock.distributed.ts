@@ -39,7 +39,7 @@ export interface QuorumLockOptions extends DistributedLockOptions {
    * Three independent servers or more, each by its URL or a live client of ioredis, the same for everybody who uses
    * the name. A majority of them has to be up. Everybody's sessions should have one `ttl`.
    */
-  readonly quorum: readonly (string | Redis)[];
+  readonly quorum: readonly (string | URL | Redis)[];
 }
 
 const KIND = 'quorum-lock';
@@ -82,11 +82,11 @@ export class DistributedQuorumLock implements AnyLock {
       throw rangeError(
         `lock: quorum must list 3 servers or more, so that one can fail, not ${quorum.length}`,
       );
-    if (new Set(quorum).size < quorum.length)
+    const servers = quorum.map((server: unknown, at) => checkServer(server, `lock: quorum[${at}]`));
+    if (new Set(servers).size < servers.length)
       throw typeError('lock: quorum lists a server twice; each has one vote');
-    for (const [at, server] of quorum.entries()) checkServer(server, `lock: quorum[${at}]`);
     this.#core = core;
-    this.#servers = quorumServers(core, quorum, open);
+    this.#servers = quorumServers(core, servers, open);
     this.#majority = Math.floor(quorum.length / 2) + 1;
   }
 

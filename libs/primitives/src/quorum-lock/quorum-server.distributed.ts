@@ -63,7 +63,7 @@ const servers = new WeakMap<SessionCore, Map<unknown, QuorumServer>>();
 /** The servers of a session's quorum locks: one session each, however many locks; closed with the session. */
 export function quorumServers(
   core: SessionCore,
-  redises: readonly (string | Redis)[],
+  redises: readonly (string | Redis | Cluster)[],
   open: OpenCore,
 ): QuorumServer[] {
   let known = servers.get(core);

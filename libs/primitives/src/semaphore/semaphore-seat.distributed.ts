@@ -10,7 +10,13 @@
  */
 
 import { Deadline, now } from '../deadline.ts';
-import { type DeadlockError, LeaseLostError, OutcomeUnknownError, OverReleaseError, rangeError } from '../errors.ts';
+import {
+  type DeadlockError,
+  LeaseLostError,
+  OutcomeUnknownError,
+  OverReleaseError,
+  rangeError,
+} from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded, unlessEnded } from '../session/calls.ts';

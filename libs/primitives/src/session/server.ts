@@ -30,9 +30,10 @@ function databasesIn(url: string): string[] {
   return path === '' ? searchParams.getAll('db') : [path, ...searchParams.getAll('db')];
 }
 
-/** Refuses what is no server, named `what`, before anything is opened. */
-export function checkServer(redis: unknown, what: string): void {
-  if (redis instanceof Cluster || redis instanceof Redis) return;
+/** A server as it was given, a URL as text; what is none, named `what`, is refused before anything is opened. */
+export function checkServer(given: unknown, what: string): string | Redis | Cluster {
+  if (given instanceof Cluster || given instanceof Redis) return given;
+  const redis = given instanceof URL ? given.href : given;
   if (typeof redis !== 'string')
     throw typeError(`${what} must be a URL, or a Redis or Cluster of ioredis, not ${show(redis)}`);
   if (!/^(rediss?:\/\/|\/)/.test(redis) || !URL.canParse(redis, 'redis://socket'))
@@ -43,14 +44,16 @@ export function checkServer(redis: unknown, what: string): void {
     throw typeError(
       `${what}: the database in ${show(hidePassword(redis))} must be a whole number from 0 on; left out, it is 0`,
     );
+  return redis;
 }
 
 /** Finds out what the caller meant: a URL, a socket's path, or a live client whose options are taken over. */
 export function resolveTarget(
-  redis: unknown,
+  given: unknown,
   extra: GivenOptions | undefined,
   connectTimeout: number,
 ): Target {
+  const redis = checkServer(given, 'connect: redis');
   if (redis instanceof Cluster) {
     const options = clusterOptionsOfClient(redis, { ...extra, connectTimeout });
     const nodes = nodesOf(redis, options, extra);
@@ -60,8 +63,7 @@ export function resolveTarget(
   }
   if (redis instanceof Redis)
     return { mode: 'standalone', options: connectionOf({ ...redis.options, ...extra, connectTimeout }) };
-  checkServer(redis, 'connect: redis');
-  const parsed = new Redis(redis as string, { lazyConnect: true }).options;
+  const parsed = new Redis(redis, { lazyConnect: true }).options;
   return { mode: 'standalone', options: connectionOf({ ...parsed, ...extra, connectTimeout }) };
 }
 

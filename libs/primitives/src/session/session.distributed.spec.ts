@@ -148,6 +148,13 @@ describe('connect', () => {
     await session.close();
   });
 
+  it('takes a URL as an object, and refuses one of another protocol by its text', async () => {
+    await (await connect(new URL(bench.url), quiet)).close();
+    await expect(connect(new URL('http://me:pw@localhost'), quiet)).rejects.toThrow(
+      /"http:\/\/me:\*\*\*@localhost\/" is no Redis URL/,
+    );
+  });
+
   it('takes a live client over, and never closes it', async () => {
     const client = new Redis(bench.url);
     const session = await connect(client, quiet);
