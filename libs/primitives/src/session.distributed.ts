@@ -294,10 +294,10 @@ export class Session implements AsyncDisposable {
 /**
  * Opens a session.
  *
- * @param redis a URL or its text, a socket's path, or a live `Redis` or `Cluster`, whose options are taken over and which is never
- *   closed; left out: `$REDIS_URL`, else `redis://127.0.0.1:6379`
- * @throws `RedisUnreachableError` or `RedisRefusedError` (wrong password, older than 7.0, one that evicts keys) within
- *   `connectTimeout`; `TypeError`, `RangeError` for wrong options, before anything is connected
+ * @param redis a URL or its text, a socket's path, or a live `Redis` or `Cluster`, whose options are taken over and
+ *   which is never closed; left out: `$REDIS_URL`, else `redis://127.0.0.1:6379`
+ * @throws `RedisUnreachableError` or `RedisRefusedError` (wrong password, older than 7.0, one that evicts keys, a
+ *   read-only replica) within `connectTimeout`; `TypeError`, `RangeError` for wrong options, before anything is connected
  */
 export async function connect(
   redis?: string | URL | Redis | Cluster | ConnectOptions,

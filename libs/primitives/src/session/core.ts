@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from 'ioredis';
-import { RedisRefusedError } from '../errors.ts';
+import { RedisRefusedError, RedisUnreachableError } from '../errors.ts';
 import { Commands, type CommandTerms } from './commands.ts';
 import { Deadlocks } from './deadlock.ts';
 import { tell } from './diagnostics.ts';
@@ -29,6 +29,7 @@ import {
   limit,
   openClient,
   reach,
+  readOnlyError,
   refuseUnconfirming,
   type Target,
   within,
@@ -381,7 +382,10 @@ export class SessionCore extends Voice implements PartitionHost {
     });
     refusal.catch(() => {});
     const work = this.inbox.open().then(() => this.partition(0).incarnation());
-    await within(patience, this.where, Promise.race([work, refusal]));
+    await within(patience, this.where, Promise.race([work, refusal])).catch((error: unknown) => {
+      const replica = error instanceof RedisUnreachableError && this.partition(0).readOnly;
+      throw replica ? readOnlyError(this.where) : error;
+    });
     this.#refusedOpening = undefined;
   }
 

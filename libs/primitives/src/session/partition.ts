@@ -13,7 +13,7 @@ import type { Line } from './line.ts';
 import { type Loss, lossOf } from './losses.ts';
 import type { Scripts, ScriptTexts } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
-import { asRefused, isShortage, refused, saidForGood } from './refused.ts';
+import { asRefused, isReadOnly, isShortage, refused, saidForGood } from './refused.ts';
 import { type Answer, CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
 import type { Target } from './server.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
@@ -83,6 +83,7 @@ export class Partition {
   /** The one that is being opened: it has to be ended only where we close. */
   #entering: string | undefined;
   #refusal: RedisRefusedError | undefined;
+  #readOnly = false;
 
   constructor(index: number, host: PartitionHost) {
     this.index = index;
@@ -103,6 +104,11 @@ export class Partition {
   /** What Redis said no with when a life was to be opened last. */
   get refusal(): RedisRefusedError | undefined {
     return this.#refusal;
+  }
+
+  /** Whether a life was not to be opened last since the server is a replica; it may become a master. */
+  get readOnly(): boolean {
+    return this.#readOnly;
   }
 
   /** Whether the keeper thread gives the sign of life. */
@@ -243,6 +249,7 @@ export class Partition {
       } catch (error) {
         if (this.#closed) return new Promise(() => {});
         const said = saidForGood(error);
+        this.#readOnly = isReadOnly(error);
         this.#refusal = said === undefined ? undefined : asRefused(error, said);
         if (this.#refusal !== undefined) {
           if (said !== told) this.#host.refused(this.#refusal);

@@ -28,6 +28,11 @@ export function isPassing(said: string): boolean {
   return PASSING.test(said);
 }
 
+/** Whether it is a replica that says so, and takes no writes. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('READONLY');
+}
+
 /** Ms between such attempts. */
 export const SHORTAGE_RETRY = 500;
 

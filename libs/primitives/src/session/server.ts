@@ -2,6 +2,7 @@
 import { Cluster, type ClusterOptions, Redis } from 'ioredis';
 import { Deadline } from '../deadline.ts';
 import { HeddleError, RedisRefusedError, RedisUnreachableError, show, typeError } from '../errors.ts';
+import { isReadOnly } from './refused.ts';
 import {
   type ClusterNode,
   clusterOptionsOf,
@@ -83,7 +84,7 @@ export function describe(target: Target): string {
 /** Ms between attempts: quick at first, never more than a second. */
 const retryStrategy = (attempt: number) => Math.min(20 * 2 ** Math.min(attempt, 10), 1000);
 /** A master that became a replica: connect anew, by Sentinel or DNS to the new one. */
-const reconnectOnError = (error: Error) => error.message.startsWith('READONLY');
+const reconnectOnError = isReadOnly;
 
 /**
  * Calls are numbered and sent again by ourselves, so ioredis must neither queue nor repeat them, but tell at once which
@@ -274,6 +275,13 @@ export async function refuseUnconfirming(
       `Redis at ${which} has ${there} replicas, fewer than the ${replicas} that durability.replicas asks for; connect them, or ask for fewer`,
     );
   }
+}
+
+/** What is told of one that is a replica, and was not made a master in time. */
+export function readOnlyError(where: string): RedisRefusedError {
+  return new RedisRefusedError(
+    `Redis at ${where} is a read-only replica; give the address of its master (INFO replication there names it), or of its Sentinels`,
+  );
 }
 
 /** Connects one more client of a session that has been reached before. */

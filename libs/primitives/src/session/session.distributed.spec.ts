@@ -70,6 +70,26 @@ describe('connect', () => {
     await silent.resume();
   });
 
+  it('refuses a read-only replica, unless it becomes a master in time', async () => {
+    const replica = await startRedis({ sources: ['process'] });
+    const admin = new Redis(replica.url);
+    onTestFinished(async () => {
+      admin.disconnect();
+      await replica.close();
+    });
+    await admin.replicaof('127.0.0.1', 1);
+    await expect(connect(replica.url, { ...quiet, connectTimeout: 600 })).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_REDIS_REFUSED',
+      message: expect.stringMatching(/is a read-only replica.*address of its master/),
+    });
+    const connecting = connect(replica.url, { ...quiet, connectTimeout: 20_000 });
+    await later(400, undefined);
+    await admin.replicaof('NO', 'ONE');
+    const session = await connecting;
+    expect(await session.lock('here').with(() => 'held')).toBe('held');
+    await session.close();
+  });
+
   it('refuses a server that evicts keys', async () => {
     const evicting = await startRedis({
       sources: ['process'],
