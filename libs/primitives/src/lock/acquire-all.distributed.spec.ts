@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { LeaseLostError } from '../errors.ts';
 import { runAs } from '../identity.ts';
 import { connect } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
@@ -96,6 +97,20 @@ describe('session.acquireAll', () => {
     for (const name of [a, b]) expect(await holder.lock(name).acquire({ timeout: 0 })).toBe(null);
     await lease?.release();
     await Promise.all([holder.close(), session.close()]);
+  });
+
+  it('is told of a loss at each release, and of one that came after none', async () => {
+    const session = await bench.session({ namespace: 'all lost' });
+    const take = () => session.acquireAll([session.lock('a'), session.rlock('b')]);
+    const given = await take();
+    await given.release();
+    const lease = await take();
+    const lost = new Promise((resolve) => session.once('lost', resolve));
+    await bench.admin.del('{all lost:0}:sessions');
+    await lost;
+    for (let n = 0; n < 3; n += 1) await expect(lease.release()).rejects.toThrow(LeaseLostError);
+    await given.release();
+    await session.close();
   });
 
   it('never waits in a circle between sessions that name them differently', async () => {

@@ -8,6 +8,8 @@ export class JoinedLease implements Lease {
   readonly #leases: readonly Lease[];
   #signal: AbortSignal | undefined;
   #released = false;
+  /** What the release was told: the next one is told it again. */
+  #lost: LeaseLostError | undefined;
 
   /** `leases` in the order they were taken in. */
   constructor(leases: readonly Lease[]) {
@@ -43,9 +45,12 @@ export class JoinedLease implements Lease {
 
   /** Releases all of them, the last taken first. Rejects, once all are released, with what the first failure was. */
   release(): Promise<void> {
-    if (this.#released) return DONE;
+    if (this.#released) return this.#lost === undefined ? DONE : Promise.reject(this.#lost);
     this.#released = true;
-    return releaseAll(this.#leases);
+    return releaseAll(this.#leases).catch((error: unknown) => {
+      if (error instanceof LeaseLostError) this.#lost = error;
+      throw error;
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

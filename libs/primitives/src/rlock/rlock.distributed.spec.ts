@@ -53,9 +53,26 @@ describe('RLock, distributed', () => {
       expect(levels.map(({ valid }) => valid)).toEqual([false, false, false]);
       for (const { signal } of levels) expect(signal.reason).toBeInstanceOf(LeaseLostError);
       for (const level of levels.reverse()) await expect(level.release()).rejects.toThrow(LeaseLostError);
+      for (const level of levels) await expect(level.release()).rejects.toThrow(LeaseLostError);
       const again = await lock.acquire();
+      for (const level of levels) await expect(level.release()).rejects.toThrow(LeaseLostError);
       expect(again.token).toBeGreaterThan(levels[0]?.token ?? 0);
       await again.release();
+    });
+    await session.close();
+  });
+
+  it('has levels that were given back before it was lost, and are not lost', async () => {
+    const session = await bench.session({ namespace: 'given back' });
+    const lock = session.rlock('x');
+    await runAs('owner', async () => {
+      const [outer, inner] = [await lock.acquire(), await lock.acquire()];
+      await inner.release();
+      const lost = new Promise((resolve) => session.once('lost', resolve));
+      await bench.admin.del('{given back:0}:sessions');
+      await lost;
+      await inner.release();
+      await expect(outer.release()).rejects.toThrow(LeaseLostError);
     });
     await session.close();
   });

@@ -2,7 +2,7 @@
  * The re-entrant lock in the distributed scope: a lock in Redis, owned by a session, and inside the session by a
  * logical thread. How often the owner took it is known in its session alone: entering again asks nobody.
  */
-import { NotHeldError } from '../errors.ts';
+import { LeaseLostError, NotHeldError } from '../errors.ts';
 import { currentLogicalThread } from '../identity.ts';
 import { INNER, type InnerLock } from '../lock/inner-lock.distributed.ts';
 import type { Lease } from '../lock/lock.ts';
@@ -140,6 +140,8 @@ class Hold {
 /** One acquisition within a hold. */
 class Level implements Lease {
   readonly #hold: Hold;
+  /** What the release was told: the next one is told it again. */
+  #lost: LeaseLostError | undefined;
 
   constructor(hold: Hold) {
     this.#hold = hold;
@@ -162,7 +164,11 @@ class Level implements Lease {
   }
 
   release(): Promise<void> {
-    return this.#hold.leave(this);
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    return this.#hold.leave(this).catch((error: unknown) => {
+      if (error instanceof LeaseLostError) this.#lost = error;
+      throw error;
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -32,7 +32,7 @@ describe('data that is lost while something is held', () => {
       const session = await bench.session({ ttl: 60_000 });
       const lease = await take(session, bench.name());
       await bench.admin.flushall();
-      await expect(lease.release()).rejects.toThrow(LeaseLostError);
+      for (let n = 0; n < 2; n += 1) await expect(lease.release()).rejects.toThrow(LeaseLostError);
     },
   );
 

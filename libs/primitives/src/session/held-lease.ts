@@ -197,11 +197,15 @@ export class HeldLease implements Lease, Dependent {
   }
 
   release(): Promise<void> {
-    if (this.#over || this.#suspended) return Promise.resolve();
     this.#look();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    if (this.#over || this.#suspended) return Promise.resolve();
     this.conclude();
-    return this.#end(this);
+    return this.#end(this).catch((error: unknown) => {
+      // Found out only now, and told to whoever releases it again.
+      if (error instanceof LeaseLostError) this.#lost = error;
+      throw error;
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
