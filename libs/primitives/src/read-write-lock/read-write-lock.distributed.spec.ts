@@ -50,6 +50,26 @@ describe('ReadWriteLock, distributed', () => {
     await (await others.acquire()).release();
   });
 
+  it('leaves its last token for a minute, however it was used last; a look leaves nothing', async () => {
+    const [name, looked, died] = [bench.name(), bench.name(), bench.name()];
+    const session = await bench.session();
+    const lock = session.readWriteLock(name);
+    const state = (of: string) => bench.admin.pttl(`{heddle:0}:rwlock:${of}:state`);
+    const hold = await lock.read.acquire();
+    expect(await state(name)).toBeGreaterThan(86_000_000);
+    await hold.release();
+    expect(await lock.write.locked()).toBe(false);
+    expect(await state(name)).toBeLessThan(61_000); // A minute, and what the block is ahead.
+    await lock.write.with(async () => expect(await state(name)).toBeGreaterThan(86_000_000));
+    expect(await state(name)).toBeLessThan(61_000);
+    expect(await session.readWriteLock(looked).read.locked()).toBe(false);
+    await session.readWriteLock(died).write.acquire();
+    await session.close();
+    expect(await state(looked)).toBe(-2);
+    expect(await state(died)).toBeGreaterThan(50_000);
+    expect(await state(died)).toBeLessThan(61_000);
+  });
+
   it('lets the writer in when a reader’s session ends', async () => {
     const name = bench.name();
     const [reader, writer] = [await bench.session(), await bench.turn()];

@@ -76,7 +76,7 @@ export class SemaphoreCalls {
   }
 
   async value(shape: SemaphoreShape): Promise<number> {
-    const words = [shapeText(shape), shape.permits];
+    const words = [this.#kind, shapeText(shape), shape.permits];
     const state = this.#keys.slice(0, 1);
     const terms = { looks: true } as const;
     const answer = await this.#core.command(this.#what, this.#name, 'semaphore.value', state, words, terms);

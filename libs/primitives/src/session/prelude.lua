@@ -57,7 +57,7 @@ local function next_tokens(last, size)
   return text(first), text(first + size - 1)
 end
 
--- A lock is free and nobody waits: its last token is kept a minute longer than the clock needs to be past it.
+-- A lock, also one to read and write, is free and nobody waits: its last token is kept a minute longer than the clock needs to be past it.
 local function lock_keep(state, last)
   local ahead = tonumber(last or '0') / 1000 - now
   redis.call('PEXPIRE', state, ahead > 0 and text(60000 + math.ceil(ahead)) or '60000')
@@ -200,7 +200,9 @@ local function semaphore_grant(keys, kind, name, asker, counts, changed)
     end
   end
   if changed or last ~= counts[3] then redis.call('HSET', state, 'used', text(used), 'end', last or '0') end
-  if used == 0 then arm(state) end
+  if used == 0 then
+    if kind == 'rwlock' and redis.call('EXISTS', queue) == 0 then lock_keep(state, last) else arm(state) end
+  end
   return granted, more
 end
 
