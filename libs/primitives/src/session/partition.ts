@@ -48,7 +48,7 @@ export interface PartitionHost {
 const DAY = 86_400_000;
 /** Ms that a record lives untouched. */
 export function keepOf(ttl: number): number {
-  return Math.max(DAY, 100 * ttl);
+  return Math.max(DAY, Math.ceil(100 * ttl)); // PEXPIRE takes whole ones.
 }
 
 /** Ms before another attempt to open an incarnation: where Redis is away, and at most, where it answers but refuses. */

@@ -175,6 +175,14 @@ describe('connect', () => {
     );
   });
 
+  it('takes a ttl that is no whole number, short or long', async () => {
+    for (const ttl of [150.25, 864_000.123, 2 ** 31 - 1.5]) {
+      const session = await connect(bench.url, { ...quiet, ttl, namespace: bench.name() });
+      expect(await session.lock('x').with(() => session.semaphore('y').with(() => 'held'))).toBe('held');
+      await session.close();
+    }
+  });
+
   it('takes a live client over, and never closes it', async () => {
     const client = new Redis(bench.url);
     const session = await connect(client, quiet);
