@@ -2,7 +2,6 @@
 -- KEYS: state arrivals outcomes
 -- ARGV: name parties stays
 -- RETURNS: {'done'} | {'more'} | {'mismatch', parties}
-local same, existing = same_shape(KEYS[1], ARGV[2], 'parties', ARGV[2], 'phase', 'filling', 'checked', '0', 'left', '0',
-  'as', '', 'broken', '0', 'actor', '')
+local same, existing = barrier_shape(KEYS[1], ARGV[2])
 if not same then return { 'mismatch', existing } end
 return { barrier_break(KEYS, ARGV[1], ARGV[3] == '1') or 'done' }

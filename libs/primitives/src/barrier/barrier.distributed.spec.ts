@@ -41,6 +41,15 @@ describe('Barrier, distributed', () => {
     expect([0, 1]).toContain(await first);
   });
 
+  it('is for as many as one named who only looked, and does not live for ever', async () => {
+    const name = bench.name();
+    const [a, b] = [await bench.turn(), await bench.turn()];
+    expect(await a.barrier(name, 2).broken()).toBe(false);
+    await expect(b.barrier(name, 3).wait({ timeout: 0 })).rejects.toMatchObject({ existing: { parties: 2 } });
+    const [state = ''] = await bench.keysOf(name);
+    expect(await bench.admin.pttl(state)).toBeGreaterThan(0);
+  });
+
   it('lets a round of 1,000 parties go, which no single script may', async () => {
     const name = bench.name();
     const sessions = [await bench.turn(), await bench.turn(), await bench.turn()];

@@ -6,8 +6,7 @@
 local state, arrivals, outcomes, holds = unpack(KEYS)
 local name, me = ARGV[1], caller .. '#' .. ARGV[2]
 local member = me .. '#' .. ARGV[4]
-local same, existing = same_shape(state, ARGV[3], 'parties', ARGV[3], 'phase', 'filling', 'checked', '0', 'left', '0',
-  'as', '', 'broken', '0', 'actor', '')
+local same, existing = barrier_shape(state, ARGV[3])
 if not same then return { 'mismatch', existing } end
 local outcome = redis.call('HGET', outcomes, me)
 if outcome then return { outcome } end

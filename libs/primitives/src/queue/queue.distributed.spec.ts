@@ -70,6 +70,15 @@ describe('queues, distributed: shape', () => {
     expect(await a.queue(name, { maxsize: 2 }).get()).toBe(1);
   });
 
+  it('is set by one who only looks, too, and does not live for ever', async () => {
+    const name = bench.name();
+    const [a, b] = [await bench.turn(), await bench.turn()];
+    expect(await a.queue(name, { maxsize: 2 }).size()).toBe(0);
+    await expect(b.queue(name).put(1)).rejects.toMatchObject({ existing: { maxsize: 2 } });
+    expect(await bench.admin.pttl(key(name, 'state'))).toBeGreaterThan(0);
+    expect(await bench.keysOf(name)).toHaveLength(1);
+  });
+
   it('refuses what is no name or option, and is of the session', async () => {
     const session = await bench.session();
     expect(() => session.queue('a{b')).toThrow(TypeError);

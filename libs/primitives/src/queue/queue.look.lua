@@ -2,8 +2,8 @@
 -- KEYS: state items
 -- ARGV: shape
 -- RETURNS: {'look', '', size} | {'mismatch', '', shape}
-local existing = redis.call('HGET', KEYS[1], 'shape')
-if existing and existing ~= ARGV[1] then return { 'mismatch', '', existing } end
 local size = redis.call('ZCARD', KEYS[2])
+local same, existing = queue_shape(KEYS[1], ARGV[1])
+if not same then return { 'mismatch', '', existing } end
 for _, key in ipairs(KEYS) do arm(key) end
 return { 'look', '', text(size) }

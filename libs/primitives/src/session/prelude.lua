@@ -292,6 +292,18 @@ local function same_shape(state, shape, ...)
   return true
 end
 
+-- The shape of a barrier is its number of parties; one that nobody used before is whole, and nobody is there.
+local function barrier_shape(state, parties)
+  return same_shape(state, parties, 'parties', parties, 'phase', 'filling', 'checked', '0', 'left', '0', 'as', '',
+    'broken', '0', 'actor', '')
+end
+
+-- The shape of a queue is its kind and its maxsize; one that nobody used before is empty.
+local function queue_shape(state, shape)
+  local kind, max = string.match(shape, '^(%a+) (%d+)$')
+  return same_shape(state, shape, 'kind', kind, 'max', max, 'last', '0', 'unfinished', '0', 'shut', '0')
+end
+
 -- An item in its place: by its number, in a LifoQueue the last first, in a PriorityQueue by its key and then its number.
 local function queue_push(state, items, key, body)
   local kind, number = redis.call('HGET', state, 'kind'), redis.call('HINCRBY', state, 'last', 1)
@@ -420,15 +432,14 @@ local function queue_advance(keys, name, asker)
   return more, given
 end
 
--- What every wait at a queue begins with: the shape, which is its kind and its maxsize, and what has become of the
--- wait. All its keys are looked at, so that one of another type is an error before anything was changed.
+-- What every wait at a queue begins with: the shape, and what has become of the wait. All its keys are looked at, so that
+-- one of another type is an error before anything was changed.
 local function queue_enter(keys, shape, me)
   local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
   for _, key in ipairs({ items, takers, putters, joiners }) do redis.call('ZCARD', key) end
   redis.call('HGET', parcels, me)
   local outcome = redis.call('HGET', outcomes, me)
-  local kind, max = string.match(shape, '^(%a+) (%d+)$')
-  local same, existing = same_shape(state, shape, 'kind', kind, 'max', max, 'last', '0', 'unfinished', '0', 'shut', '0')
+  local same, existing = queue_shape(state, shape)
   return same, existing, outcome
 end
 
