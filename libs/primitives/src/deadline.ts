@@ -11,7 +11,7 @@ export function now(): number {
 }
 
 /** Node's timers take a signed 32-bit count of milliseconds; longer waits are cut in pieces. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** A moment on the monotonic clock; `Infinity` means never. */
 export class Deadline {

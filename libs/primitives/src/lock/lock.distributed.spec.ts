@@ -218,6 +218,16 @@ describe('Lock, distributed: between sessions', () => {
     await next.release();
   });
 
+  it('takes any maxHold, Infinity being none', async () => {
+    const session = await bench.session();
+    for (const maxHold of [2 ** 31 + 500, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY]) {
+      const lease = await session.lock(bench.name(), { maxHold }).acquire();
+      await later(120, undefined);
+      expect(lease.valid).toBe(true);
+      await lease.release();
+    }
+  });
+
   it('tells of the end of maxHold before it grants the lock to another, and before anybody looks', async () => {
     const name = bench.name();
     const [session, other] = [await bench.session(), await bench.session()];

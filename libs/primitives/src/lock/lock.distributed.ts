@@ -1,16 +1,10 @@
 /** The lock's handle in the distributed scope; the algorithm is its session's seat (`lock-seat.distributed.ts`) and the scripts. */
 import { NotHeldError } from '../errors.ts';
-import {
-  type AcquireOptions,
-  checkCount,
-  checkKnown,
-  checkOptions,
-  checkWait,
-  type ForeverOptions,
-} from '../options.ts';
+import { type AcquireOptions, checkKnown, checkOptions, checkWait, type ForeverOptions } from '../options.ts';
 import { type SessionCore, seatOf } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
+import { checkMaxHold } from './hold-limit.distributed.ts';
 import { INNER, type InnerLock } from './inner-lock.distributed.ts';
 import type { AnyLock, Lease } from './lock.ts';
 import { LockSeat } from './lock-seat.distributed.ts';
@@ -36,8 +30,7 @@ export class DistributedLock implements AnyLock {
     const given = checkOptions(options, 'lock');
     checkKnown(given, ['maxHold'], 'lock');
     const { maxHold } = given;
-    this.#maxHold =
-      maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
+    this.#maxHold = checkMaxHold(maxHold);
     this.#core = core;
     this.#seat = seatOf(core, 'lock', name, () => new LockSeat(core, 'lock', name));
     const held = () => this.#held();

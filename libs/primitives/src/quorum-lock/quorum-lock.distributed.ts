@@ -21,11 +21,12 @@ import {
   show,
   typeError,
 } from '../errors.ts';
+import { checkMaxHold } from '../lock/hold-limit.distributed.ts';
 import type { DistributedLockOptions } from '../lock/lock.distributed.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { useLease } from '../lock/use-lease.ts';
-import { type AcquireOptions, checkCount, checkKnown, checkWait, type ForeverOptions } from '../options.ts';
+import { type AcquireOptions, checkKnown, checkWait, type ForeverOptions } from '../options.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
@@ -74,8 +75,7 @@ export class DistributedQuorumLock implements AnyLock {
   ) {
     this.name = checkName(name, 'lock: name');
     checkKnown(unknown, ['maxHold', 'quorum'], 'lock');
-    this.#maxHold =
-      maxHold === undefined ? undefined : checkCount(maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
+    this.#maxHold = checkMaxHold(maxHold);
     if (!Array.isArray(quorum))
       throw typeError(`lock: quorum must be a list of servers, not ${show(quorum)}`);
     if (quorum.length < 3)

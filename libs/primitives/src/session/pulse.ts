@@ -3,7 +3,7 @@
  * before anything is held and where no thread can be had, on the main loop; it sees no difference.
  */
 import { uptime } from 'node:os';
-import { now } from '../deadline.ts';
+import { LONGEST_TIMER, now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import type { OnceWord } from '../shared-memory/once-word.ts';
 import { type Confirmer, type ResolvedDurability, Unconfirmed } from './durability.ts';
@@ -120,7 +120,7 @@ export class Pulse {
   /** Runs an operation at a moment of the monotonic clock, and not before, unless somebody else has taken `once`. */
   runAt(job: number, at: number, invocation: Invocation, once: OnceWord): void {
     const run = () => {
-      // A timer counts from when its loop turned last: it may come early.
+      // A timer counts from when its loop turned last, and no further than so far: it may come early.
       if (now() < at) return this.runAt(job, at, invocation, once);
       this.#jobs.delete(job);
       if (!once.take()) return;
@@ -128,7 +128,8 @@ export class Pulse {
         this.#events.warn(`${invocation.operation} failed: ${String(error)}`),
       );
     };
-    this.#jobs.set(job, setTimeout(run, Math.max(0, Math.ceil(at - now()))));
+    const left = Math.max(0, Math.ceil(at - now()));
+    this.#jobs.set(job, setTimeout(run, Math.min(left, LONGEST_TIMER)));
   }
 
   cancel(job: number): void {
