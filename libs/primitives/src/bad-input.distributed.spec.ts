@@ -19,6 +19,10 @@ async function failure(code: () => unknown): Promise<unknown> {
   throw new Error('it was accepted');
 }
 
+/** Makes one of that name with one argument more than it takes. */
+const further = (make: (name: string) => unknown, session: Session, more: unknown) =>
+  Reflect.apply(make, session, ['x', more]);
+
 const kind = { name: 'TypeError', code: 'ERR_HEDDLE_INVALID_ARG_TYPE' };
 const range = { name: 'RangeError', code: 'ERR_HEDDLE_OUT_OF_RANGE' };
 
@@ -32,6 +36,21 @@ describe('what is of another kind, distributed', () => {
       session.readWriteLock('x').read.with(() => 1, null as never),
     'session.lock(name, 5)': (session) => session.lock('x', 5 as never),
     'session.lock(name, null)': (session) => session.lock('x', null as never),
+    'session.lock(name, [])': (session) => session.lock('x', [] as never),
+    'session.rlock(name, { maxHold })': (session) => further(session.rlock, session, { maxHold: 5 }),
+    'session.counter(name, 5)': (session) => further(session.counter, session, 5),
+    'session.event(name, true)': (session) => further(session.event, session, true),
+    'session.readWriteLock(name, {})': (session) => further(session.readWriteLock, session, {}),
+    'session.simpleQueue(name, {})': (session) => further(session.simpleQueue, session, {}),
+    'session.on(an event that there is none)': (session) => session.on('closed' as never, () => {}),
+    'session.once(an event that there is none)': (session) => session.once('closed' as never, () => {}),
+    'session.off(an event that there is none)': (session) => session.off('closed' as never, () => {}),
+    'session.queue(name, [])': (session) => session.queue('x', [] as never),
+    'lock.acquire([])': (session) => session.lock('x').acquire([] as never),
+    'connect(url, [])': () => connect(bench.url, [] as never),
+    'redis options in a list': () => connect(bench.url, { redis: [] as never }),
+    'durability in a list': () => connect(bench.url, { durability: [] as never }),
+    'a maxHold of null': (session) => session.lock('x', { maxHold: null as never }),
     'a quorum of texts that are no URLs': (session) => session.lock('x', { quorum: ['a', 'b', 'c'] }),
     'a quorum of numbers': (session) => session.lock('x', { quorum: [1, 2, 3] as never }),
     'a quorum of objects': (session) => session.lock('x', { quorum: [{}, {}, {}] as never }),
@@ -49,6 +68,17 @@ describe('what is of another kind, distributed', () => {
   it.each(Object.entries(doors))('%s is a TypeError with a code, at once', async (_, door) => {
     const session = await bench.turn();
     expect(await failure(() => door(session))).toMatchObject(kind);
+  });
+});
+
+describe('what nobody reads', () => {
+  it('is refused by its name, and what is left out is not', async () => {
+    const session = await bench.turn();
+    expect(() => further(session.rlock, session, { maxHold: 5 })).toThrow(
+      /session\.rlock takes a name alone, not \{ maxHold \}/,
+    );
+    expect(() => session.on('nope' as never, () => {})).toThrow(/"nope".*lost, reconnecting, ready, error/);
+    expect(further(session.rlock, session, undefined)).toMatchObject({ name: 'x' });
   });
 });
 

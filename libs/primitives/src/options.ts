@@ -32,7 +32,7 @@ export function checkOptions<T extends object>(
   example = '{ timeout: 1000 }',
 ): Partial<T> {
   if (options === undefined) return {};
-  if (options === null || typeof options !== 'object') {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     throw typeError(`${where}: options must be an object such as ${example}, not ${show(options)}`);
   }
   return options;
@@ -44,6 +44,16 @@ export function checkKnown(options: object, known: readonly string[], where: str
   if (unknown.length === 0) return;
   const names = unknown.map((key) => show(key)).join(', ');
   throw typeError(`${where}: unknown option ${names}; known are ${known.join(', ')}`);
+}
+
+/** Refuses what is given besides a name: options that nobody here reads must not pass in silence either. */
+export function checkAlone(further: readonly unknown[], what: string): void {
+  for (const one of further) {
+    if (one === undefined) continue;
+    const names = typeof one === 'object' && one !== null && !Array.isArray(one) ? Object.keys(one) : [];
+    const given = names.length > 0 ? `{ ${names.join(', ')} }` : show(one);
+    throw typeError(`${what} takes a name alone, not ${given}; leave that out`);
+  }
 }
 
 /** Checks a time-out in milliseconds; `Infinity` and `undefined` both come back as `undefined`: for ever. */

@@ -16,7 +16,7 @@ import { acquireAllOf, type DistributedAcquirable } from './lock/acquire-all.dis
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
 import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
 import type { Lease } from './lock/lock.ts';
-import { type AcquireOptions, checkOptions, type ForeverOptions } from './options.ts';
+import { type AcquireOptions, checkAlone, checkOptions, type ForeverOptions } from './options.ts';
 import {
   DistributedQueue,
   type DistributedQueueOptions,
@@ -88,6 +88,18 @@ export interface SessionEvents {
   error: [error: Error];
 }
 
+const EVENTS: readonly string[] = [
+  'lost',
+  'reconnecting',
+  'ready',
+  'error',
+] satisfies (keyof SessionEvents)[];
+
+function checkEvent(event: unknown, method: string): void {
+  if (typeof event === 'string' && EVENTS.includes(event)) return;
+  throw typeError(`session.${method}: there is no event ${show(event)}; there are ${EVENTS.join(', ')}`);
+}
+
 const cores = new WeakMap<Session, SessionCore>();
 
 /** The engine of a session, for Heddle's own packages. */
@@ -141,18 +153,21 @@ export class Session implements AsyncDisposable {
 
   /** Calls `listener` on an event; gives back the session. */
   on<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
+    checkEvent(event, 'on');
     this.#core.on(event, listener as (...args: unknown[]) => void);
     return this;
   }
 
   /** Calls `listener` on the next such event, and then no more. */
   once<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
+    checkEvent(event, 'once');
     this.#core.once(event, listener as (...args: unknown[]) => void);
     return this;
   }
 
   /** Takes back what `on` or `once` did. */
   off<E extends keyof SessionEvents>(event: E, listener: (...args: SessionEvents[E]) => void): this {
+    checkEvent(event, 'off');
     this.#core.off(event, listener as (...args: unknown[]) => void);
     return this;
   }
@@ -175,7 +190,9 @@ export class Session implements AsyncDisposable {
   }
 
   /** The re-entrant lock of that name: its owner, a logical thread of one session, may take it again. */
-  rlock(name: string): DistributedRLock {
+  rlock(name: string): DistributedRLock;
+  rlock(name: string, ...further: readonly unknown[]): DistributedRLock {
+    checkAlone(further, 'session.rlock');
     return new DistributedRLock(this.#core, name);
   }
 
@@ -202,7 +219,9 @@ export class Session implements AsyncDisposable {
   }
 
   /** The event of that name. */
-  event(name: string): DistributedEvent {
+  event(name: string): DistributedEvent;
+  event(name: string, ...further: readonly unknown[]): DistributedEvent {
+    checkAlone(further, 'session.event');
     return new DistributedEvent(this.#core, name);
   }
 
@@ -237,7 +256,9 @@ export class Session implements AsyncDisposable {
   }
 
   /** The simple queue of that name: `put`, `get` and no more. */
-  simpleQueue<T = unknown>(name: string): DistributedSimpleQueue<T> {
+  simpleQueue<T = unknown>(name: string): DistributedSimpleQueue<T>;
+  simpleQueue<T = unknown>(name: string, ...further: readonly unknown[]): DistributedSimpleQueue<T> {
+    checkAlone(further, 'session.simpleQueue');
     return new DistributedSimpleQueue<T>(this.#core, name, { kind: 'SimpleQueue', maxsize: 0 });
   }
 
@@ -250,12 +271,16 @@ export class Session implements AsyncDisposable {
   }
 
   /** The read-write lock of that name; first come, first served between readers and writers. */
-  readWriteLock(name: string): DistributedReadWriteLock {
+  readWriteLock(name: string): DistributedReadWriteLock;
+  readWriteLock(name: string, ...further: readonly unknown[]): DistributedReadWriteLock {
+    checkAlone(further, 'session.readWriteLock');
     return new DistributedReadWriteLock(this.#core, name);
   }
 
   /** The counter of that name, 0 until somebody adds. */
-  counter(name: string): DistributedCounter {
+  counter(name: string): DistributedCounter;
+  counter(name: string, ...further: readonly unknown[]): DistributedCounter {
+    checkAlone(further, 'session.counter');
     return new DistributedCounter(this.#core, name);
   }
 

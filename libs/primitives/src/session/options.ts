@@ -94,7 +94,7 @@ const LONGEST = 2 ** 31 - 1;
 
 /** Checks all options at once, before anything is connected. */
 export function resolveOptions(redis: unknown, options: ConnectOptions = {}): ResolvedOptions {
-  if (options === null || typeof options !== 'object')
+  if (options === null || typeof options !== 'object' || Array.isArray(options))
     throw typeError(`connect: options must be an object, not ${show(options)}`);
   const unknown = Object.keys(options).filter((key) => !KNOWN.includes(key));
   if (unknown.length > 0) {
@@ -103,7 +103,8 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
     );
   }
   if (options.name !== undefined) checkName(options.name, 'connect: name');
-  if (options.redis !== undefined && (options.redis === null || typeof options.redis !== 'object')) {
+  const ioredis: unknown = options.redis === undefined ? {} : options.redis;
+  if (ioredis === null || typeof ioredis !== 'object' || Array.isArray(ioredis)) {
     throw typeError(`connect: redis must be ioredis's options as an object, not ${show(options.redis)}`);
   }
   if (!isDatabase(options.redis?.db ?? 0)) {
