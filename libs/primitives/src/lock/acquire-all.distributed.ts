@@ -63,13 +63,18 @@ async function tryInTime(
   signal: AbortSignal | undefined,
 ): Promise<Lease[] | undefined> {
   const late = new AbortController();
-  const stop = Deadline.after(deadline.remaining() + GRACE).onExpiry(() => late.abort(late));
+  const { promise: tooLate, resolve } = Promise.withResolvers<undefined>();
+  const stop = Deadline.after(deadline.remaining() + GRACE).onExpiry(() => {
+    late.abort(late); // What is granted after that is given back, and nobody waits to see it.
+    resolve(undefined);
+  });
   const over = abortWith(late, signal);
-  try {
-    return await tryAll(locks, late.signal);
-  } catch (error) {
+  const trying = tryAll(locks, late.signal).catch((error: unknown) => {
     if (error !== late && !(error instanceof RedisUnreachableError)) throw error;
     return undefined;
+  });
+  try {
+    return await Promise.race([trying, tooLate]);
   } finally {
     stop();
     over();

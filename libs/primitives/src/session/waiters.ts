@@ -25,8 +25,8 @@ export interface Waiter<T, W> {
 }
 
 /**
- * Ms that one who gave up waits to see its place gone, and that one whose time was up before the first answer came
- * waits for that: what is free is granted, however short the time-out. A healthy server needs one round trip.
+ * Ms that one whose time was up before the first answer came waits for that (what is free is granted, however short the
+ * time-out), and that one who gave up waits to see its place gone: both together. A healthy server needs a round trip each.
  */
 const GRACE = 250;
 
@@ -108,8 +108,8 @@ class Place<T, W extends object> implements Waiter<T, W> {
   readonly #line: Waiters<T, W>;
   #cancelTimer: (() => void) | undefined;
   #onAbort: (() => void) | undefined;
-  /** Its time was up before the first answer came. */
-  #late = false;
+  /** Its time was up before the first answer came: until when it waits on. */
+  #grace: Deadline | undefined;
 
   constructor(
     what: W,
@@ -149,14 +149,13 @@ class Place<T, W extends object> implements Waiter<T, W> {
 
   /** An answer came, and it was not yes. */
   decided(): void {
-    if (this.#late) this.#expire();
+    if (this.#grace !== undefined) this.#expire();
   }
 
   #timeIsUp(): void {
     if (!this.#line.isUndecided(this)) return this.#expire();
-    this.#late = true;
-    const timer = setTimeout(() => this.#expire(), GRACE);
-    this.#cancelTimer = () => clearTimeout(timer);
+    this.#grace = Deadline.after(GRACE);
+    this.#cancelTimer = this.#grace.onExpiry(() => this.#expire());
   }
 
   #expire(): void {
@@ -172,7 +171,7 @@ class Place<T, W extends object> implements Waiter<T, W> {
     this.#stop();
     const leaving = this.#terms.gaveUp();
     if (leaving === undefined) settle();
-    else withGrace<T>(leaving, settle);
+    else withGrace<T>(leaving, this.#grace?.remaining() ?? GRACE, settle);
   }
 
   #stop(): void {
@@ -182,8 +181,12 @@ class Place<T, W extends object> implements Waiter<T, W> {
   }
 }
 
-function withGrace<T>(leaving: Promise<T | undefined> | Promise<void>, settle: (served?: T) => void): void {
-  const timer = setTimeout(settle, GRACE);
+function withGrace<T>(
+  leaving: Promise<T | undefined> | Promise<void>,
+  grace: number,
+  settle: (served?: T) => void,
+): void {
+  const timer = setTimeout(settle, grace);
   const done = (served?: T) => {
     clearTimeout(timer);
     settle(served);

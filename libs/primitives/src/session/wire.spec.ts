@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Lease } from '../lock/lock.ts';
-import { connect } from '../session.distributed.ts';
+import { connect, type Session } from '../session.distributed.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
@@ -193,6 +193,35 @@ describe('connections that die unseen', () => {
       async () => (await bench.admin.keys('*')).every((key) => !key.includes(session.id)),
       'somebody sweeps',
     );
+  });
+});
+
+describe('a Redis that hangs', () => {
+  const waits: Record<string, (session: Session, name: string) => Promise<unknown>> = {
+    lock: (session, name) => session.lock(name).acquire({ timeout: 200 }),
+    rlock: (session, name) => session.rlock(name).acquire({ timeout: 200 }),
+    semaphore: (session, name) => session.semaphore(name).acquire({ timeout: 200 }),
+    write: (session, name) => session.readWriteLock(name).write.acquire({ timeout: 200 }),
+    acquireAll: (session, name) => session.acquireAll([session.lock(name)], { timeout: 200 }),
+    event: (session, name) => session.event(name).wait({ timeout: 200 }),
+    barrier: (session, name) => session.barrier(name, 2).wait({ timeout: 200 }),
+    queue: (session, name) => session.queue(name).get({ timeout: 200 }),
+    latch: (session, name) => session.countDownLatch(name, 1).wait({ timeout: 200 }),
+  };
+
+  it('costs a time-out one grace, whatever is waited for', async () => {
+    const { proxy, session } = await behindProxy(60_000, 20_000);
+    await session.lock(bench.name()).with(() => 1);
+    proxy.swallow();
+    const begun = performance.now();
+    const took = Object.entries(waits).map(async ([kind, wait]) => {
+      await wait(session, `${kind} ${bench.name()}`).catch(() => {});
+      return [kind, performance.now() - begun] as const;
+    });
+    const late = (await Promise.all(took)).filter(([, ms]) => ms < 200 || ms > 650);
+    expect(late).toEqual([]);
+    proxy.cut();
+    await session.close();
   });
 });
 
