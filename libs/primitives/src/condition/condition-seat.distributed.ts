@@ -107,10 +107,11 @@ export class ConditionSeat implements Seat {
       // The lock may have come from another here, before the answer: what was spent on this wait must not be lost.
       await wait.leaving;
       this.#forget(wait);
-      if (typeof outcome === 'boolean') return outcome || wait.notified;
+      if (typeof outcome === 'boolean' && !held.givenUp) return outcome || wait.notified;
       // What was spent on one who does not want it any more is for another.
       if (wait.notified) await this.notify(held, 1, 'giveBack');
-      throw outcome.reason;
+      if (held.givenUp) await held.release();
+      throw typeof outcome === 'boolean' ? this.#releasedMeanwhile() : outcome.reason;
     } catch (error) {
       if (this.#core.closed) held.conclude();
       throw error;
@@ -270,6 +271,13 @@ export class ConditionSeat implements Seat {
       );
     }
     if (!held.valid) throw this.#notHeld(held);
+  }
+
+  #releasedMeanwhile(): NotHeldError {
+    return new NotHeldError(
+      `${this.#what}: its lock was released while it waited, so it is not held any more; release it after the wait`,
+      { primitive: this.#primitive },
+    );
   }
 
   async #underHold(

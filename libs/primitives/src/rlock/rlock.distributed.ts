@@ -133,7 +133,8 @@ class Hold {
     const at = level === undefined ? -1 : this.#levels.lastIndexOf(level);
     if (at < 0) return;
     this.#levels.splice(at, 1);
-    if (this.#levels.length === 0 || !this.lease.valid) await this.lease.release();
+    const { valid, suspended } = this.lease;
+    if (this.#levels.length === 0 || !(valid || suspended)) await this.lease.release();
   }
 }
 

@@ -33,6 +33,7 @@ export class HeldLease implements Lease, Dependent {
   #incarnation: Incarnation;
   #until: number;
   #suspended = false;
+  #givenUp = false;
   #told: (() => void) | undefined;
   #controller: AbortController | undefined;
   #lost: LeaseLostError | undefined;
@@ -116,6 +117,11 @@ export class HeldLease implements Lease, Dependent {
     return this.#suspended;
   }
 
+  /** Released while its hold was given up: there is nobody to end the next one. */
+  get givenUp(): boolean {
+    return this.#givenUp;
+  }
+
   get lost(): LeaseLostError | undefined {
     return this.#lost;
   }
@@ -138,6 +144,7 @@ export class HeldLease implements Lease, Dependent {
   suspend(): void {
     this.incarnation.detach(this);
     this.#suspended = true;
+    this.#givenUp = false;
     tell('release', () => this.#ended());
     this.#told?.();
   }
@@ -199,6 +206,7 @@ export class HeldLease implements Lease, Dependent {
   release(): Promise<void> {
     this.#look();
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    this.#givenUp ||= this.#suspended;
     if (this.#over || this.#suspended) return Promise.resolve();
     this.conclude();
     return this.#end(this).catch((error: unknown) => {
