@@ -1,5 +1,5 @@
 /** Options that nobody reads, refused at the call: a misspelt one must not pass in silence. */
-import { checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { checkOptions, refuseUnknown } from '@heddle/primitives/internal';
 
 /** The options given, none of them unknown. @throws TypeError for others, and for what is no object */
 export function checkKnown<T extends object>(
@@ -8,9 +8,6 @@ export function checkKnown<T extends object>(
   where: string,
 ): Partial<T> {
   const given = checkOptions(options, where);
-  for (const key of Object.keys(given)) {
-    if (!known.includes(key))
-      throw typeError(`${where}: there is no option ${show(key)}; there are ${known.join(', ')}`);
-  }
+  refuseUnknown(given, known, where);
   return given;
 }

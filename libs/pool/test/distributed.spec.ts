@@ -737,7 +737,7 @@ describe('bad arguments', () => {
     [
       'an unknown option',
       () => executor({ retry: 1 } as object),
-      /no option "retry"; there are session, .*retries/,
+      /unknown option "retry"; known are session, .*retries/,
     ],
     ['negative retries', () => executor({ retries: -1 }), /retries/],
     ['NaN', () => executor({ timeout: Number.NaN }), /timeout/],
@@ -746,7 +746,7 @@ describe('bad arguments', () => {
     [
       'an unknown host option',
       () => new WorkerHost('work', { session, tasks: TASKS, thread: 2 } as object as WorkerHostOptions),
-      /no option "thread"/,
+      /unknown option "thread"/,
     ],
   ])('%s', (_, act, message) => {
     const error = (() => {

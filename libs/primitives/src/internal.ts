@@ -7,7 +7,15 @@ export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
 export { adoptThread, currentLogicalThread, enterJob } from './identity.ts';
 export { useLease } from './lock/use-lease.ts';
-export { checkCount, checkFunction, checkOptions, checkSignal, checkTimeout, checkWait } from './options.ts';
+export {
+  checkCount,
+  checkFunction,
+  checkKnown as refuseUnknown,
+  checkOptions,
+  checkSignal,
+  checkTimeout,
+  checkWait,
+} from './options.ts';
 export { LeaseWords } from './shared-memory/lease-words.ts';
 export { sleep, wake } from './shared-memory/word.ts';
 export { attachTravelling, isHandle, isShareable, shareTravelling } from './sharing/share.ts';

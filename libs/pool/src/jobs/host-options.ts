@@ -1,7 +1,14 @@
 /** What a WorkerHost takes, checked where it is made. */
 import type { ResourceLimits } from 'node:worker_threads';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, rangeError, show, typeError } from '@heddle/primitives/internal';
+import {
+  checkCount,
+  checkOptions,
+  rangeError,
+  refuseUnknown,
+  show,
+  typeError,
+} from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import type { TaskLog } from '../executor/thread-pool.options.ts';
 import { checkName } from '../primitive-name.ts';
@@ -95,10 +102,7 @@ export function checkQueues(queues: unknown): ReadonlyMap<string, number> {
 
 export function checkHostOptions(options: WorkerHostOptions): WorkerHostOptions {
   const given = checkOptions(options, where);
-  for (const key of Object.keys(given)) {
-    if (!OPTIONS.has(key))
-      throw typeError(`${where}: there is no option ${show(key)}; there are ${[...OPTIONS].join(', ')}`);
-  }
+  refuseUnknown(given, [...OPTIONS], where);
   if (!(given.tasks instanceof URL)) {
     throw typeError(
       `${where}: tasks must be the URL of a task module, such as new URL('./tasks.ts', import.meta.url), not ${show(given.tasks)}`,
