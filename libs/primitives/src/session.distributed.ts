@@ -285,9 +285,9 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Takes all of these locks of this session, or none, for one lease: in one call where all are free, else one after the
-   * other in one global order, so that nobody waits in a circle. `null` where `timeout` ms, for all together, passed
-   * first. `TypeError` for what is no lock of this session, and for one that is named twice.
+   * Takes all of these locks of this session, of a semaphore one permit, or none, for one lease: in one call where all
+   * are free, else one after the other in one global order, so that nobody waits in a circle. `null` where `timeout` ms,
+   * for all together, passed first. `TypeError` for what is no lock of this session, and for one that is named twice.
    */
   acquireAll(locks: readonly DistributedAcquirable[], options?: ForeverOptions): Promise<Lease>;
   acquireAll(locks: readonly DistributedAcquirable[], options: AcquireOptions): Promise<Lease | null>;

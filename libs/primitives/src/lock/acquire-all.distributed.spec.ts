@@ -6,6 +6,7 @@ import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { stillPending, until } from '../testing/waiting.ts';
 import { Lock } from './lock.local.ts';
+import type { Lease } from './lock.ts';
 
 const bench = redisBench();
 
@@ -111,6 +112,50 @@ describe('session.acquireAll', () => {
     for (let n = 0; n < 3; n += 1) await expect(lease.release()).rejects.toThrow(LeaseLostError);
     await given.release();
     await session.close();
+  });
+
+  it('takes a permit of a semaphore, in the same one command, or none', async () => {
+    const session = await bench.session();
+    const [lock, permits] = [session.lock(bench.name()), session.semaphore(bench.name(), 2)];
+    const [other, gate] = [await bench.turn(), session.boundedSemaphore(bench.name(), 1)];
+    await Promise.all([lock, permits, gate].map((one) => one.with(() => 1)));
+    let lease: Lease | undefined;
+    const sent = await bench.commandsDuring(async () => {
+      lease = await session.acquireAll([gate, permits, lock]);
+    });
+    expect(scripts(sent)).toBe(1);
+    expect([await permits.value(), await gate.value(), await lock.locked()]).toEqual([1, 0, true]);
+    const free = other.lock(bench.name());
+    const both = [free, other.boundedSemaphore(gate.name, 1)];
+    expect(await other.acquireAll(both, { timeout: 0 })).toBeNull();
+    expect(await other.acquireAll(both, { timeout: 20 })).toBeNull();
+    expect(await free.locked()).toBe(false);
+    await lease?.release();
+    expect([await permits.value(), await gate.value(), await lock.locked()]).toEqual([2, 1, false]);
+    await expect(session.acquireAll([gate, gate])).rejects.toThrow(/named twice/);
+    await expect(other.acquireAll([other.semaphore(permits.name, 3)])).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_CONFIG_MISMATCH',
+    });
+    await session.close();
+  });
+
+  it('never waits in a circle over permits either', async () => {
+    const [x, y] = [bench.name(), bench.name()];
+    const [one, two] = [await bench.session(), await bench.session()];
+    const taken = [
+      () => one.acquireAll([one.semaphore(x, 1), one.lock(y)]),
+      () => two.acquireAll([two.lock(y), two.semaphore(x, 1)]),
+    ];
+    let rounds = 0;
+    const crew = taken.map(async (take) => {
+      for (let turn = 0; turn < 40; turn += 1) {
+        await using _ = await take();
+        rounds += 1;
+      }
+    });
+    await Promise.all(crew);
+    expect(rounds).toBe(80);
+    await Promise.all([one.close(), two.close()]);
   });
 
   it('never waits in a circle between sessions that name them differently', async () => {

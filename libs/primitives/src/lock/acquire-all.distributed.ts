@@ -12,7 +12,7 @@ import { INNER, type Inner } from './inner-lock.distributed.ts';
 import { giveBack, JoinedLease, takeInOrder } from './joined-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 
-/** What `session.acquireAll` takes: locks, re-entrant locks, conditions and sides of read-write locks of that session. */
+/** What `session.acquireAll` takes of that session: locks of all kinds, conditions, sides of read-write locks, a permit of a semaphore. */
 export interface DistributedAcquirable extends Pick<AnyLock, 'acquire'> {
   /** @internal */
   readonly [INNER]: Inner;

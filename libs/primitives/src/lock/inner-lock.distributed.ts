@@ -3,7 +3,7 @@ import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import type { LockSeat } from './lock-seat.distributed.ts';
 
-/** Under this a distributed lock shows what it is. */
+/** Under this a distributed lock, or a semaphore, shows what it is. */
 export const INNER: unique symbol = Symbol('what is locked');
 
 /** What is waited for: of a condition its lock, of a side of a read-write lock the whole. */

@@ -1,4 +1,5 @@
 /** The semaphores' handles in the distributed scope; the algorithm is the session's seat and the scripts. */
+import { INNER, type Inner } from '../lock/inner-lock.distributed.ts';
 import type { Lease } from '../lock/lock.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { checkCount, checkOptions, checkWait } from '../options.ts';
@@ -14,6 +15,8 @@ import { SemaphoreSeat } from './semaphore-seat.distributed.ts';
  */
 export class DistributedSemaphore implements AnySemaphore {
   readonly name: string;
+  /** @internal */
+  readonly [INNER]: Inner;
   readonly #core: SessionCore;
   readonly #seat: () => SemaphoreSeat;
   readonly #shape: SemaphoreShape;
@@ -25,6 +28,7 @@ export class DistributedSemaphore implements AnySemaphore {
       bounded,
     };
     this.#core = core;
+    this[INNER] = { core, kind: 'semaphore', name };
     this.#seat = seatOf(core, 'semaphore', name, () => new SemaphoreSeat(core, 'semaphore', name));
   }
 
