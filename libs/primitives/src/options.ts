@@ -115,6 +115,12 @@ export function checkCount(
   return value;
 }
 
+/** Checks the ms that a hold may last; `Infinity` and `undefined` both come back as `undefined`: for ever. */
+export function checkMaxHold(maxHold: unknown): number | undefined {
+  if (maxHold === undefined || maxHold === Number.POSITIVE_INFINITY) return undefined;
+  return checkCount(maxHold, 'lock: maxHold, in ms,');
+}
+
 /** A function, or it is refused. */
 export function checkFunction(value: unknown, what: string): void {
   if (typeof value !== 'function') throw typeError(`${what} must be a function, not ${show(value)}`);

@@ -1,17 +1,10 @@
 /** The end of a hold that may last so long only: the lease is void first; then Redis hands the lock on. */
 import { Deadline } from '../deadline.ts';
-import { checkCount } from '../options.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import type { LockCalls } from './lock-calls.distributed.ts';
 
 /** Ms by which this event loop may be late with that end before the keeper sees to it. */
 const LATE = 50;
-
-/** Checks a `maxHold`; `Infinity` and `undefined` both come back as `undefined`: none. */
-export function checkMaxHold(maxHold: unknown): number | undefined {
-  if (maxHold === undefined || maxHold === Number.POSITIVE_INFINITY) return undefined;
-  return checkCount(maxHold, 'lock: maxHold, in ms,');
-}
 
 /** A limit that may have come to its end. */
 export class HoldLimit {

@@ -1,10 +1,16 @@
 /** The lock's handle in the distributed scope; the algorithm is its session's seat (`lock-seat.distributed.ts`) and the scripts. */
 import { NotHeldError } from '../errors.ts';
-import { type AcquireOptions, checkKnown, checkOptions, checkWait, type ForeverOptions } from '../options.ts';
+import {
+  type AcquireOptions,
+  checkKnown,
+  checkMaxHold,
+  checkOptions,
+  checkWait,
+  type ForeverOptions,
+} from '../options.ts';
 import { type SessionCore, seatOf } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
-import { checkMaxHold } from './hold-limit.distributed.ts';
 import { INNER, type InnerLock } from './inner-lock.distributed.ts';
 import type { AnyLock, Lease } from './lock.ts';
 import { LockSeat } from './lock-seat.distributed.ts';

@@ -21,12 +21,11 @@ import {
   show,
   typeError,
 } from '../errors.ts';
-import { checkMaxHold } from '../lock/hold-limit.distributed.ts';
 import type { DistributedLockOptions } from '../lock/lock.distributed.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { useLease } from '../lock/use-lease.ts';
-import { type AcquireOptions, checkKnown, checkWait, type ForeverOptions } from '../options.ts';
+import { type AcquireOptions, checkKnown, checkMaxHold, checkWait, type ForeverOptions } from '../options.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
