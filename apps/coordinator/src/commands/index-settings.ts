@@ -40,11 +40,17 @@ export const indexSettings = z.strictObject({
     .meta({ argument: 'BYTES', description: 'a batch is full at so many bytes' }),
   redis: redisField.optional().meta({ ...redisMeta, shownDefault: 'a private one for the run' }),
   namespace: namespaceField,
-  queue: distributedName('the name of a queue').optional().meta({
-    argument: 'NAME',
-    description: 'the queue the jobs go through',
-    shownDefault: 'one of the run’s own; with --workers 0: index',
-  }),
+  queue: distributedName('the name of a queue')
+    // The workers that are started for the run would take that for several.
+    .refine((name) => !/[,=]/.test(name), {
+      error: 'must be the name of one queue, without commas and equals signs',
+    })
+    .optional()
+    .meta({
+      argument: 'NAME',
+      description: 'the queue the jobs go through',
+      shownDefault: 'one of the run’s own; with --workers 0: index',
+    }),
   gracePeriod: whole(0, 3_600_000)
     .default(2_000)
     .meta({ argument: 'MS', description: 'how long the workers’ running jobs may go on at the end' }),

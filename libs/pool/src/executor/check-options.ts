@@ -36,7 +36,7 @@ const LONGEST_DELAY = 1e15;
 
 /** @param others options that there are besides, checked elsewhere */
 export function checkSubmitOptions(
-  options: SubmitOptions,
+  options: SubmitOptions | undefined,
   where: string,
   others: readonly string[] = [],
 ): SubmitOptions {
@@ -64,7 +64,7 @@ export function checkSubmitOptions(
     );
   }
   if (given.holding !== undefined) holdingForm(given.holding, `${where}: holding`);
-  return options;
+  return given;
 }
 
 /** What `holding` names, as a handle of a session. */

@@ -83,14 +83,15 @@ export class Dispatch {
     this.admitting = false;
   }
 
-  /** Those whose deduplication key another job has are that job's, and need no room. */
+  /** Those whose deduplication key another job has are that job's, and need no room. Each is looked for once. */
   private async join(over: readonly Submission[]): Promise<void> {
-    const keyed = over.filter(({ job }) => job?.opts.deduplication !== undefined);
+    const keyed = over.filter(({ key, looked }) => key !== undefined && !looked);
     if (keyed.length === 0) return;
-    const keys = keyed.map(({ job }) => job?.opts.deduplication?.id ?? '');
-    const ids = await this.queue.haveKeys(keys).catch(() => []); // looked at again with the next ask for room
+    const ids = await this.queue.haveKeys(keyed.map(({ key = '' }) => key)).catch(() => undefined);
+    if (ids === undefined) return; // Redis did not answer: with the next ask for room
     for (const [n, submission] of keyed.entries()) {
       const id = ids[n];
+      submission.looked = true;
       if (submission.state === 'held' && typeof id === 'string') this.desk.arrived(submission, id);
     }
     this.held = this.held.filter(({ state }) => state === 'held');
@@ -98,7 +99,9 @@ export class Dispatch {
 
   private refuse(over: readonly Submission[], maxPending: number): void {
     const full = `the queue has ${maxPending} jobs that wait to be begun, and takes no more; submit later, or let submit wait`;
-    const refused = over.filter(({ state }) => state === 'held');
+    const refused = over.filter(
+      ({ state, key, looked }) => state === 'held' && (key === undefined || looked),
+    );
     if (refused.length > 0) this.desk.refused(refused, new QueueFullError(full));
     this.held = this.held.filter(({ state }) => state === 'held');
   }

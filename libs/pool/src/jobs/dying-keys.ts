@@ -1,6 +1,21 @@
-/** Deduplication keys of own jobs that are being ended: who submitted one before Redis has answered would join what dies. */
+import type { SessionParts } from './session-parts.ts';
+
+const known = new WeakMap<SessionParts, Map<string, DyingKeys>>();
+
+/**
+ * Deduplication keys of a queue's jobs that are being ended in this session: who submitted one before Redis has answered
+ * would join what dies.
+ */
 export class DyingKeys {
   private readonly ends = new Map<string, Promise<unknown>>();
+
+  static of(parts: SessionParts, queue: string): DyingKeys {
+    const ofQueues = known.get(parts) ?? new Map<string, DyingKeys>();
+    known.set(parts, ofQueues);
+    const there = ofQueues.get(queue) ?? new DyingKeys();
+    ofQueues.set(queue, there);
+    return there;
+  }
 
   /** Calls `send` once no job of the key is being ended: at once, as a rule. */
   whenFree(key: string | undefined, send: () => void): void {

@@ -120,7 +120,7 @@ export class JobQueue {
 
   /** The jobs that have these deduplication keys, by their ids. */
   haveKeys(keys: readonly string[]): Promise<(string | null)[]> {
-    return Promise.all(keys.map((key) => this.parts.redis.get(this.queue.toKey(`de:${key}`))));
+    return this.parts.redis.mget(keys.map((key) => this.queue.toKey(`de:${key}`)));
   }
 
   /** The ids of the jobs that are there. None is missed that goes on meanwhile to one of the states that come later. */

@@ -50,6 +50,10 @@ export class Submission implements FutureSource {
     this.future = makeFuture<unknown>(this);
   }
 
+  /** Whether another job of its key was looked for. */
+  looked = false;
+  /** Redis has said that there is no such job. */
+  missing = false;
   /** What it submitted is another's job: its own limits are not that one's. */
   joined = false;
 

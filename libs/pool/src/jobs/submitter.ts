@@ -56,7 +56,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   private readonly bringing = new Set<Submission>();
   private brought: Promise<void> = Promise.resolve();
   private readonly dispatch: Dispatch;
-  private readonly dying = new DyingKeys();
+  private readonly dying: DyingKeys;
   /** Whether results are given as the texts they are. */
   private readonly raw: boolean;
 
@@ -67,6 +67,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
     { admission, raw = false }: { readonly admission?: Admission | undefined; readonly raw?: boolean } = {},
   ) {
     this.parts = parts;
+    this.dying = DyingKeys.of(parts, name);
     this.raw = raw;
     this.queue = new JobQueue(parts, address, () => {}); // a broken connection is not news: it comes back, or the session ends
     this.dispatch = new Dispatch(parts, this.queue, admission, {
@@ -206,7 +207,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
     this.dispatch.lookForRoom();
     const submissions = some instanceof Set ? [...some] : [some];
     if (what === 'fetch') void this.fetch(submissions);
-    else for (const submission of submissions) this.tell(submission, what, text);
+    else for (const submission of submissions) if (!submission.missing) this.tell(submission, what, text);
   }
 
   /** @throws SessionClosedError, InvalidStateError after `close`. */
@@ -240,7 +241,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   private arrived(submission: Submission, id: string): void {
-    if (id === submission.id || submission.future.done()) return submission.accept(submission.id);
+    if (id === submission.id || submission.future.done()) return submission.accept(id);
     this.unlist(submission);
     submission.accept(id);
     this.enlist(submission);
@@ -328,6 +329,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   private settle(submission: Submission, fetched: Fetched | undefined): void {
+    submission.missing = fetched?.state === 'missing'; // what is told of its id then is another queue's
     if (fetched?.state === 'ok') this.tell(submission, 'ok', fetched.text);
     else if (fetched?.state === 'missing' && submission.foreign && now() - submission.since < ON_ITS_WAY)
       setTimeout(() => submission.future.done() || void this.fetch([submission]), LOOK_AGAIN);

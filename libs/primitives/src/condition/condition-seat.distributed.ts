@@ -107,10 +107,11 @@ export class ConditionSeat implements Seat {
       // The lock may have come from another here, before the answer: what was spent on this wait must not be lost.
       await wait.leaving;
       this.#forget(wait);
-      if (typeof outcome === 'boolean' && !held.givenUp) return outcome || wait.notified;
+      const gone = held.givenUp || held.over;
+      if (typeof outcome === 'boolean' && !gone) return outcome || wait.notified;
       // What was spent on one who does not want it any more is for another.
-      if (wait.notified) await this.notify(held, 1, 'giveBack');
-      if (held.givenUp) await held.release();
+      if (wait.notified && !held.over) await this.notify(held, 1, 'giveBack');
+      if (gone) await held.release();
       throw typeof outcome === 'boolean' ? this.#releasedMeanwhile() : outcome.reason;
     } catch (error) {
       if (this.#core.closed) held.conclude();

@@ -6,6 +6,7 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { NotHeldError } from '../errors.ts';
 import { runAs } from '../identity.ts';
+import type { Lease } from '../lock/lock.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import type { AnyCondition } from './condition.ts';
 
@@ -105,6 +106,29 @@ export function conditionConformance(scope: string, { make, another }: Condition
       await meanwhile;
       await until(async () => !(await condition.locked()), 'nobody holds it');
       expect(await other.with(() => true, { timeout: 1_000 })).toBe(true);
+    });
+
+    it('ends no hold of another, whenever its lease is released as it wakes', async () => {
+      for (let ticks = 0; ticks <= 10; ticks += 1) {
+        const condition = await make();
+        let lease: Lease | undefined;
+        const waited = runAs('a', async () => {
+          lease = await condition.acquire();
+          await condition.wait();
+        }).catch((error: unknown) => expect(error).toBeInstanceOf(NotHeldError));
+        await condition.with(() => condition.notify());
+        for (let tick = 0; tick < ticks; tick += 1) await undefined;
+        const next = condition.with(async () => {
+          const inner = await condition.acquire();
+          expect(inner.valid).toBe(true);
+          await inner.release();
+          await condition.notify();
+        });
+        await lease?.release();
+        await next;
+        await waited;
+        await until(async () => !(await condition.locked()), 'nobody holds it');
+      }
     });
 
     it('holds again as deep as it was not released meanwhile', async () => {

@@ -96,6 +96,7 @@ export class DistributedCondition implements AnyCondition {
     while (!(await predicate())) {
       const held = this.#held('waitFor');
       const woken = !deadline.expired && (await this.#seat().wait(held, deadline.remaining(), signal));
+      this.#held('waitFor');
       if (!woken) return Boolean(await predicate());
     }
     return true;

@@ -106,7 +106,9 @@ export class Condition implements AnyCondition, WaitListOwner {
     this.#checkHeld('waitFor');
     const deadline = Deadline.after(timeout);
     while (!(await predicate())) {
-      if (deadline.expired || !(await this.#wait(deadline, signal))) return Boolean(await predicate());
+      const woken = !deadline.expired && (await this.#wait(deadline, signal));
+      this.#checkHeld('waitFor');
+      if (!woken) return Boolean(await predicate());
     }
     return true;
   }
@@ -158,19 +160,18 @@ export class Condition implements AnyCondition, WaitListOwner {
         failure = { reason };
         return false;
       });
-      await held.resume();
-      if (held.released) this.#leave(wish, held, failure);
-      if (failure !== undefined) {
+      const suspended = held;
+      const outcome = await held.resume(() => {
+        if (suspended.released) return this.#leave(wish, suspended, failure);
+        if (failure === undefined && this.#take(wish)) return true;
+        if (woken && !signal?.aborted) return this.#lock.suspend(); // It was not for this one.
         this.#giveUp(wish);
-        throw failure.reason;
-      }
-      if (this.#take(wish)) return true;
-      if (!woken || signal?.aborted) {
-        this.#giveUp(wish);
+        if (failure !== undefined) throw failure.reason;
         signal?.throwIfAborted();
         return false;
-      }
-      held = this.#lock.suspend();
+      });
+      if (typeof outcome === 'boolean') return outcome;
+      held = outcome;
     }
   }
 

@@ -31,7 +31,7 @@ import { warnOfOrder } from './warnings.ts';
 
 /** What the hold of a condition's lock becomes meanwhile. */
 interface Suspended {
-  resume(): Promise<void>;
+  resume<T>(then: () => T): Promise<T>;
   resumeSync(): void;
   readonly released: boolean;
   end(): void;
@@ -159,10 +159,10 @@ class Watched {
       return (this.#plain.suspend as () => Suspended)();
     });
     return {
-      resume: () => {
+      resume: (then) => {
         this.#takingBack = true;
         try {
-          return held.resume(); // by `acquire` above
+          return held.resume(then); // by `acquire` above
         } finally {
           this.#takingBack = false;
         }

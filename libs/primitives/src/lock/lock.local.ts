@@ -92,9 +92,9 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly [MEMORY]: Memory;
   readonly #memory: Memory;
   readonly #words: Words;
-  /** Of a robust lock. */
+  readonly #robust: boolean;
+  /** Of a robust lock, where the system numbers threads. */
   readonly #taking: Mutex | undefined;
-  #isTaking = false;
   /** The state this handle made last: the first guess, which saves reading a word that other threads write. */
   #last = 0;
   #list: WaitList | undefined;
@@ -110,8 +110,9 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     this[MEMORY] = memory;
     this.#memory = memory;
     this.#words = memory.words;
-    if ((memory.traits & ROBUST) !== 0) {
-      this.#taking = new Mutex(memory.words, TAKING);
+    this.#robust = (memory.traits & ROBUST) !== 0;
+    if (this.#robust) {
+      if (nativeThreadId() !== undefined) this.#taking = new Mutex(memory.words, TAKING);
       onThreadEnd(this, (lock, thread, name) => lock.#freeAfter(thread, name));
     }
     // The sides of a read-write lock are watched, not the lock they stand on.
@@ -210,7 +211,10 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       renewal.now = token;
     };
     return {
-      resume: async () => resumed((await this.acquire()).token),
+      resume: async (then) => {
+        resumed((await this.acquire()).token);
+        return then();
+      },
       resumeSync: () => resumed(this.#token(this.#take(0) || this.#block(Deadline.never))),
       get released() {
         return renewal.released;
@@ -287,7 +291,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     });
     if (found) return taken;
     const wish = this.#wish(SLEEPERS);
-    if (waitSync(this.#words, STATE, wish, deadline, this.#taking && ROBUST_SLICE)) return wish.taken;
+    if (waitSync(this.#words, STATE, wish, deadline, this.#robust ? ROBUST_SLICE : undefined))
+      return wish.taken;
     this.relinquish();
     return 0;
   }
@@ -307,7 +312,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** One try. The new state, with `ABANDONED` where that was so; 0 where it is not to be had. */
   #take(mark: number): number {
-    if (this.#taking !== undefined && !this.#isTaking) return this.#takeKnown(mark, this.#taking);
+    return this.#taking === undefined || !this.#memory.shared
+      ? this.#tryToTake(mark)
+      : this.#takeKnown(mark, this.#taking);
+  }
+
+  #tryToTake(mark: number): number {
     const words = this.#words;
     const { shared } = this.#memory;
     let seen = shared && (this.#last & FLAGS) === 0 ? this.#last : peek(shared, words, STATE);
@@ -318,7 +328,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       if (found === seen) {
         this.#last = next;
         if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
-        if (this.#taking !== undefined) this.#own(next);
+        if (this.#robust) this.#own(next);
         return next | (seen & ABANDONED);
       }
       seen = found;
@@ -329,12 +339,10 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** One try of a thread that others can know of at every moment. */
   #takeKnown(mark: number, taking: Mutex): number {
     if (this.locked()) return 0;
-    return taking.run(() => {
-      this.#isTaking = true;
-      const taken = this.#take(mark);
-      this.#isTaking = false;
-      return taken;
-    });
+    taking.enter();
+    const taken = this.#tryToTake(mark);
+    taking.leave();
+    return taken;
   }
 
   /** Says in the word that somebody is about to sleep; gives the value to sleep on, 0 where the lock got free. */
@@ -348,7 +356,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         compareExchange(this.#words, STATE, seen, seen & ~RESERVED);
         continue;
       }
-      if (!free && this.#taking !== undefined && this.#freeIfEnded(seen, this.#taking)) continue;
+      if (!free && this.#robust && this.#freeIfEnded(seen)) continue;
       let next = seen | wish.flag;
       if (!free && (seen & RESERVED) === 0 && wish.impatient) {
         store(this.#words, HEIR, threadId);
@@ -427,21 +435,22 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     store(this.#words, OWNED, state & ~FLAGS);
   }
 
-  #freeIfEnded(seen: number, taking: Mutex): boolean {
+  #freeIfEnded(seen: number): boolean {
     if (this.#isOwned(seen)) return hasEnded(load(this.#words, NATIVE)) && this.#abandon(seen);
-    taking.relieve();
+    this.#taking?.relieve();
     // Who is at it lives, and will have written it down.
-    return !taking.held && taking.run(() => !this.#isOwned(seen) && this.#abandon(seen));
+    if (this.#taking === undefined || this.#taking.held) return false;
+    return this.#taking.run(() => !this.#isOwned(seen) && this.#abandon(seen));
   }
 
   /** The thread of that number has ended: what it held is free. */
   #freeAfter(thread: number, name: string): void {
-    this.#taking?.freeAfter(thread);
     const seen = load(this.#words, STATE);
     if ((seen & HELD) === 0) return;
-    const isIts = () => !this.#isOwned(seen) || load(this.#words, OWNER) === thread;
-    if (!this.#taking?.run(() => isIts() && this.#abandon(seen))) return;
-    if ((this.#memory.traits & DEBUG) === 0) warnOfHoldLeft(this[MEMORY].label, name, true);
+    const freed = this.#isOwned(seen)
+      ? load(this.#words, OWNER) === thread && this.#abandon(seen)
+      : this.#freeIfEnded(seen);
+    if (freed && (this.#memory.traits & DEBUG) === 0) warnOfHoldLeft(this[MEMORY].label, name, true);
   }
 
   /** Whether it is written down who holds. */
@@ -468,8 +477,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
 /** A hold that was given back for a while. */
 export interface SuspendedHold {
-  /** Takes the lock again: the hold's leases are good once more. */
-  resume(): Promise<void>;
+  /** Takes the lock again: the hold's leases are good once more. `then` is called in the step in which they are. */
+  resume<T>(then: () => T): Promise<T>;
   /** The same, blocking. */
   resumeSync(): void;
   /** Whether all of its leases were released meanwhile: nobody would end what `resume` has begun. */

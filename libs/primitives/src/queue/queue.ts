@@ -23,7 +23,7 @@ export interface AnySimpleQueue<T = unknown> extends AsyncIterable<T> {
   size(): MaybePromise<number>;
   /** Whether there are none at this moment: whether a `get` would wait. Always `await` it. */
   empty(): MaybePromise<boolean>;
-  /** Whether a `put` would wait at this moment. Always `await` it. */
+  /** Whether a `put` would wait at this moment, as far as `maxsize` goes. Always `await` it. */
   full(): MaybePromise<boolean>;
   /** The items, taken one by one for ever, or until the queue is shut down and empty. Does not call `taskDone`. */
   [Symbol.asyncIterator](): AsyncIterator<T>;

@@ -140,10 +140,11 @@ export class RLock implements AnyRLock, HearsThreadEnds {
       waits.get(this.#label)?.letIn(me, hold);
     };
     return {
-      resume: async () => {
-        await inner.resume();
-        resumed();
-      },
+      resume: (then) =>
+        inner.resume(() => {
+          resumed();
+          return then();
+        }),
       resumeSync: () => {
         inner.resumeSync();
         resumed();

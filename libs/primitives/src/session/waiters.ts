@@ -149,7 +149,9 @@ class Place<T, W extends object> implements Waiter<T, W> {
 
   /** An answer came, and it was not yes. */
   decided(): void {
-    if (this.#grace !== undefined) this.#expire();
+    if (this.#grace === undefined) return;
+    this.#grace = undefined; // Redis answers: it may take as long for the leave.
+    this.#expire();
   }
 
   #timeIsUp(): void {

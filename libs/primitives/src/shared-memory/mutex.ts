@@ -35,7 +35,8 @@ export class Mutex {
   constructor(words: Words, index: number, repair: () => void = () => {}) {
     this.#words = words;
     this.#index = index;
-    this.#mine = (numberOf(threadId, nativeThreadId()) << HOLDER) | HELD;
+    // Where the operating system does not number threads, the end of one can't be seen, nor needs to be told apart.
+    this.#mine = ((nativeThreadId() ?? -1 - threadId) << HOLDER) | HELD;
     this.#repair = repair;
   }
 
@@ -70,13 +71,6 @@ export class Mutex {
     if (seen !== 0 && hasEnded(seen >> HOLDER)) this.run(() => {});
   }
 
-  /** The thread of that number, as Node has it, has ended: where the system does not number threads, nobody else can know. */
-  freeAfter(thread: number): void {
-    const seen = load(this.#words, this.#index);
-    if (seen === 0 || seen >> HOLDER !== numberOf(thread, undefined)) return;
-    if (compareExchange(this.#words, this.#index, seen, 0) === seen) wake(this.#words, this.#index, 1);
-  }
-
   #wait(): void {
     const free = () =>
       load(this.#words, this.#index) === 0 && compareExchange(this.#words, this.#index, 0, this.#mine) === 0;
@@ -85,11 +79,6 @@ export class Mutex {
     waitSync(this.#words, this.#index, wish, Deadline.never, LOOK);
     if (wish.takenOver) this.#repair();
   }
-}
-
-/** By what number a thread is known: the system's, or one below 0. */
-function numberOf(thread: number, native: number | undefined): number {
-  return native ?? -1 - thread;
 }
 
 class MutexWish extends Wish<void> {

@@ -292,7 +292,8 @@ export class WaitList {
 
   /** What it waits for may have come while this loop stood still: then those before it are served, and it with them. */
   #expire(waiter: Waiter<unknown>): void {
-    this.#turn();
+    if (this.#owner.allTry === true) this.#try(waiter);
+    else this.#turn();
     this.#withdraw(waiter, () => waiter.resolve(waiter.wish.expired()));
   }
 

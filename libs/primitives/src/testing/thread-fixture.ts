@@ -124,13 +124,6 @@ export class Greeter extends Thread<string> {
   }
 }
 
-/** Exported where its base class is, and as that one says. */
-export class LoudGreeter extends Greeter {
-  override run(whom: string): string {
-    return super.run(whom).toUpperCase();
-  }
-}
-
 export class Lost extends Thread {
   override run(): void {}
 }

@@ -240,7 +240,7 @@ export class Thread<Result = unknown> implements AnyThread<Result>, AsyncDisposa
   /** A subclass's instance: its class by name, and what of its own fields can travel. */
   #objectTarget(): ThreadTarget {
     const { name, url } = this.constructor as typeof Thread;
-    if (url === undefined) {
+    if (url === undefined || !Object.hasOwn(this.constructor, 'url')) {
       throw typeError(
         `Thread: class ${name} must say where it is exported, so that the thread can import it: static url = import.meta.url`,
       );

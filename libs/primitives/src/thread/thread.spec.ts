@@ -8,7 +8,7 @@ import { Event } from '../event/event.local.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { BoundedSemaphore } from '../semaphore/semaphore.local.ts';
 import { share } from '../sharing/share.ts';
-import { Greeter, Lost, LoudGreeter } from '../testing/thread-fixture.ts';
+import { Greeter, Lost } from '../testing/thread-fixture.ts';
 import { until } from '../testing/waiting.ts';
 import { type ExceptHook, setExceptHook, type UncaughtInThread } from './except-hook.ts';
 import { Thread } from './thread.local.ts';
@@ -73,12 +73,6 @@ describe('Thread: what it runs', () => {
     greeter.start();
     expect(await greeter.result).toBe('good day, world, from greeter undefined true');
     expect(greeter.gate.isSet()).toBe(true);
-  });
-
-  it('runs a subclass of a subclass, which is exported beside it', async () => {
-    const greeter = new LoudGreeter('good day');
-    greeter.start();
-    expect(await greeter.result).toBe('GOOD DAY, WORLD, FROM GREETER UNDEFINED TRUE');
   });
 
   it('is waited for where it is disposed of, if it was started', async () => {
