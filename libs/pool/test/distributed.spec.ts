@@ -139,6 +139,18 @@ describe('a queue that is full', () => {
     expect(await Promise.all([first, ...same])).toEqual([49, 49, 49]);
   });
 
+  it('looks once for the job of a key, however long there is no room for it', async () => {
+    const waiting = executor({ maxPending: 2 });
+    await plain.config('RESETSTAT');
+    const futures = Array.from({ length: 30 }, (_, n) =>
+      waiting.with({ dedupe: `key ${n}` }).submit('square', n),
+    );
+    await host();
+    expect(await Promise.all(futures)).toEqual(futures.map((_, n) => n * n));
+    const [, looks] = /cmdstat_mget:calls=(\d+)/.exec(await plain.info('commandstats')) ?? [];
+    expect(Number(looks)).toBe(1);
+  });
+
   it('is never fuller than it may be, however many submit at the same moment', async () => {
     const sessions = await Promise.all(Array.from({ length: 6 }, () => connect(server.url, { namespace })));
     const pools = sessions.map(

@@ -11,6 +11,8 @@ export class QuorumLease implements Lease {
   readonly #controller = new AbortController();
   readonly #forget = new AbortController();
   #over = false;
+  /** The loss that its release has told of, as the next one will. */
+  #told: LeaseLostError | undefined;
 
   /** @param ended called once, when it is released or lost */
   constructor(name: string, token: number, majority: number, votes: Iterable<Lease>, ended: () => void) {
@@ -57,6 +59,7 @@ export class QuorumLease implements Lease {
 
   /** Gives it back everywhere; settles when a majority has it back. Those that are away have it until its time ends. */
   async release(): Promise<void> {
+    if (this.#told !== undefined) throw this.#told;
     if (this.#over) return;
     this.#look();
     if (this.#controller.signal.aborted) throw this.#controller.signal.reason;
@@ -66,8 +69,9 @@ export class QuorumLease implements Lease {
       [...this.#votes].map((vote) => vote.release()),
       this.#majority,
     );
-    if (given < this.#majority)
-      throw this.#lost('it was not held by a majority any more when it was released');
+    if (given >= this.#majority) return;
+    this.#told = this.#lost('it was not held by a majority any more when it was released');
+    throw this.#told;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
