@@ -448,6 +448,36 @@ describe('a DistributedExecutor', () => {
     await pool.shutdown();
   });
 
+  it('keeps from what dies by its key who submits that by another executor of the session', async () => {
+    const [one, other] = [executor(), executor()];
+    const late = one.with({ dedupe: 'k', ttl: 30, delay: 5_000 }).submit('square', 1);
+    expect(await late.exception()).toMatchObject({ name: 'TimeoutError' });
+    const next = other.with({ dedupe: 'k' }).submit('square', 3);
+    await host();
+    expect(await next).toBe(9);
+  });
+
+  it('aborts the job of a key by a Future that has joined it on its way there', async () => {
+    await host();
+    const pool = executor({ dedupe: 'k' });
+    const first = pool.submit('nap', 20_000);
+    await until(() => expect(first.running()).toBe(true));
+    const joined = pool.with({ ttl: 60_000 }).submit('nap', 20_000);
+    for (let tick = 0; tick < 3; tick += 1) await undefined;
+    expect(await joined.abort('enough')).toBe(true);
+    await expect(first).rejects.toMatchObject({ name: 'CancelledError' });
+  });
+
+  it('finds no job of another queue by its id', async () => {
+    await host();
+    const elsewhere = new DistributedExecutor<typeof tasks>('elsewhere', { session });
+    executors.push(elsewhere);
+    const job = executor().submit('square', 3);
+    const wrong = elsewhere.future(job.id);
+    expect(await job).toBe(9);
+    expect(await wrong.exception()).toMatchObject({ name: 'OutcomeUnknownError' });
+  });
+
   it('gives the outcome of the job of the same key to all who submit it', async () => {
     const pool = executor({ dedupe: 'key' });
     const [one, two] = [pool.submit('add', 1, 1), pool.submit('add', 5, 5)];
