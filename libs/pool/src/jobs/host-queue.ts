@@ -16,11 +16,11 @@ import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
 import { claimRun } from './claim-run.ts';
 import { BACK_AFTER, headway } from './headway.ts';
+import { HostNews } from './host-news.ts';
 import type { WorkerHostOptions } from './host-options.ts';
 import { bullFailure, type HostDesk, HostTask } from './host-task.ts';
 import { HostWorker } from './host-worker.ts';
 import { type CancelAnswer, type JobPayload, type QueueAddress, readPayload } from './job-form.ts';
-import { JobNews } from './job-news.ts';
 import { argumentsKey, getText, isMark, keptFor, LARGEST_IN_JOB, putText, resultKey } from './large-texts.ts';
 import { leaveToOthers } from './leave-to-others.ts';
 import type { Outbox } from './outbox.ts';
@@ -54,7 +54,7 @@ export class HostQueue implements HostDesk {
   readonly #share: HostShare;
   readonly #name: string;
   readonly #worker: HostWorker;
-  readonly #news: JobNews;
+  readonly #news: HostNews;
   readonly #parking: Parking;
   readonly #tasks = new Map<string, HostTask>();
   /** Whose arguments are on their way. */
@@ -66,7 +66,7 @@ export class HostQueue implements HostDesk {
     this.#share = share;
     this.#turnstile = turnstile;
     const options = workerOptions(share, address.prefix, turnstile.free);
-    const news = new JobNews(share, (part) => this.#worker.toKey(part));
+    const news = new HostNews(share, (part) => this.#worker.toKey(part));
     this.#news = news;
     const ending = (job: Job, result: string) => news.ending(job, result);
     const has = (id: string, token: string | undefined) => this.#tasks.get(id)?.job.token === token;
@@ -88,7 +88,7 @@ export class HostQueue implements HostDesk {
   }
 
   /** Jobs that have ended well, and attempts that have failed. */
-  get counts(): Pick<JobNews, 'completed' | 'failed'> {
+  get counts(): Pick<HostNews, 'completed' | 'failed'> {
     return this.#news;
   }
 

@@ -22,7 +22,7 @@ export interface NewsDesk {
   report(error: Error): void;
 }
 
-export class JobNews {
+export class HostNews {
   /** Jobs that have ended well, and attempts that have failed. */
   completed = 0;
   failed = 0;
