@@ -1,5 +1,7 @@
 /** What both executors do alike: each of these is run against either. */
 import { getEventListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { asCompleted, type Executor, ThreadPoolExecutor, wait } from '@heddle/pool';
 import { CancelledError, InvalidStateError } from '@heddle/primitives';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -39,6 +41,17 @@ async function* idle(...inputs: number[]): AsyncGenerator<number> {
   yield* inputs;
   await new Promise(() => {});
 }
+
+function* upwards(): Generator<number> {
+  for (let n = 0; ; n += 1) yield n;
+}
+
+async function* upwardsLater(): AsyncGenerator<number> {
+  yield* upwards();
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -99,6 +112,85 @@ describe.each(Object.keys(scopes))('map of a %s', (scope) => {
     }
   });
 
+  it.each([
+    ['a plain input', upwards],
+    ['an async input', upwardsLater],
+  ])('is nobody’s when it is dropped while nothing is read, of %s', async (_, inputs) => {
+    const pool = await make();
+    const { signal } = new AbortController();
+    const dropped: WeakRef<object>[] = [];
+    const drop = async () => {
+      const results = pool.with({ signal }).map('square', inputs(), { buffersize: 1 });
+      expect((await results.next()).value).toBe(0);
+      dropped.push(new WeakRef(results));
+    };
+    for (let n = 0; n < 20; n += 1) await drop();
+    await until(() => {
+      collectGarbage();
+      expect(dropped.filter((map) => map.deref() !== undefined)).toHaveLength(0);
+    });
+    expect(listeners(signal)).toBe(0);
+  });
+
+  it('closes a plain input that aborts the signal itself', async () => {
+    const stop = new AbortController();
+    const pool = (await make()).with({ signal: stop.signal });
+    let closed = false;
+    function* inputs() {
+      try {
+        yield* [1, 2];
+        stop.abort('why');
+        yield 3;
+      } finally {
+        closed = true;
+      }
+    }
+    const results = pool.map('square', inputs(), { buffersize: 1 });
+    expect([(await results.next()).value, (await results.next()).value]).toEqual([1, 4]);
+    await expect(results.next()).rejects.toMatchObject({ name: 'CancelledError', cause: 'why' });
+    expect(closed).toBe(true);
+  });
+
+  it.each([
+    ['its signal aborts', (_: unknown, stop: AbortController) => stop.abort('why'), 'CancelledError'],
+    ['shutdown', (pool: Executor<typeof tasks>) => pool.shutdown(), 'InvalidStateError'],
+  ])('reads no more after %s, which came while there was no room', async (_, end, name) => {
+    const pool = await make();
+    const stop = new AbortController();
+    const read: number[] = [];
+    async function* inputs() {
+      for (const n of upwards()) {
+        read.push(n);
+        yield n;
+      }
+    }
+    const results = pool.with({ signal: stop.signal }).map('square', inputs(), { buffersize: 2 });
+    await results.next();
+    await until(() => expect(read).toEqual([0, 1, 2]));
+    await end(pool, stop);
+    await expect(all(results)).rejects.toMatchObject({ name });
+    expect(read).toEqual([0, 1, 2]);
+  });
+
+  it('does not submit an input that comes after it was left', async () => {
+    const pool = await make();
+    const late = Promise.withResolvers<object>();
+    const inputs = {
+      next: async () => ({ done: false, value: await late.promise }) as const,
+      [Symbol.asyncIterator]: () => inputs,
+    };
+    const results = pool.map('echo', inputs);
+    await results.return?.();
+    const copied = vi.fn(() => 1);
+    late.resolve({
+      get it() {
+        return copied();
+      },
+    });
+    await turn();
+    expect(copied).not.toHaveBeenCalled();
+  });
+
   it('leaves no listener on the signal', async () => {
     const { signal } = new AbortController();
     const pool = (await make()).with({ signal });
@@ -115,6 +207,27 @@ describe.each(Object.keys(scopes))('map of a %s', (scope) => {
     await pool.shutdown();
     expect((await results.next()).done).toBe(false);
     await expect(results.next()).rejects.toThrow(InvalidStateError);
+  });
+
+  it('gives the results of a chunk that shutdown finds half read', async () => {
+    const pool = await make();
+    const results = pool.map('square', idle(2, 3), { chunksize: 3 });
+    await turn();
+    await pool.shutdown();
+    expect([(await results.next()).value, (await results.next()).value]).toEqual([4, 9]);
+    await expect(results.next()).rejects.toThrow(InvalidStateError);
+  });
+
+  it('tells, where shutdown finds a chunk half read, that an input of it cannot travel', async () => {
+    const pool = await make();
+    async function* inputs() {
+      yield () => 1;
+      yield* idle();
+    }
+    const results = pool.map('echo', inputs(), { chunksize: 3 });
+    await turn();
+    await pool.shutdown();
+    await expect(results.next()).rejects.toThrow(/args\[0\]/);
   });
 
   it.each([true, false])(
@@ -225,8 +338,8 @@ it('a DistributedExecutor with other options finds jobs and schedules too', asyn
 it('a map of a DistributedExecutor ends with its session while its input has nothing to give', async () => {
   const session = await bench.anotherSession();
   const results = bench.executor({ session }).map('square', idle());
-  const end = results.next();
+  const end = expect(results.next()).rejects.toMatchObject({ name: 'SessionClosedError' });
   await turn();
   await session.close();
-  await expect(end).rejects.toMatchObject({ name: 'SessionClosedError' });
+  await end;
 });

@@ -72,9 +72,14 @@ export class ExecutorFront<T = AnyTasks> implements Executor<T> {
     const { wait = true, cancelFutures = false } = checkKnown(options, ['wait', 'cancelFutures'], 'shutdown');
     checkFlag(wait, 'shutdown: wait');
     checkFlag(cancelFutures, 'shutdown: cancelFutures');
+    this.#tellReaders();
     const ended = this.#core.shutdown({ wait, cancelFutures });
-    for (const tell of [...this.#core.readers]) tell();
+    this.#tellReaders();
     await ended;
+  }
+
+  #tellReaders(): void {
+    for (const tell of [...this.#core.readers]) tell();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

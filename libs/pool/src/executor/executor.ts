@@ -134,7 +134,7 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
    * what has not begun by then is cancelled, and whoever gives the inputs is told; a read of them that is under way is not
    * waited for. Inputs are read, and submitted, in the context around this call, whenever that is.
    * @throws InvalidStateError after `shutdown`, as `submit`, also where there are no inputs. Where it comes while an async
-   * input is read, the iteration ends with it, after the results of the inputs before.
+   * input is read, the iteration ends with it, after the results of the inputs before, also of a chunk that was not full.
    */
   map<K extends TaskName<T>>(
     task: K,
@@ -160,12 +160,18 @@ export interface Call {
   readonly chunk: boolean;
 }
 
+/**
+ * One who waits for what it would submit. Told what ends that; or nothing: then it submits what it has read, where
+ * `assertOpen` still allows it, and is ended by what that throws where it does not.
+ */
+export type Reader = (over?: Error) => void;
+
 /** What makes an executor, behind the front that all share. */
 export interface ExecutorCore {
   /** How many tasks run at once, at a guess where that is not known. */
   readonly parallelism: number;
-  /** Of those who wait for what they would submit: called once no more is taken. */
-  readonly readers: Set<() => void>;
+  /** Called before and after the executor is shut down, and when anything else keeps it from taking more. */
+  readonly readers: Set<Reader>;
   /** @throws InvalidStateError after `shutdown`, SessionClosedError after its session's end. */
   assertOpen(): void;
   submit(call: Call): Future<unknown>;

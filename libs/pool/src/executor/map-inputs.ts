@@ -2,10 +2,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { show, typeError } from '@heddle/primitives/internal';
 import { aborted } from '../future/cancelled.ts';
-import type { ExecutorCore } from './executor.ts';
+import type { ExecutorCore, Reader } from './executor.ts';
 
 /** Who takes them. */
 export interface InputTaker {
+  /** What they are submitted to, and the signal that ends that. */
+  readonly core: ExecutorCore;
+  readonly signal: AbortSignal | undefined;
   /** Another chunk may be submitted. */
   hasRoom(): boolean;
   /** @throws what keeps it from being submitted: then no more inputs are read. */
@@ -28,6 +31,8 @@ export class MapInputs {
   private over = false;
   /** No more are wanted: what a read that is under way may still give is dropped. */
   private left = false;
+  /** Of an async source: read, and not submitted, since it may become a larger chunk. */
+  private part: unknown[] = [];
   private unheed: () => void = () => {};
 
   constructor(inputs: Iterable<unknown> | AsyncIterable<unknown>, chunksize: number, taker: InputTaker) {
@@ -42,45 +47,52 @@ export class MapInputs {
     return this.over;
   }
 
-  /** Reads from now on, until there are no more, the signal aborts, or the executor takes no more tasks. */
-  begin(core: ExecutorCore, signal: AbortSignal | undefined): void {
-    if (signal?.aborted === true) return this.cut(aborted(signal.reason));
-    this.feed();
-    if (!this.over) this.heed(core, signal);
+  /**
+   * Reads while there is room. Only as long as an async read is under way does anybody else know of it: a `map` that is
+   * dropped without `return` is nobody's, then.
+   */
+  feed(): void {
+    if (this.reading || this.over || !this.taker.hasRoom()) return;
+    const refusal = this.refusal();
+    if (refusal !== undefined) return this.stop(refusal);
+    this.reading = true;
+    if (!this.isAsync) return this.asCaller(() => this.feedSync());
+    this.heed();
+    void this.asCaller(() => this.feedAsync()).finally(() => this.taker.changed());
   }
 
-  private heed(core: ExecutorCore, signal: AbortSignal | undefined): void {
+  /** Why no more are to be read. A plain input keeps nobody waiting: only what it gives is refused. */
+  private refusal(): Error | undefined {
+    const { core, signal } = this.taker;
+    if (signal?.aborted === true) return aborted(signal.reason);
+    return this.isAsync ? refusalOf(core) : undefined;
+  }
+
+  private heed(): void {
+    const { core, signal } = this.taker;
     const abort = () => this.cut(aborted(signal?.reason));
-    const refused = () => {
-      try {
-        core.assertOpen();
-      } catch (reason) {
-        this.cut(reason);
-      }
+    const reader: Reader = (over = refusalOf(core)) => {
+      if (over !== undefined) this.cut(over);
+      else if (!this.over) this.asCaller(() => this.submitPart());
     };
     signal?.addEventListener('abort', abort);
-    if (this.isAsync) core.readers.add(refused); // a plain input does not keep anybody waiting: the next is refused
+    core.readers.add(reader);
     this.unheed = () => {
       signal?.removeEventListener('abort', abort);
-      core.readers.delete(refused);
+      core.readers.delete(reader);
     };
-    if (signal?.aborted === true) abort(); // by what gave the first inputs
-  }
-
-  /** Reads while there is room. */
-  feed(): void {
-    if (this.reading || this.over) return;
-    this.reading = true;
-    if (this.isAsync) void this.asCaller(() => this.feedAsync()).finally(() => this.taker.changed());
-    else this.asCaller(() => this.feedSync());
   }
 
   /** No more are read, and `reason` is what has gone wrong with them. */
   cut(reason: unknown): void {
     if (this.over) return;
+    this.stop(reason);
+    this.taker.changed();
+  }
+
+  private stop(reason: unknown): void {
     this.failure = { reason };
     this.close();
-    this.taker.changed();
   }
 
   /** Whoever gives them is told that no more are wanted; what comes of that interests nobody. */
@@ -111,27 +123,7 @@ export class MapInputs {
             const read = source.next();
             if (read.done === true) this.end();
             else chunk.push(read.value);
-          }
-        } finally {
-          this.pass(chunk);
-        }
-      }
-    } catch (reason) {
-      this.failed(reason);
-    }
-    this.reading = false;
-  }
-
-  private async feedAsync(): Promise<void> {
-    const source = this.source as AsyncIterator<unknown>;
-    try {
-      while (!this.over && this.taker.hasRoom()) {
-        const chunk: unknown[] = [];
-        try {
-          while (chunk.length < this.chunksize && !this.over) {
-            const read = await source.next();
-            if (read.done === true) this.end();
-            else chunk.push(read.value);
+            this.stopIfAborted();
           }
         } finally {
           if (!this.left) this.pass(chunk);
@@ -141,6 +133,49 @@ export class MapInputs {
       this.failed(reason);
     }
     this.reading = false;
+  }
+
+  /** By what has just been read, for one: a generator that runs could not be told. */
+  private stopIfAborted(): void {
+    const { signal } = this.taker;
+    if (signal?.aborted === true && !this.over) this.stop(aborted(signal.reason));
+  }
+
+  private async feedAsync(): Promise<void> {
+    const source = this.source as AsyncIterator<unknown>;
+    try {
+      while (!this.over && this.taker.hasRoom()) {
+        try {
+          while (this.part.length < this.chunksize && !this.over) {
+            const read = await source.next();
+            if (read.done === true) this.end();
+            else this.part.push(read.value);
+          }
+        } finally {
+          if (!this.left) this.passPart();
+        }
+      }
+    } catch (reason) {
+      this.failed(reason);
+    }
+    this.reading = false;
+    this.unheed();
+  }
+
+  /** Soon nothing more is taken. */
+  private submitPart(): void {
+    try {
+      this.passPart();
+    } catch (reason) {
+      this.failed(reason);
+      this.taker.changed();
+    }
+  }
+
+  private passPart(): void {
+    const chunk = this.part;
+    this.part = [];
+    this.pass(chunk);
   }
 
   private pass(chunk: readonly unknown[]): void {
@@ -161,6 +196,16 @@ export class MapInputs {
   private end(): void {
     this.over = true;
     this.unheed();
+  }
+}
+
+/** Why it takes no more tasks. */
+function refusalOf(core: ExecutorCore): Error | undefined {
+  try {
+    core.assertOpen();
+    return undefined;
+  } catch (reason) {
+    return reason as Error;
   }
 }
 

@@ -64,11 +64,13 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
     this.timeout = timeout;
     this.deadline = Deadline.after(timeout);
     this.inputs = new MapInputs(inputs, this.chunksize, {
+      core,
+      signal: options.signal,
       hasRoom: () => !this.ended && this.inFlight < this.limit,
       take: (chunk) => this.send(chunk),
       changed: () => this.serve(),
     });
-    this.inputs.begin(core, options.signal);
+    this.inputs.feed();
     const { failure } = this.inputs;
     const atOnce = !isAsync && this.limit === Number.POSITIVE_INFINITY && options.signal?.aborted !== true;
     if (failure !== undefined && atOnce) {
