@@ -1,6 +1,7 @@
 /** Tasks that submit tasks, and wait for them without a thread. */
 import { replay, SessionClosedError, ThreadPoolExecutor } from '@heddle/pool';
 import { describe, expect, it } from 'vitest';
+import { Children } from '../src/executor/children.ts';
 import { jobBench } from './bench.ts';
 import { requestId } from './context.ts';
 import type * as tasks from './flow-tasks.ts';
@@ -120,6 +121,49 @@ describe('currentJob().executor()', () => {
   it('leaves no listener on a signal', async () => {
     await bench.host({ threads: 1 });
     expect(await bench.executor().submit('listenersLeft')).toEqual([1, 0]);
+  });
+});
+
+describe('a map of children whose input has nothing to give', () => {
+  const family = () =>
+    new Children('parent', 'session', {
+      number: () => 1,
+      forget: () => {},
+      tell: () => {},
+      lend: () => {},
+      withinJob: (ttl) => ttl,
+    });
+  async function* idle(): AsyncGenerator<number> {
+    await new Promise(() => {});
+  }
+
+  it('ends when its job is aborted', async () => {
+    const children = family();
+    const end = children.executor<typeof tasks>(undefined).map('square', idle()).next();
+    children.abort('why');
+    await expect(end).rejects.toMatchObject({ name: 'CancelledError', cause: 'why' });
+    expect(children.readers.size).toBe(0);
+  });
+
+  it('ends when its job is over, and none is begun any more', async () => {
+    const children = family();
+    const executor = children.executor<typeof tasks>(undefined);
+    const end = executor.map('square', idle()).next();
+    children.end();
+    await expect(end).rejects.toThrow(SessionClosedError);
+    expect(() => executor.map('square', idle())).toThrow(SessionClosedError);
+  });
+
+  it('ends with the executor it was begun by, and not with another', async () => {
+    const children = family();
+    const [one, other] = [children.executor<typeof tasks>('one'), children.executor<typeof tasks>('other')];
+    const end = one.map('square', idle()).next();
+    const still = other.map('square', idle());
+    await one.shutdown();
+    await expect(end).rejects.toMatchObject({ name: 'InvalidStateError' });
+    expect(children.readers.size).toBe(1);
+    await still.return?.();
+    expect(children.readers.size).toBe(0);
   });
 });
 

@@ -12,7 +12,7 @@ import { checkName } from '../primitive-name.ts';
 import type { ChildCall, ChildNews } from '../threads/session-protocol.ts';
 import { type CallJob, jobOfCall, KEEP } from './call-job.ts';
 import { checkSubmitOptions } from './check-options.ts';
-import type { Call, Executor, ExecutorCore, ScheduledTask } from './executor.ts';
+import type { Call, Executor, ExecutorCore, Reader, ScheduledTask } from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
 
 /** What the thread does for the children of one of its jobs. */
@@ -34,6 +34,8 @@ export class Children {
   readonly #parent: string;
   readonly #living = new Map<number, Child>();
   readonly #awaited = new Set<Child>();
+  /** Of all its executors. */
+  readonly readers = new Set<Reader>();
   #born = 0;
   #over: Error | undefined;
   /** What is to be told with the end of this turn, in one message: siblings go to Redis together. */
@@ -51,8 +53,13 @@ export class Children {
     return new ChildExecutor<T>(this, queue);
   }
 
-  submit(call: Call, queue: string | undefined): Child {
+  /** @throws SessionClosedError once the job is over. */
+  assertOpen(): void {
     if (this.#over !== undefined) throw this.#over;
+  }
+
+  submit(call: Call, queue: string | undefined): Child {
+    this.assertOpen();
     const job = jobOfCall(call, this.#session, KEEP);
     const number = this.#household.number(this);
     this.#born += 1;
@@ -101,8 +108,7 @@ export class Children {
 
   /** The job is aborted, and so are its children, by the host: what it waits for here is over. */
   abort(reason: unknown): void {
-    for (const child of [...this.#living.values()])
-      child.end(new CancelledError('the job that submitted the task was aborted', { cause: reason }));
+    this.#leave(new CancelledError('the job that submitted the task was aborted', { cause: reason }));
   }
 
   /** The job is over: its children go on without it. */
@@ -110,8 +116,13 @@ export class Children {
     this.#over = new SessionClosedError(
       'the job that submitted the task is over; executor.future(id) finds the task elsewhere',
     );
-    for (const child of [...this.#living.values()]) child.end(this.#over);
+    this.#leave(this.#over);
     this.#speak();
+  }
+
+  #leave(error: Error): void {
+    for (const child of [...this.#living.values()]) child.end(error);
+    for (const tell of [...this.readers]) tell(error);
   }
 }
 
@@ -211,9 +222,29 @@ class ChildExecutor<T> extends ExecutorFront<T> {
   }
 }
 
+/** Those of one of its executors. */
+class ChildReaders extends Set<Reader> {
+  readonly #family: Children;
+
+  constructor(family: Children) {
+    super();
+    this.#family = family;
+  }
+
+  override add(reader: Reader): this {
+    this.#family.readers.add(reader);
+    return super.add(reader);
+  }
+
+  override delete(reader: Reader): boolean {
+    this.#family.readers.delete(reader);
+    return super.delete(reader);
+  }
+}
+
 class ChildCore implements ExecutorCore {
   readonly parallelism = 16;
-  readonly readers = new Set<() => void>();
+  readonly readers: Set<Reader>;
   readonly #family: Children;
   readonly #queue: string | undefined;
   readonly #open = new Set<Future<unknown>>();
@@ -222,9 +253,11 @@ class ChildCore implements ExecutorCore {
   constructor(family: Children, queue: string | undefined) {
     this.#family = family;
     this.#queue = queue;
+    this.readers = new ChildReaders(family);
   }
 
   assertOpen(): void {
+    this.#family.assertOpen();
     if (this.#closed) throw new InvalidStateError('the executor has been shut down and takes no new tasks');
   }
 
