@@ -1,4 +1,4 @@
-import { ThreadPoolExecutor } from '@heddle/pool';
+import { BrokenExecutorError, ThreadPoolExecutor } from '@heddle/pool';
 import { TimeoutError } from '@heddle/primitives';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestId } from './context.ts';
@@ -196,6 +196,17 @@ describe('map', () => {
     expect([(await results.next()).done, (await results.next()).done]).toEqual([false, false]);
     await expect(results.next()).rejects.toThrow(TimeoutError);
     expect((await results.next()).done).toBe(true);
+  });
+
+  it('ends when the pool is broken, while its input has nothing to give', async () => {
+    await using broken = new ThreadPoolExecutor<typeof tasks>(TASKS, { initializer: 'failingInit' });
+    async function* idle(): AsyncGenerator<number> {
+      await new Promise(() => {});
+    }
+    const end = expect(broken.map('square', idle()).next()).rejects.toThrow(BrokenExecutorError);
+    expect(await broken.submit('noop').exception()).toBeInstanceOf(BrokenExecutorError);
+    await end;
+    await expect(broken.map('square', idle()).next()).rejects.toThrow(BrokenExecutorError);
   });
 
   it('is over after its time', async () => {

@@ -172,6 +172,8 @@ export interface ExecutorCore {
   readonly parallelism: number;
   /** Called before and after the executor is shut down, and when anything else keeps it from taking more. */
   readonly readers: Set<Reader>;
+  /** Why nothing that it takes will be run any more, where it knows. */
+  readonly broken?: Error | undefined;
   /** @throws InvalidStateError after `shutdown`, SessionClosedError after its session's end. */
   assertOpen(): void;
   submit(call: Call): Future<unknown>;

@@ -199,11 +199,11 @@ export class MapInputs {
   }
 }
 
-/** Why it takes no more tasks. */
+/** Why it takes no more tasks, or runs none. */
 function refusalOf(core: ExecutorCore): Error | undefined {
   try {
     core.assertOpen();
-    return undefined;
+    return core.broken;
   } catch (reason) {
     return reason as Error;
   }

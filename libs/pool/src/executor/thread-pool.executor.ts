@@ -12,6 +12,7 @@ import type {
   AnyTasks,
   Call,
   ExecutorCore,
+  Reader,
   ScheduledTask,
   ScheduleOptions,
   SubmitOptions,
@@ -43,7 +44,7 @@ export class ThreadPoolExecutor<T = AnyTasks> extends ExecutorFront<T> {
 
 class ThreadPoolCore implements ExecutorCore {
   readonly parallelism: number;
-  readonly readers = new Set<() => void>();
+  readonly readers: Set<Reader>;
   private readonly pool: ThreadPool;
   private readonly options: ThreadPoolOptions;
   private readonly byKey = new Map<string, Future<unknown>>();
@@ -68,6 +69,11 @@ class ThreadPoolCore implements ExecutorCore {
       gracePeriod: options.gracePeriod ?? 1000,
       session: undefined,
     });
+    this.readers = this.pool.readers;
+  }
+
+  get broken(): Error | undefined {
+    return this.pool.breakdown;
   }
 
   submit(call: Call): Future<unknown> {

@@ -36,6 +36,8 @@ const STANDS_STILL = 1000;
 
 export class ThreadPool {
   readonly settings: PoolSettings;
+  /** Told when nothing can be run any more. */
+  readonly readers = new Set<(over?: Error) => void>();
   private readonly backlog = new Backlog();
   private readonly threads = new Set<PoolThread>();
   private readonly watcher: ThreadWatcher;
@@ -82,6 +84,11 @@ export class ThreadPool {
     let slowest = this.threads.size === 0 ? Number.POSITIVE_INFINITY : 0;
     for (const { pace } of this.threads) slowest = Math.max(slowest, pace);
     return slowest;
+  }
+
+  /** Why nothing can be run any more. */
+  get breakdown(): BrokenExecutorError | undefined {
+    return this.broken;
   }
 
   /** Starts all threads now and waits for the first. @throws BrokenExecutorError */
@@ -421,6 +428,7 @@ export class ThreadPool {
     }
     for (let task = this.backlog.shift(); task !== undefined; task = this.backlog.shift())
       this.refuse(task, this.broken);
+    for (const tell of [...this.readers]) tell(this.broken);
     this.look();
   }
 
