@@ -26,7 +26,7 @@ export interface Waiter<T, W> {
 
 /**
  * Ms that one whose time was up before the first answer came waits for that (what is free is granted, however short the
- * time-out), and that one who gave up waits to see its place gone: both together. A healthy server needs a round trip each.
+ * time-out), and that one who gave up waits to see its place gone; where there was no answer, both together.
  */
 const GRACE = 250;
 
@@ -144,6 +144,7 @@ class Place<T, W extends object> implements Waiter<T, W> {
   }
 
   giveUp(reason: unknown): void {
+    this.#grace = undefined; // What is told is that nothing is left: its leave has all the time there is for that.
     this.#leave(() => this.#settle.reject(reason));
   }
 
