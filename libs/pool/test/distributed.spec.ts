@@ -790,6 +790,16 @@ describe('bad arguments', () => {
       () => new WorkerHost('work', { session, tasks: TASKS, thread: 2 } as object as WorkerHostOptions),
       /unknown option "thread"/,
     ],
+    [
+      'an unknown option within one',
+      () => new DistributedExecutor('work', { session, keep: { cuont: 5 } as object }),
+      /keep: unknown option "cuont"; known are age, count/,
+    ],
+    [
+      'an unknown option of a backoff',
+      () => executor().with({ backoff: { type: 'fixed', delay: 1, jiter: 1 } as never }),
+      /backoff: unknown option "jiter"/,
+    ],
   ])('%s', (_, act, message) => {
     const error = (() => {
       try {

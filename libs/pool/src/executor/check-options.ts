@@ -1,12 +1,5 @@
 /** Submit, map and schedule options, checked at the call. */
-import {
-  checkCount,
-  checkOptions,
-  checkTimeout,
-  rangeError,
-  show,
-  typeError,
-} from '@heddle/primitives/internal';
+import { checkCount, checkTimeout, rangeError, show, typeError } from '@heddle/primitives/internal';
 import { checkKnown } from '../known-options.ts';
 import { checkName } from '../primitive-name.ts';
 import type { Backoff } from '../threads/pooled-task.ts';
@@ -108,7 +101,7 @@ function checkDelay(value: number | undefined, where: string, name: string, inst
 function checkBackoff(backoff: Backoff, where: string): void {
   const instead = 'retries: 0 never runs it again';
   if (typeof backoff === 'number') return checkDelay(backoff, where, 'backoff', instead);
-  const { type, delay, jitter } = checkOptions(backoff, `${where}: backoff`);
+  const { type, delay, jitter } = checkKnown(backoff, ['type', 'delay', 'jitter'], `${where}: backoff`);
   if (type !== 'fixed' && type !== 'exponential') {
     throw typeError(`${where}: backoff.type must be 'fixed' or 'exponential', not ${show(type)}`);
   }

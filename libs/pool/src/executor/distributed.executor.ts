@@ -8,6 +8,7 @@ import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
+import { checkKnown } from '../known-options.ts';
 import { withinJob } from '../threads/running-job.ts';
 import { type CallJob, finite, jobOfCall, KEEP } from './call-job.ts';
 import { checkSchedule, checkSubmitOptions } from './check-options.ts';
@@ -122,7 +123,7 @@ class DistributedCore implements ExecutorCore {
     const others = ['session', 'parallelism', 'keep', 'maxPending', 'whenFull'];
     this.defaults = checkSubmitOptions(defaults, where, others);
     this.parallelism = checkCount(parallelism, `${where}: parallelism`);
-    const { age = KEEP.age, count = KEEP.count } = checkOptions(keep, `${where}: keep`);
+    const { age = KEEP.age, count = KEEP.count } = checkKnown(keep, ['age', 'count'], `${where}: keep`);
     this.keep = {
       age: checkCount(age, `${where}: keep.age`),
       count: checkCount(count, `${where}: keep.count`),

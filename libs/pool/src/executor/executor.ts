@@ -127,7 +127,7 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
    * rejects its Future with UnknownTaskError.
    */
   submit<K extends TaskName<T>>(task: K, ...args: TaskArgs<T, K>): Future<TaskResult<T, K>>;
-  /** The same executor, whose `submit` and `map` use these options. */
+  /** The same executor, whose `submit` and `map` use these options too; one that is `undefined` stays as it was. */
   with(options: SubmitOptions): Executor<T>;
   /**
    * Calls a task with each input; gives the results. The first error ends the iteration, and so does leaving it early:

@@ -1,8 +1,9 @@
 /** Jobs that have failed for good: looked at, and put back to be run once more. */
 import { readFileSync } from 'node:fs';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, show, typeError } from '@heddle/primitives/internal';
 import type { Job, Queue } from 'bullmq';
+import { checkKnown } from '../known-options.ts';
 import { readPayload, unpackFailure } from './job-form.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
@@ -30,7 +31,7 @@ export function deadLetters(
   options?: { readonly start?: number | undefined; readonly limit?: number | undefined },
 ): Promise<DeadLetter[]> {
   const where = 'deadLetters';
-  const { start = 0, limit = 100 } = checkOptions(options, where);
+  const { start = 0, limit = 100 } = checkKnown(options, ['start', 'limit'], where);
   checkCount(start, `${where}: start`, { min: 0 });
   checkCount(limit, `${where}: limit`);
   return withQueue(session, queue, where, async ({ bull }) => {

@@ -1,16 +1,10 @@
 /** What a WorkerHost takes, checked where it is made. */
 import type { ResourceLimits } from 'node:worker_threads';
 import type { Session } from '@heddle/primitives/distributed';
-import {
-  checkCount,
-  checkOptions,
-  rangeError,
-  refuseUnknown,
-  show,
-  typeError,
-} from '@heddle/primitives/internal';
+import { checkCount, rangeError, show, typeError } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import type { TaskLog } from '../executor/thread-pool.options.ts';
+import { checkKnown } from '../known-options.ts';
 import { checkName } from '../primitive-name.ts';
 import type { TaskOutput } from '../threads/output.ts';
 import { checkResourceLimits } from '../threads/resource-limits.ts';
@@ -59,7 +53,7 @@ export interface WorkerHostOptions {
   readonly onError?: ((error: Error) => void) | undefined;
 }
 
-const OPTIONS: ReadonlySet<string> = new Set([
+const OPTIONS = [
   'session',
   'tasks',
   'threads',
@@ -76,7 +70,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   'onLog',
   'onOutput',
   'onError',
-] satisfies (keyof WorkerHostOptions)[]);
+] satisfies (keyof WorkerHostOptions)[];
 
 const where = 'WorkerHost';
 
@@ -101,8 +95,7 @@ export function checkQueues(queues: unknown): ReadonlyMap<string, number> {
 }
 
 export function checkHostOptions(options: WorkerHostOptions): WorkerHostOptions {
-  const given = checkOptions(options, where);
-  refuseUnknown(given, [...OPTIONS], where);
+  const given = checkKnown(options, OPTIONS, where);
   if (!(given.tasks instanceof URL)) {
     throw typeError(
       `${where}: tasks must be the URL of a task module, such as new URL('./tasks.ts', import.meta.url), not ${show(given.tasks)}`,
@@ -121,7 +114,7 @@ export function checkHostOptions(options: WorkerHostOptions): WorkerHostOptions 
 
 function checkRateLimit(rateLimit: WorkerHostOptions['rateLimit']): void {
   if (rateLimit === undefined) return;
-  const { jobs, per } = checkOptions(rateLimit, `${where}: rateLimit`);
+  const { jobs, per } = checkKnown(rateLimit, ['jobs', 'per'], `${where}: rateLimit`);
   checkCount(jobs, `${where}: rateLimit.jobs`);
   checkCount(per, `${where}: rateLimit.per, in ms,`);
 }

@@ -1,7 +1,8 @@
 /** What can be done to a queue as a whole, from anywhere. */
 import { CancelledError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, show, typeError } from '@heddle/primitives/internal';
+import { checkKnown } from '../known-options.ts';
 import { partsOf } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
 
@@ -30,7 +31,7 @@ export function drainQueue(
   options?: { readonly delayed?: boolean | undefined },
 ): Promise<number> {
   const where = 'drainQueue';
-  const { delayed = false } = checkOptions(options, where);
+  const { delayed = false } = checkKnown(options, ['delayed'], where);
   if (typeof delayed !== 'boolean')
     throw typeError(`${where}: delayed must be a boolean, not ${show(delayed)}`);
   return withQueue(session, queue, where, async (jobs) => {
@@ -56,7 +57,7 @@ export function jobLogs(
   options?: { readonly start?: number | undefined; readonly limit?: number | undefined },
 ): Promise<string[]> {
   const where = 'jobLogs';
-  const { start = 0, limit = 1000 } = checkOptions(options, where);
+  const { start = 0, limit = 1000 } = checkKnown(options, ['start', 'limit'], where);
   checkCount(start, `${where}: start`, { min: 0 });
   checkCount(limit, `${where}: limit`);
   if (typeof id !== 'string' || id === '')

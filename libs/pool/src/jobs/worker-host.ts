@@ -5,9 +5,10 @@
  */
 import { availableParallelism } from 'node:os';
 import { BrokenExecutorError, InvalidStateError, OutcomeUnknownError } from '@heddle/primitives';
-import { checkOptions, Deadline, toPortable } from '@heddle/primitives/internal';
+import { Deadline, toPortable } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import { callUser, reportException } from '../future/report-exception.ts';
+import { checkKnown } from '../known-options.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { ChildJobs } from './child-jobs.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';
@@ -97,7 +98,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
    * and the jobs go to other hosts as if this one had died. Twice: the same promise.
    */
   close(options?: { readonly gracePeriod?: number | undefined }): Promise<void> {
-    const { gracePeriod = 10_000 } = checkOptions(options, 'WorkerHost.close');
+    const { gracePeriod = 10_000 } = checkKnown(options, ['gracePeriod'], 'WorkerHost.close');
     checkNamed(gracePeriod, 'WorkerHost.close', 'gracePeriod');
     this.#closed ??= this.#close(gracePeriod);
     return this.#closed;

@@ -47,8 +47,10 @@ export class Commands {
   ): Promise<Answer> {
     const deadline = Deadline.after(this.#host.connectTimeout);
     for (;;) {
-      if (this.#host.closed && !goesOn) throw closedError(what);
+      const { closed } = this.#host;
+      if (closed && !goesOn) throw closedError(what);
       const partition = this.#host.partitionOf(name);
+      if (closed && partition.free === undefined) throw closedError(what); // No other life will come.
       const life = partition.free ?? (await this.patiently(what, partition.inTurn(), { signal, deadline }));
       try {
         return await this.#patience.wait(life.run(invocation), {
