@@ -235,10 +235,12 @@ describe.each(Object.keys(scopes))('map of a %s', (scope) => {
     async (ordered) => {
       const pool = (await make()).with({ retries: 1 });
       const options = { chunksize: 3, ordered };
-      expect(await all(pool.map('fromAttempt', [1, 2, 1, 2], options))).toEqual([1, 2, 1, 2]);
-      const results = pool.map('fromAttempt', [1, 2, 3], options);
-      expect([await results.next(), await results.next()].map(({ value }) => value)).toEqual([1, 2]);
-      await expect(results.next()).rejects.toThrow('attempt 2 of 3');
+      const results = await all(pool.map('fromAttempt', [1, 2, 1, 2], options));
+      // The second chunk may be done before the first.
+      expect(ordered ? results : results.sort()).toEqual(ordered ? [1, 2, 1, 2] : [1, 1, 2, 2]);
+      const rest = pool.map('fromAttempt', [1, 2, 3], options);
+      expect([await rest.next(), await rest.next()].map(({ value }) => value)).toEqual([1, 2]);
+      await expect(rest.next()).rejects.toThrow('attempt 2 of 3');
     },
   );
 });
