@@ -20,7 +20,6 @@
 
 import { once } from 'node:events';
 import { Deadline, now } from '../deadline.ts';
-import { LeaseLostError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import { CallEnded } from '../session/calls.ts';
 import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
@@ -50,7 +49,7 @@ const refuse = (error: unknown): never => {
   throw error;
 };
 
-/** Ms before it is asked again for what Redis refused for want of room or replicas. */
+/** Ms before it is asked again for what Redis refused for want of room or replicas: sooner than what is given back, since others ask. */
 const ASK_AGAIN = 100;
 
 type State = 'idle' | 'asking' | 'queued' | 'leaving' | 'held' | 'returning';
@@ -483,11 +482,7 @@ export class LockSeat implements Seat {
     if (lease === undefined) return;
     const lost = unsent && lease.lostThere(unsent);
     if (lost) throw lost;
-    if (reply?.is !== 'gone') return;
-    throw new LeaseLostError(
-      `${this.#what} was not held any more when it was released; trust only what its token ${lease.token} guards`,
-      { primitive: this.#name },
-    );
+    if (reply?.is === 'gone') throw lease.notHeldThere();
   }
 
   /** The hand-over met a long run of dead waiters. */

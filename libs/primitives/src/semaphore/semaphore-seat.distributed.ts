@@ -10,13 +10,7 @@
  */
 
 import { Deadline, now } from '../deadline.ts';
-import {
-  type DeadlockError,
-  LeaseLostError,
-  OutcomeUnknownError,
-  OverReleaseError,
-  rangeError,
-} from '../errors.ts';
+import { type DeadlockError, OutcomeUnknownError, OverReleaseError, rangeError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded, unlessEnded } from '../session/calls.ts';
@@ -357,7 +351,7 @@ export class SemaphoreSeat implements Seat {
     const given = this.#calls.release(life, shape, pairs, raise).then(
       (held) => {
         this.#count(-1);
-        if (!held && lease !== undefined) throw this.#notHeld(lease);
+        if (!held && lease !== undefined) throw lease.notHeldThere();
       },
       (error: unknown) => {
         const lost = error instanceof CallEnded && !error.sent && lease?.lostThere(life);
@@ -403,13 +397,6 @@ export class SemaphoreSeat implements Seat {
     } finally {
       this.#count(-1);
     }
-  }
-
-  #notHeld({ token }: HeldLease): LeaseLostError {
-    return new LeaseLostError(
-      `${this.#what} was not held any more when it was released; trust only what its token ${token} guards`,
-      { primitive: this.#name },
-    );
   }
 
   #lifeEnded(): void {

@@ -37,6 +37,8 @@ export class HeldLease implements Lease, Dependent {
   #told: (() => void) | undefined;
   #controller: AbortController | undefined;
   #lost: LeaseLostError | undefined;
+  /** That it was lost before, as its release found out. */
+  #found: LeaseLostError | undefined;
   #over = false;
 
   /**
@@ -178,10 +180,21 @@ export class HeldLease implements Lease, Dependent {
   lostThere(life: Incarnation): LeaseLostError | undefined {
     if (!wasLostThere(life.ended)) return undefined;
     const { kind, name } = this.#claim;
-    return new LeaseLostError(
-      `${kind} ${name} was lost before it was released: ${life.ended}; trust only what its token ${this.token} guards`,
-      { primitive: name },
-    );
+    return this.#find(`${kind} ${name} was lost before it was released: ${life.ended}`);
+  }
+
+  /** What is told of one that Redis did not have any more when it was given back. */
+  notHeldThere(): LeaseLostError {
+    const { kind, name } = this.#claim;
+    return this.#find(`${kind} ${name} was not held any more when it was released`);
+  }
+
+  #find(what: string): LeaseLostError {
+    const { name: primitive } = this.#claim;
+    this.#found = new LeaseLostError(`${what}; trust only what its token ${this.token} guards`, {
+      primitive,
+    });
+    return this.#found;
   }
 
   /** What is told where it was given up before it was had. */
@@ -205,15 +218,12 @@ export class HeldLease implements Lease, Dependent {
 
   release(): Promise<void> {
     this.#look();
-    if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    const lost = this.#lost ?? this.#found;
+    if (lost !== undefined) return Promise.reject(lost);
     this.#givenUp ||= this.#suspended;
     if (this.#over || this.#suspended) return Promise.resolve();
     this.conclude();
-    return this.#end(this).catch((error: unknown) => {
-      // Found out only now, and told to whoever releases it again.
-      if (error instanceof LeaseLostError) this.#lost = error;
-      throw error;
-    });
+    return this.#end(this);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
