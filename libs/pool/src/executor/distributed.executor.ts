@@ -1,7 +1,7 @@
 /** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, Deadline, show, typeError } from '@heddle/primitives/internal';
-import { aborted, cancelledUnbegun, outlived } from '../future/cancelled.ts';
+import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
@@ -21,6 +21,7 @@ import type {
   SubmitOptions,
 } from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
+import { type Limits, limit } from './limits.ts';
 
 /** What a `DistributedExecutor` takes; what a submission can say is the default for all of its. */
 export interface DistributedOptions
@@ -143,15 +144,12 @@ class DistributedCore implements ExecutorCore {
   submit(call: Call): Future<unknown> {
     const ttl = withinJob(call.options.ttl);
     const submission = this.submitter.submit(this.job(call), ttl);
-    this.heed(submission, call.options.signal);
-    if (ttl !== undefined)
-      limitLife(submission, call.task, ttl, (reason) => void this.submitter.end(submission, reason));
+    this.limit(submission, call.task, { signal: call.options.signal, ttl });
     return submission.future;
   }
 
-  private heed(submission: Submission, signal: AbortSignal | undefined): void {
-    if (signal !== undefined)
-      abortWith(submission, signal, (reason) => void this.submitter.end(submission, reason));
+  private limit(submission: Submission, task: string, limits: Limits): void {
+    limit(submission.future, task, limits, (reason) => void this.submitter.end(submission, reason));
   }
 
   async schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask> {
@@ -161,7 +159,7 @@ class DistributedCore implements ExecutorCore {
     if (every === undefined && cron === undefined) {
       const job = this.job({ ...call, options: { ...call.options, delay } });
       const submission = this.submitter.submit(job, ttl === undefined ? undefined : ttl + delay);
-      this.heed(submission, signal);
+      this.limit(submission, call.task, { signal });
       await submission.accepted().catch((error: unknown) => {
         signal?.throwIfAborted();
         throw error;
@@ -221,25 +219,4 @@ async function cancelOnce(submission: Submission): Promise<boolean> {
   if (future.done() || !(await submission.cancel())) return false;
   settling().cancelled(future, cancelledUnbegun());
   return true;
-}
-
-function abortWith(submission: Submission, signal: AbortSignal, end: (reason: unknown) => void): void {
-  const { future } = submission;
-  const abort = () => {
-    settling().cancelled(future, aborted(signal.reason));
-    end(signal.reason);
-  };
-  if (signal.aborted) return abort();
-  signal.addEventListener('abort', abort, { once: true });
-  settling().whenDone(future, () => signal.removeEventListener('abort', abort));
-}
-
-function limitLife(submission: Submission, task: string, ttl: number, end: (reason: unknown) => void): void {
-  const late = () => {
-    const error = outlived(task, ttl);
-    settling().error(submission.future, error);
-    end(error);
-  };
-  if (ttl <= 0) return late(); // it is not even sent
-  settling().whenDone(submission.future, Deadline.after(ttl).onExpiry(late));
 }

@@ -1,7 +1,6 @@
 /** Tasks on the worker threads of this process. */
 import { availableParallelism } from 'node:os';
 import { Deadline, toPortable, typeError } from '@heddle/primitives/internal';
-import { aborted, outlived } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { withinJob } from '../threads/running-job.ts';
@@ -19,6 +18,7 @@ import type {
 } from './executor.ts';
 import { ExecutorFront } from './executor-front.ts';
 import { join } from './joined-future.ts';
+import { limit } from './limits.ts';
 import { LocalTask, type Parcel, pack } from './local-task.ts';
 import { checkPoolOptions, type ThreadPoolOptions } from './thread-pool.options.ts';
 
@@ -94,10 +94,12 @@ class ThreadPoolCore implements ExecutorCore {
     if (known !== undefined) return joined(known, call);
     const task = new LocalTask(this.pool, call, parcel ?? pack(call), this.options);
     const { future } = task;
-    if (isOver(future, call)) return future;
+    let begun = false;
+    limit(future, call.task, call.options, (reason) => begun && void task.abort(reason));
+    if (future.done()) return future;
+    begun = true;
     this.pool.submit(task, delay);
     if (dedupe !== undefined) this.keepUnique(dedupe, future);
-    limit(future, call, (reason) => void task.abort(reason));
     return future;
   }
 
@@ -193,37 +195,9 @@ function refuseDistributed({ version, holding }: SubmitOptions): void {
 }
 
 /** The Future of a task that has this key already: with limits of its own where it has any. */
-function joined(known: Future<unknown>, call: Call): Future<unknown> {
-  const { signal, ttl } = call.options;
-  if (signal === undefined && ttl === undefined) return known;
+function joined(known: Future<unknown>, { task, options }: Call): Future<unknown> {
+  if (options.signal === undefined && options.ttl === undefined) return known;
   const future = join(known);
-  if (!isOver(future, call)) limit(future, call, () => {});
+  limit(future, task, options, () => {});
   return future;
-}
-
-/** Ends it where it has no time, or was aborted, before it is submitted: true. */
-function isOver(future: Future<unknown>, { task, options: { signal, ttl } }: Call): boolean {
-  if (signal?.aborted === true) settling().cancelled(future, aborted(signal.reason));
-  else if (ttl !== undefined && ttl <= 0) settling().error(future, outlived(task, ttl));
-  return future.done();
-}
-
-/** Ends it, and by `end` its task, when its signal aborts, or its time to live is over. */
-function limit(future: Future<unknown>, { task, options }: Call, end: (reason: unknown) => void): void {
-  const { signal, ttl } = options;
-  if (signal !== undefined) {
-    const abort = () => {
-      settling().cancelled(future, aborted(signal.reason));
-      end(signal.reason);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    settling().whenDone(future, () => signal.removeEventListener('abort', abort));
-  }
-  if (ttl === undefined) return;
-  const late = () => {
-    const error = outlived(task, ttl);
-    settling().error(future, error);
-    end(error);
-  };
-  settling().whenDone(future, Deadline.after(ttl).onExpiry(late));
 }

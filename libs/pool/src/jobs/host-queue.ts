@@ -8,7 +8,7 @@ import {
   RedisUnreachableError,
   TimeoutError,
 } from '@heddle/primitives';
-import { Deadline, decodeText, show } from '@heddle/primitives/internal';
+import { Deadline, decodeText, now, show } from '@heddle/primitives/internal';
 import { DelayedError, isNotConnectionError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import type { ChildCall } from '../threads/session-protocol.ts';
@@ -319,7 +319,7 @@ export class HostQueue implements HostDesk {
 
   /** What was fetched ahead and could not begin is for others: the last first, so that their order stays. */
   returnWaiting(): void {
-    const before = performance.now() - BACK_AFTER;
+    const before = now() - BACK_AFTER;
     const late = (task: HostTask) => task.since < before && this.#isWaiting(task);
     if (this.#turnstile.beyond === 0 || !this.#tasks.values().some(late)) return;
     this.#turnstile.letAhead(0);

@@ -7,7 +7,7 @@ import {
   TimeoutError,
   UnknownTaskError,
 } from '@heddle/primitives';
-import { decodeText } from '@heddle/primitives/internal';
+import { decodeText, now } from '@heddle/primitives/internal';
 import { type Job, UnrecoverableError } from 'bullmq';
 import { PooledTask } from '../threads/pooled-task.ts';
 import type { TaskExtra } from '../threads/protocol.ts';
@@ -39,7 +39,7 @@ export interface HostDesk {
 export class HostTask extends PooledTask {
   readonly job: Job;
   readonly payload: JobPayload;
-  readonly since = performance.now();
+  readonly since = now();
   /** It was running when the host looked at it; the submitter has been told so. */
   seen = false;
   told = false;
