@@ -202,9 +202,9 @@ export class Partition {
     this.#closed = true;
     const life = this.#current;
     if (life !== undefined && life.ended === undefined) {
+      await this.#stopSigns(); // One that came after the end would void what was answered before it.
       await life.call('session.end', [this.#ring], [life.id]).catch(() => undefined);
       life.end('the session was closed');
-      await this.#stopSigns();
       this.#past.add(life.id);
     }
     await this.#clearPast();
@@ -354,7 +354,7 @@ export class Partition {
     this.#over(this.#next); // Whoever waited for it, and is still to ask, asks under the one after it.
     this.#past.add(life.id);
     life.end(this.#closed ? 'the session was closed' : reason);
-    if (this.#closed) return; // We ended it ourselves, and a sign of life or a call has met that.
+    if (this.#closed) return; // We are ending it ourselves.
     this.#host.lost(this, reason);
     void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
   }
@@ -379,9 +379,9 @@ export class Partition {
       this.#kept = begun = kept;
       await kept.started;
       this.#pulse?.stop();
-      this.#guarded = life.ended === undefined;
+      this.#guarded = life.ended === undefined && !this.#closed;
     } catch (error) {
-      if (life.ended === undefined) {
+      if (life.ended === undefined && !this.#closed) {
         this.#kept = undefined;
         void begun?.stop();
         this.#host.warn(
