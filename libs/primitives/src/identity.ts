@@ -20,6 +20,17 @@ export interface LogicalThread {
   readonly localsOf?: LogicalThread;
   /** The pool's job that it is, or is within. */
   readonly job?: object | undefined;
+  /** The innermost `with` of it whose body this is. */
+  readonly within?: HoldingBody | undefined;
+}
+
+/** The body of a `with`. */
+export interface HoldingBody {
+  /** The label of what it holds. */
+  readonly what: string;
+  /** None while it is waited for. */
+  lease: { readonly valid: boolean } | undefined;
+  readonly outer: HoldingBody | undefined;
 }
 
 /** Idents of one worker thread: from `identOf` its number on, so many. */
@@ -69,13 +80,24 @@ export function runAs<T>(name: string, fn: () => T): T {
   return run({ name, job: currentLogicalThread().job }, fn);
 }
 
-/** `runAs` for the body of a `with`: it sees the `ThreadLocal` values of its caller, as in Python's `with`. */
-export function runWith<T>(name: string, fn: () => T): T {
+/** `runAs` for a `with`: it sees the `ThreadLocal` values of its caller, as in Python's `with`. */
+export function runWith<T>(body: HoldingBody, fn: () => T): T {
   const caller = currentLogicalThread();
-  return run({ name, job: caller.job, localsOf: caller.localsOf ?? caller }, fn);
+  const { job, localsOf = caller } = caller;
+  return run({ name: `with ${body.what}`, job, localsOf, within: body }, fn);
 }
 
-function run<T>(who: Pick<LogicalThread, 'name' | 'job' | 'localsOf'>, fn: () => T): T {
+/**
+ * From here on, to the end of the calling async function, the body of a `with` in its caller's logical thread. To be called
+ * behind an `await`, so that nothing outside sees it; `AsyncLocalStorage.run` would cost half of a `with`.
+ */
+export function enterBody(body: HoldingBody): void {
+  const caller = currentLogicalThread();
+  const { ident, name, explicit, localsOf = caller, job } = caller;
+  current.enterWith({ ident, name, explicit, localsOf, job, within: body });
+}
+
+function run<T>(who: Omit<LogicalThread, 'ident' | 'explicit'>, fn: () => T): T {
   made += 1;
   return current.run({ ident: identOf(threadId) + made, explicit: true, ...who }, fn);
 }

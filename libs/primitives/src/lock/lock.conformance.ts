@@ -11,6 +11,7 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { NotHeldError, TimeoutError } from '../errors.ts';
+import { runAs } from '../identity.ts';
 import { later, stillPending } from '../testing/waiting.ts';
 import type { AnyLock, Lease } from './lock.ts';
 
@@ -412,6 +413,31 @@ export function lockConformance(
       const reason = new Error('enough');
       const body = () => expect.unreachable();
       await expect(lock.with(body, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+      expect(await lock.locked()).toBe(false);
+    });
+
+    it('tells at once whoever takes it again without end inside', async () => {
+      const lock = await make();
+      const deadlock = { name: 'DeadlockError', code: 'ERR_HEDDLE_DEADLOCK', cycle: [expect.anything()] };
+      await expect(lock.with(() => lock.acquire())).rejects.toMatchObject(deadlock);
+      await expect(lock.with(() => lock.with(() => {}))).rejects.toMatchObject(deadlock);
+      const inThread = runAs('worker', () =>
+        lock.with(async () => {
+          await later(0, undefined);
+          return lock.acquire({ timeout: Number.POSITIVE_INFINITY });
+        }),
+      );
+      await expect(inThread).rejects.toMatchObject(deadlock);
+      // Waits that end, and those of others, are no circle.
+      expect(await lock.with(() => lock.acquire({ timeout: 0 }))).toBe(null);
+      expect(await lock.with(() => lock.acquire({ timeout: 20 }))).toBe(null);
+      const others: Promise<number>[] = [];
+      await lock.with(() => {
+        others.push(runAs('other', () => lock.with(() => 1)));
+      });
+      expect(await Promise.all([...others, lock.with(() => 2), lock.with(() => 3)])).toEqual([1, 2, 3]);
+      // Nor is one that begins after a body has given it back.
+      expect(await lock.with((lease) => lease.release().then(() => lock.with(() => 4)))).toBe(4);
       expect(await lock.locked()).toBe(false);
     });
 

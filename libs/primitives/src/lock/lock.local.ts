@@ -45,7 +45,8 @@ import { onThreadEnd } from '../thread/thread-end.ts';
 import { type LeaseSource, LocalLease } from './local-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 import { type LockOptions, makeLockMemory } from './lock-options.ts';
-import { callSync, notInTime, useLease } from './use-lease.ts';
+import { refuseOwn } from './own-body.ts';
+import { notInTime, useLease, useLeaseSync } from './use-lease.ts';
 
 const STATE = FIRST;
 const EPOCH = FIRST + 1;
@@ -139,7 +140,9 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     let taken = this.#take(0);
     if (taken === 0) {
       if (timeout === 0) return false;
-      taken = this.#block(Deadline.after(timeout));
+      const deadline = Deadline.after(timeout);
+      this.#refuseOwn(deadline, true);
+      taken = this.#block(deadline);
       if (taken === 0) return false;
     }
     if ((taken & ABANDONED) !== 0) throw this.#abandonedError();
@@ -173,8 +176,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     checkFunction(fn, 'Lock.withSync(fn): fn');
     if (!this.acquireSync(options)) throw notInTime(this[MEMORY].label);
-    const lease = this.heldLease();
-    return callSync(this[MEMORY].label, fn, () => void lease.release());
+    return useLeaseSync(this[MEMORY].label, this.heldLease(), fn);
   }
 
   /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */
@@ -275,11 +277,18 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         if (taken !== 0) return this.#granted(taken);
         if (timeout === 0) return Promise.resolve(null);
       }
+      const deadline = Deadline.after(timeout);
+      this.#refuseOwn(deadline, false);
       this.#list ??= new WaitList(this.#words, STATE, this);
-      return this.#list.enqueue(this.#wish(CROWD), Deadline.after(timeout), signal);
+      return this.#list.enqueue(this.#wish(CROWD), deadline, signal);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #refuseOwn(deadline: Deadline, blocks: boolean): void {
+    const { label } = this[MEMORY];
+    refuseOwn(label, deadline, blocks, ({ what }) => what === label);
   }
 
   #block(deadline: Deadline): number {

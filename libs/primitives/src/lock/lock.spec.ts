@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { DeadlockError } from '../errors.ts';
+import { runAs } from '../identity.ts';
 import { attach, share } from '../sharing/share.ts';
+import { later } from '../testing/waiting.ts';
 import { lockConformance } from './lock.conformance.ts';
 import { Lock } from './lock.local.ts';
 
@@ -28,6 +31,28 @@ describe('Lock, local: blocking', () => {
     expect(performance.now() - start).toBeGreaterThan(18);
     lock.release();
     expect(lock.acquireSync({ timeout: 0 })).toBe(true);
+  });
+
+  it('tells at once whoever blocks for it without end inside its own with', async () => {
+    const lock = new Lock();
+    expect(() => lock.withSync(() => lock.acquireSync())).toThrow(DeadlockError);
+    expect(() => lock.withSync(() => lock.withSync(() => {}))).toThrow(DeadlockError);
+    await expect(lock.with(() => lock.acquireSync())).rejects.toThrow(DeadlockError);
+    expect(lock.withSync(() => lock.acquireSync({ timeout: 5 }))).toBe(false);
+    // What such a body begins and does not wait for is no part of it.
+    const later = lock.withSync(() => ({ lease: lock.acquire() }));
+    await (await later.lease).release();
+    const other = attach(share(lock));
+    expect(() => lock.withSync(() => other.acquireSync())).toThrow(DeadlockError);
+    expect(lock.locked()).toBe(false);
+  });
+
+  it('is no circle where two of one logical thread want it side by side', async () => {
+    const lock = new Lock();
+    const order: number[] = [];
+    const one = (n: number) => lock.with(() => later(1, undefined).then(() => order.push(n)));
+    await runAs('worker', () => Promise.all([one(1), one(2), one(3)]));
+    expect(order).toEqual([1, 2, 3]);
   });
 
   it.each([

@@ -1,8 +1,9 @@
 /** The body of every `with`: acquire, run, release, in both scopes. */
 import { LeaseLostError, TimeoutError, typeError } from '../errors.ts';
-import { currentLogicalThread, runWith } from '../identity.ts';
+import { currentLogicalThread, enterBody, type HoldingBody, runWith } from '../identity.ts';
 import { checkFunction } from '../options.ts';
 import type { Lease } from './lock.ts';
+import { inBlockingBody } from './own-body.ts';
 
 /**
  * Runs `fn` under the lease that `acquire` gives, in a logical thread named after `what` unless the caller is in an
@@ -15,11 +16,15 @@ export async function useLease<T>(
   primitive = what,
 ): Promise<T> {
   checkFunction(fn, `${what}: with(fn): fn`);
+  const { explicit, within } = currentLogicalThread();
+  const held: HoldingBody = { what, lease: undefined, outer: explicit ? within : undefined };
   const body = async (): Promise<T> => {
     const lease = await acquire();
     if (lease === null) throw notInTime(what, primitive);
     let failure: { error: unknown } | undefined;
     try {
+      held.lease = lease;
+      if (explicit) enterBody(held);
       return await fn(lease);
     } catch (error) {
       failure = { error };
@@ -33,7 +38,7 @@ export async function useLease<T>(
       });
     }
   };
-  return currentLogicalThread().explicit ? body() : runWith(`with ${what}`, body);
+  return explicit ? body() : runWith(held, body);
 }
 
 /** What `with` and `withSync` throw where the time-out passed first. */
@@ -44,7 +49,16 @@ export function notInTime(what: string, primitive = what): TimeoutError {
   );
 }
 
-/** The body of every `withSync`: runs `fn`, then `release`, however `fn` ends. An async `fn` is refused. */
+/** The body of every `withSync` of a lock: see `callSync`. */
+export function useLeaseSync<T>(what: string, lease: Lease, fn: () => T): T {
+  return callSync(
+    what,
+    () => inBlockingBody(what, lease, fn),
+    () => void lease.release(),
+  );
+}
+
+/** Runs `fn`, then `release`, however `fn` ends. An async `fn` is refused. */
 export function callSync<T>(what: string, fn: () => T, release: () => void): T {
   try {
     const value = fn();

@@ -24,6 +24,7 @@ import {
 import type { DistributedLockOptions } from '../lock/lock.distributed.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
+import { refuseOwn } from '../lock/own-body.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkKnown, checkMaxHold, checkWait, type ForeverOptions } from '../options.ts';
 import { type SessionCore, seatKey } from '../session/core.ts';
@@ -102,6 +103,8 @@ export class DistributedQuorumLock implements AnyLock {
       signal?.throwIfAborted();
       if (timeout === 0 && outcome.answered < this.#majority) throw this.#unreachable(outcome.answered);
       if (deadline.expired) return null;
+      const held = holds.get(this.#core)?.get(this.name);
+      refuseOwn(this.#what, deadline, false, ({ lease }) => lease === held);
       await this.#pause(Math.min(Math.random() * pause, deadline.remaining()), signal);
       if (deadline.expired) return null;
     }

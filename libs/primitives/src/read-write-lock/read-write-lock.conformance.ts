@@ -169,6 +169,21 @@ export function readWriteLockConformance(scope: string, { make, another }: ReadW
       expect(await locked(lock)).toEqual([false, false]);
     });
 
+    it('tells at once whoever waits without end for what the with around it keeps from all', async () => {
+      const lock = await make();
+      const deadlock = { code: 'ERR_HEDDLE_DEADLOCK', cycle: [expect.anything()] };
+      for (const [outer, inner] of [
+        [lock.read, lock.write],
+        [lock.write, lock.read],
+        [lock.write, lock.write],
+      ] as const) {
+        await expect(outer.with(() => inner.acquire())).rejects.toMatchObject(deadlock);
+        await expect(outer.with(() => inner.with(() => {}))).rejects.toMatchObject(deadlock);
+      }
+      expect(await lock.read.with(() => lock.read.with(() => 1))).toBe(1);
+      expect(await locked(lock)).toEqual([false, false]);
+    });
+
     it.each(['read', 'write'] as const)('refuses what is no option, unchanged: %s', async (name) => {
       const side = (await make())[name];
       await expect(side.acquire({ timeout: -1 })).rejects.toThrow(RangeError);

@@ -6,7 +6,8 @@ import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
 import type { Lock } from '../lock/lock.local.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
 import { type LockOptions, makeLockMemory } from '../lock/lock-options.ts';
-import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
+import { refuseOwn } from '../lock/own-body.ts';
+import { notInTime, useLease, useLeaseSync } from '../lock/use-lease.ts';
 import {
   type AcquireOptions,
   type BlockingOptions,
@@ -73,6 +74,8 @@ export abstract class LockSide implements AnyLock {
   /** @internal */
   protected readonly gate: Gate;
   protected abstract readonly name: 'read' | 'write';
+  /** By whose holds it is not to be had. */
+  protected abstract readonly excludedBy: readonly ('read' | 'write')[];
 
   /** @internal */
   constructor(gate: Gate) {
@@ -87,7 +90,9 @@ export abstract class LockSide implements AnyLock {
       const { timeout, signal } = checkWait(options, `ReadWriteLock.${this.name}.acquire`);
       const lease = this.tryAcquire() ? this.lease() : null;
       if (lease !== null || timeout === 0) return Promise.resolve(lease);
-      return this.wait(Deadline.after(timeout), signal);
+      const deadline = Deadline.after(timeout);
+      this.#refuseOwn(deadline, false);
+      return this.wait(deadline, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -97,7 +102,11 @@ export abstract class LockSide implements AnyLock {
   acquireSync(options?: BlockingOptions): boolean {
     const timeout =
       options === undefined ? undefined : checkBlocking(options, `ReadWriteLock.${this.name}.acquireSync`);
-    return this.tryAcquire() || (timeout !== 0 && this.waitSync(Deadline.after(timeout)));
+    if (this.tryAcquire()) return true;
+    if (timeout === 0) return false;
+    const deadline = Deadline.after(timeout);
+    this.#refuseOwn(deadline, true);
+    return this.waitSync(deadline);
   }
 
   release(): void {
@@ -117,8 +126,7 @@ export abstract class LockSide implements AnyLock {
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     checkFunction(fn, `ReadWriteLock.${this.name}.withSync(fn): fn`);
     if (!this.acquireSync(options)) throw notInTime(this.label);
-    const lease = this.heldLease();
-    return callSync(this.label, fn, () => void lease.release());
+    return useLeaseSync(this.label, this.heldLease(), fn);
   }
 
   /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */
@@ -128,6 +136,12 @@ export abstract class LockSide implements AnyLock {
 
   protected get label(): string {
     return `${this.gate.memory.label}.${this.name}`;
+  }
+
+  #refuseOwn(deadline: Deadline, blocks: boolean): void {
+    const whole = this.gate.memory.label;
+    const kept = this.excludedBy.map((side) => `${whole}.${side}`);
+    refuseOwn(this.label, deadline, blocks, ({ what }) => kept.includes(what));
   }
 
   /** One try. */
@@ -156,6 +170,7 @@ const readings = new Map<string, Reading>();
 
 class ReadSide extends LockSide implements LeaseSource {
   protected readonly name = 'read';
+  protected readonly excludedBy = ['write'] as const;
 
   locked(): boolean {
     return this.gate.readers > 0;
@@ -244,6 +259,7 @@ class ReadSide extends LockSide implements LeaseSource {
 
 class WriteSide extends LockSide {
   protected readonly name = 'write';
+  protected readonly excludedBy = ['read', 'write'] as const;
 
   locked(): boolean {
     return this.gate.writing;
