@@ -50,7 +50,7 @@ export async function distributed(): Promise<void> {
     const bare = Contender.node(BARE);
     computers.push(bare, ...contenders);
     await bare.ask({ what: 'open', threads: THREADS });
-    const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS }, 5);
+    const rates = await inTurn(contenders, ROUNDS, { what: 'rate', count: JOBS });
     const chunked = await inTurn(contenders, ROUNDS, { what: 'chunked', count: INPUTS }, 1);
     const latencies = await inTurn(contenders, ROUNDS, { what: 'latency', count: LATENCIES }, 3);
     const burns = await inTurn(computers, 3, { what: 'burn', count: BURNS, steps: STEPS }, 1);
