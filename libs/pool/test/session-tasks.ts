@@ -38,6 +38,24 @@ export async function pairs([lock, times]: [string, number]): Promise<void> {
   for (let n = 0; n < times; n += 1) await (await handle.acquire()).release();
 }
 
+/** Two bodies side by side, the first of which goes on until told. */
+export async function sideBySide([lock, goOn]: [string, string]): Promise<string[]> {
+  const session = currentJob().session();
+  return Promise.all([
+    session.lock(lock).with(async () => {
+      await session.event(goOn).wait();
+      return 'first';
+    }),
+    session.lock(lock).with(() => 'second'),
+  ]);
+}
+
+/** A lock inside itself. */
+export async function nested(name: string): Promise<string> {
+  const lock = currentJob().session().lock(name);
+  return lock.with(() => lock.with(() => 'never')).catch((error: Error) => error.name);
+}
+
 export async function leaveHeld(names: readonly string[]): Promise<number> {
   const session = currentJob().session();
   for (const name of names) await session.lock(name).acquire();

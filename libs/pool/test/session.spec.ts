@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
 import {
@@ -168,6 +169,24 @@ describe('currentJob().session()', () => {
       'TypeError: ERR_HEDDLE_INVALID_ARG_TYPE',
       'gone',
     ]);
+  });
+
+  it('tells a task of the circle that it makes itself, and of none where its bodies run side by side', async () => {
+    const quick = await connect(server.url, { namespace, deadlockAfter: 50 });
+    sessions.push(quick);
+    await host({ session: quick, threads: 1 });
+    const pool = executor();
+    expect(await pool.submit('nested', 'inside')).toBe('DeadlockError');
+    let probes = 0;
+    const count = () => {
+      probes += 1;
+    };
+    subscribe('heddle:probe', count);
+    const both = pool.submit('sideBySide', ['beside', 'go on']);
+    await until(() => expect(probes).toBeGreaterThan(2));
+    unsubscribe('heddle:probe', count);
+    await session.event('go on').set();
+    expect(await both).toEqual(['first', 'second']);
   });
 
   it('is over with its job: what the job held is free when its Future is done', async () => {

@@ -20,17 +20,23 @@ export interface LogicalThread {
   readonly localsOf?: LogicalThread;
   /** The pool's job that it is, or is within. */
   readonly job?: object | undefined;
-  /** The innermost `with` of it whose body this is. */
+  /** The innermost `with` of it that this is done for, or in the body of. */
   readonly within?: HoldingBody | undefined;
 }
 
-/** The body of a `with`. */
+/** A `with`. */
 export interface HoldingBody {
   /** The label of what it holds. */
   readonly what: string;
-  /** None while it is waited for. */
+  /** None while it is waited for: its body has not begun. */
   lease: { readonly valid: boolean } | undefined;
   readonly outer: HoldingBody | undefined;
+}
+
+/** Whether the code that runs as `who` is in the body of a `with` that has this lease. */
+export function isWithin(who: LogicalThread, lease: object): boolean {
+  for (let body = who.within; body !== undefined; body = body.outer) if (body.lease === lease) return true;
+  return false;
 }
 
 /** Idents of one worker thread: from `identOf` its number on, so many. */
@@ -80,21 +86,22 @@ export function runAs<T>(name: string, fn: () => T): T {
   return run({ name, job: currentLogicalThread().job }, fn);
 }
 
-/** `runAs` for a `with`: it sees the `ThreadLocal` values of its caller, as in Python's `with`. */
-export function runWith<T>(body: HoldingBody, fn: () => T): T {
+/**
+ * Runs a `with`, from its wait to the end of its body: as a logical thread of its own unless the caller is an explicit one.
+ * It sees the `ThreadLocal` values of its caller, as in Python's `with`.
+ */
+export function runWith<T>(what: string, fn: (body: HoldingBody) => T): T {
   const caller = currentLogicalThread();
-  const { job, localsOf = caller } = caller;
-  return run({ name: `with ${body.what}`, job, localsOf, within: body }, fn);
+  const { ident, name, explicit, job, localsOf = caller, within: outer } = caller;
+  const within: HoldingBody = { what, lease: undefined, outer };
+  return explicit
+    ? current.run({ ident, name, explicit, job, localsOf, within }, fn, within)
+    : run({ name: `with ${what}`, job, localsOf, within }, () => fn(within));
 }
 
-/**
- * From here on, to the end of the calling async function, the body of a `with` in its caller's logical thread. To be called
- * behind an `await`, so that nothing outside sees it; `AsyncLocalStorage.run` would cost half of a `with`.
- */
-export function enterBody(body: HoldingBody): void {
-  const caller = currentLogicalThread();
-  const { ident, name, explicit, localsOf = caller, job } = caller;
-  current.enterWith({ ident, name, explicit, localsOf, job, within: body });
+/** Runs `fn` as who runs already, for or in that `with`. */
+export function runWithin<T>(within: HoldingBody | undefined, fn: () => T): T {
+  return within === undefined ? fn() : current.run({ ...currentLogicalThread(), within }, fn);
 }
 
 function run<T>(who: Omit<LogicalThread, 'ident' | 'explicit'>, fn: () => T): T {

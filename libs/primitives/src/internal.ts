@@ -5,7 +5,7 @@
  */
 export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
-export { adoptThread, currentLogicalThread, enterJob } from './identity.ts';
+export { adoptThread, currentLogicalThread, enterJob, type HoldingBody, runWithin } from './identity.ts';
 export { useLease } from './lock/use-lease.ts';
 export {
   checkCount,

@@ -6,7 +6,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Lease, runAs, SessionClosedError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
-import { fromPortable, rangeError, toPortable, typeError } from '@heddle/primitives/internal';
+import {
+  fromPortable,
+  type HoldingBody,
+  rangeError,
+  runWithin,
+  toPortable,
+  typeError,
+} from '@heddle/primitives/internal';
 import { endOfHold } from '@heddle/primitives/internal-session';
 import { reportException } from '../future/report-exception.ts';
 import {
@@ -131,7 +138,9 @@ export class Lending {
     try {
       if (this.#over !== undefined) throw new SessionClosedError('the job is over');
       const enter = this.#ownerOf(call.owner, call.ownerName);
-      const value = await enter(() => this.#call(call, controller.signal));
+      const body = this.#bodyOf(call);
+      const value = await enter(() => runWithin(body, () => this.#call(call, controller.signal)));
+      if (body !== undefined && call.forBody) body.lease = (value ?? undefined) as Lease | undefined;
       if (call.method.startsWith('acquire') && value !== null) {
         const terms = this.lend(value as Lease, formsOf(call.on));
         lease = terms.lease;
@@ -195,6 +204,17 @@ export class Lending {
       this.#owners.set(ident, enter);
     }
     return enter;
+  }
+
+  /** The `with` that it calls for, or from, as the job's thread has it. */
+  #bodyOf({ within, forBody, on }: Call): HoldingBody | undefined {
+    let body: HoldingBody | undefined;
+    for (const id of within.toReversed()) {
+      const loan = this.#loans.get(id);
+      if (loan !== undefined) body = { what: loan.names.join(), lease: loan.lease, outer: body };
+    }
+    const what = formsOf(on).map(heldAs).join();
+    return forBody ? { what, lease: undefined, outer: body } : body;
   }
 
   /** A barrier's action runs where it was made. */

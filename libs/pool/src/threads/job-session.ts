@@ -12,6 +12,7 @@ import {
   checkTimeout,
   checkWait,
   currentLogicalThread,
+  type HoldingBody,
   toPortable,
   typeError,
 } from '@heddle/primitives/internal';
@@ -184,7 +185,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     if (this.#closed !== undefined) throw this.#closedError();
     const { signal, timeout } = checkWait(wait, `session: ${method}`);
     const all = wait === undefined ? args : [...args, { ...wait, signal: undefined, timeout }];
-    const { ident, name } = currentLogicalThread();
+    const { ident, name, within } = currentLogicalThread();
     const call = this.#line.ask(
       this.#slot,
       {
@@ -192,6 +193,8 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
         method,
         owner: ident,
         ownerName: name,
+        within: lentTo(within),
+        forBody: within !== undefined && within.lease === undefined,
         args: all.map((arg) => toPortable(arg, where)),
         options: wait === undefined ? undefined : args.length,
       },
@@ -254,6 +257,14 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
         : 'the job is over, and with it all that it had of the session; await what you ask of it inside the task',
     );
   }
+}
+
+/** The numbers of the lent leases that the code in that body runs under, the innermost first. */
+function lentTo(innermost: HoldingBody | undefined): number[] {
+  const ids: number[] = [];
+  for (let body = innermost; body !== undefined; body = body.outer)
+    if (body.lease instanceof LentLease) ids.push(body.lease.id);
+  return ids;
 }
 
 function known<T extends object>(

@@ -56,6 +56,10 @@ export type SessionCall =
       /** The logical thread that calls, for what is owned by one. */
       readonly owner: number;
       readonly ownerName: string;
+      /** The lent leases of the bodies of `with` that it calls from, the innermost first. */
+      readonly within: readonly number[];
+      /** It acquires for the body of another. */
+      readonly forBody: boolean;
       readonly on: Target;
       readonly method: string;
       /** Portable. */

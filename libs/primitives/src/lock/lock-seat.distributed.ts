@@ -422,7 +422,7 @@ export class LockSeat implements Seat {
     this.#nextToken += 1;
     if (this.#confirmed === undefined) this.#confirm();
     lease.confirmBy(this.#confirmed);
-    lease.onOver(this.#core.deadlocks.holds(claim.owner, this.#target, '', () => lease.token));
+    lease.onOver(this.#core.deadlocks.holds(lease, this.#target, ''));
     this.#lease = lease;
     this.#become('held');
     this.#waiters.decide();

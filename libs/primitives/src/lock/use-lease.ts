@@ -1,6 +1,6 @@
 /** The body of every `with`: acquire, run, release, in both scopes. */
 import { LeaseLostError, TimeoutError, typeError } from '../errors.ts';
-import { currentLogicalThread, enterBody, type HoldingBody, runWith } from '../identity.ts';
+import { runWith } from '../identity.ts';
 import { checkFunction } from '../options.ts';
 import type { Lease } from './lock.ts';
 import { inBlockingBody } from './own-body.ts';
@@ -16,15 +16,12 @@ export async function useLease<T>(
   primitive = what,
 ): Promise<T> {
   checkFunction(fn, `${what}: with(fn): fn`);
-  const { explicit, within } = currentLogicalThread();
-  const held: HoldingBody = { what, lease: undefined, outer: explicit ? within : undefined };
-  const body = async (): Promise<T> => {
+  return runWith(what, async (body) => {
     const lease = await acquire();
     if (lease === null) throw notInTime(what, primitive);
     let failure: { error: unknown } | undefined;
     try {
-      held.lease = lease;
-      if (explicit) enterBody(held);
+      body.lease = lease;
       return await fn(lease);
     } catch (error) {
       failure = { error };
@@ -37,8 +34,7 @@ export async function useLease<T>(
         if (failure === undefined) throw error;
       });
     }
-  };
-  return explicit ? body() : runWith(held, body);
+  });
 }
 
 /** What `with` and `withSync` throw where the time-out passed first. */

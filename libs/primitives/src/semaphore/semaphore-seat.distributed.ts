@@ -15,6 +15,7 @@ import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded, unlessEnded } from '../session/calls.ts';
 import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import { keepsUp } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
@@ -220,7 +221,7 @@ export class SemaphoreSeat implements Seat {
     const held = () => {
       let own = 0;
       for (const { lease, permits: its } of this.#holds.values())
-        if (lease.owner.ident === owner.ident && lease.valid) own += its;
+        if (keepsUp(lease, owner) && lease.valid) own += its;
       return own > 0 && shape.permits - own < permits;
     };
     const target = { kind: this.#kind, name: this.#name };
@@ -269,7 +270,7 @@ export class SemaphoreSeat implements Seat {
     lease.confirmBy(this.#calls.confirm(life, id, first));
     this.#holds.set(id, { id, cohort, life, lease, permits: cohort.permits, first, turns });
     cohort.holds += 1;
-    lease.onOver(this.#core.deadlocks.holds(claim.owner, claim, id, () => token));
+    lease.onOver(this.#core.deadlocks.holds(lease, claim, id));
     return lease;
   }
 

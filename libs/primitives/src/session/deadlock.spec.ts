@@ -206,6 +206,64 @@ describe('a circle of waits between sessions', () => {
 });
 
 describe('no circle of waits', () => {
+  it.each([
+    ['lock', (session: Session, name: string) => session.lock(name)],
+    ['write side', (session: Session, name: string) => session.readWriteLock(name).write],
+  ])('is where bodies of one logical thread want the same side by side: %s', async (_, make) => {
+    const [session] = (await open(1)) as [Session];
+    const lock = make(session, bench.name());
+    const { promise: end, resolve } = Promise.withResolvers<void>();
+    const both = runAs('worker', () => Promise.all([lock.with(() => end.then(() => 1)), lock.with(() => 2)]));
+    expect(await stillPending(both, 5 * AFTER)).toBe(true);
+    const third = runAs('another', () =>
+      lock.with(() => Promise.resolve(3), { timeout: AFTER }).catch((error: Error) => error.name),
+    );
+    expect(await third).toBe('TimeoutError');
+    resolve();
+    expect(await both).toEqual([1, 2]);
+    // Where the first holds already when the second asks.
+    const late = runAs('worker', async () => {
+      const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+      const { promise: over, resolve: finish } = Promise.withResolvers<void>();
+      const first = lock.with(() => {
+        begin();
+        return over;
+      });
+      await begun;
+      const second = lock.with(() => 'went on');
+      finish();
+      await first;
+      return second;
+    });
+    expect(await late).toBe('went on');
+    await session.close();
+  });
+
+  it('is where a body goes on beside a wait of its logical thread', async () => {
+    const [a, b] = (await open(2)) as [Session, Session];
+    const [x, y] = [bench.name(), bench.name()];
+    const { promise: end, resolve } = Promise.withResolvers<void>();
+    const holding = Promise.withResolvers<void>();
+    const other = b.lock(y).with(async () => {
+      await holding.promise;
+      return b.lock(x).with(() => 'had both');
+    });
+    await until(async () => (await b.lock(y).locked()) === true, 'it is held');
+    const both = runAs('worker', () =>
+      Promise.all([
+        a.lock(x).with(() => {
+          holding.resolve();
+          return end;
+        }),
+        a.lock(y).with(() => 'went on'),
+      ]),
+    );
+    expect(await stillPending(Promise.race([both, other]), 5 * AFTER)).toBe(true);
+    resolve();
+    expect(await Promise.all([both, other])).toEqual([[undefined, 'went on'], 'had both']);
+    await closeAll([a, b]);
+  });
+
   it('is a long chain', async () => {
     const sessions = await open(12);
     const names = sessions.map(() => bench.name());

@@ -10,7 +10,7 @@
 import { hostname } from 'node:os';
 import { now } from '../deadline.ts';
 import { DeadlockError } from '../errors.ts';
-import type { LogicalThread } from '../identity.ts';
+import { isWithin, type LogicalThread } from '../identity.ts';
 import { type Circle, circleThrough, type Standing, type Wanted } from './circle.ts';
 import { tell } from './diagnostics.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -46,9 +46,12 @@ interface Wait {
   looking: boolean;
 }
 
-interface Hold {
+/** A lease, as far as this is concerned. */
+export interface Hold {
+  /** Who acquired it. */
   readonly owner: LogicalThread;
-  readonly token: () => number;
+  readonly token: number;
+  readonly valid: boolean;
 }
 
 /** Ms between two looks at a wait that goes on. */
@@ -116,15 +119,10 @@ export class Deadlocks {
   }
 
   /** A hold begins, `id` being its number where a name can have several; gives back what ends it, as `waits` does. */
-  holds(
-    owner: LogicalThread,
-    { kind, name }: Pick<Target, 'kind' | 'name'>,
-    id: string,
-    token: () => number,
-  ): (() => void) | undefined {
+  holds(hold: Hold, { kind, name }: Pick<Target, 'kind' | 'name'>, id: string): (() => void) | undefined {
+    const { owner } = hold;
     if (!owner.explicit) return undefined;
     const key = `${kind}\n${name}\n${id}`;
-    const hold: Hold = { owner, token };
     this.#holds.set(key, hold);
     this.#holdsOf.set(owner.ident, (this.#holdsOf.get(owner.ident) ?? 0) + 1);
     let over = false;
@@ -147,7 +145,7 @@ export class Deadlocks {
   ownCircle(
     owner: LogicalThread,
     { kind, name }: Pick<Target, 'kind' | 'name'>,
-    held = () => this.#holds.get(`${kind}\n${name}\n`)?.owner.ident === owner.ident,
+    held = () => keepsUp(this.#holds.get(`${kind}\n${name}\n`), owner),
     remedy = 'use an rlock where code re-enters',
   ): DeadlockError | undefined {
     if (!owner.explicit || !this.#holdsOf.has(owner.ident) || !held()) return undefined;
@@ -321,9 +319,12 @@ export class Deadlocks {
     const hold = this.#holds.get(`${kind}\n${name}\n${id}`);
     if (hold === undefined) return undefined;
     const [wait] = this.#waitsOf.get(hold.owner.ident) ?? [];
-    if (wait === undefined || !this.#isOnly(wait))
-      return { ...this.#at(hold.owner), token: hold.token(), wait: null };
-    return { ...this.#standingOf(wait), token: hold.token() };
+    const { token } = hold;
+    if (wait !== undefined && this.#isOnly(wait) && keepsUp(hold, wait.owner))
+      return { ...this.#standingOf(wait), token };
+    const { thread, label } = this.#at(hold.owner);
+    // A body that goes on beside what else the thread waits for is not that wait.
+    return { thread: `${thread} at work`, label, token, wait: null };
   }
 
   /** One who waits for several things at once may be let go by any of them, for all that is known here. */
@@ -342,6 +343,17 @@ export class Deadlocks {
   #label(name: string): string {
     return `${name.slice(0, LONGEST_LABEL)} (session ${this.#host.id}, ${hostname()})`;
   }
+}
+
+/**
+ * Whether a hold goes on for as long as one waits: it is of the same logical thread, and not of the body of a `with` that
+ * the wait is outside of, as one that runs side by side with it.
+ */
+export function keepsUp(hold: Hold | undefined, waiter: LogicalThread): boolean {
+  if (hold?.owner.ident !== waiter.ident) return false;
+  const { within } = hold.owner;
+  const ofBody = within !== undefined && (within.lease === undefined || within.lease === hold);
+  return !ofBody || isWithin(waiter, hold);
 }
 
 /** An answer, as others may have spoiled it. */

@@ -42,7 +42,7 @@ function circle(tokenOfTheirs: (walk: number) => number) {
   };
   const deadlocks = new Deadlocks(host as unknown as DeadlockHost, 5);
   onTestFinished(() => deadlocks.close());
-  deadlocks.holds(owner, { kind: 'lock', name: 'mine' }, '', () => 7);
+  deadlocks.holds({ owner, token: 7, valid: true }, { kind: 'lock', name: 'mine' }, '');
   const target = { kind: 'lock', name: 'theirs', form: 'lock', permits: 1 } as const;
   deadlocks.waits(owner, target, (error) => told.push(error));
   return { told, walks: () => walks };
