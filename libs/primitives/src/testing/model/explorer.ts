@@ -24,11 +24,11 @@
  */
 import { AREA, PUT_MUTEX, TAKE_MUTEX, TAKEN_WORDS } from '../../queue/queue-words.ts';
 import { FIRST, KINDS } from '../../shared-memory/memory.ts';
-import { Actor, type Node, PlainCells } from './actor.ts';
-import { type LoopEvent, NATIVE } from './desk.ts';
+import { Actor, PlainCells } from './actor.ts';
+import { ANYBODY, Machine, MINDED, messageOf, PLAINLY_WRITTEN, TOLD_APART } from './machine.ts';
 import type { Scenario, Scenarios } from './scenario.ts';
 import { Seen } from './seen.ts';
-import { type Cells, HELD, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
+import type { Cells, Layout } from './simulated-memory.ts';
 import { type Change, Sources } from './sources.ts';
 import { inspector, layOut } from './stage.ts';
 import {
@@ -42,9 +42,6 @@ import {
   type State,
   type ThreadState,
 } from './state.ts';
-import { type Step, traceOf } from './trace.ts';
-import { Traffic } from './traffic.ts';
-import { type Fault, Violation } from './violation.ts';
 
 /** What was explored. */
 export interface Explored {
@@ -63,8 +60,6 @@ export interface Explored {
 
 /** Time-outs of scenarios are shorter, in ms; slices are longer. */
 const SHORTEST_SLICE = 50;
-/** From which bit on it says by whom, if it is that of a queue. */
-const HOLDER = 2;
 /** Ends of slices a thread may need once another was terminated: the heir of a reservation is passed over after two. */
 const MOST_LOOKS = 5;
 const MOST_STATES = 30_000_000;
@@ -96,43 +91,20 @@ export function explore(
   return explored;
 }
 
-/** Thrown where threads that run one program wrote something that tells them apart. */
-const TOLD_APART = Symbol('told apart');
-/** Thrown where a cell was found that threads write without atomic operations. */
-const PLAINLY_WRITTEN = Symbol('plainly written');
-/** Thrown where a thread touches a cell of which it was thought that it did not. */
-const MINDED = Symbol('minded');
-/** The number of a thread that is one of several alike: it must not come to stand in memory. */
-const ANYBODY = 765_432;
-
-/** Whether a value names the thread that writes it: its number, one more, its native id, or an ident of its own. */
-function isPersonal(written: number | bigint): boolean {
-  const value = Number(written);
-  const near = value - ANYBODY;
-  return near === 1 || near === 2 || near === NATIVE || Math.floor(value / 2 ** 32) === ANYBODY + 2;
-}
-
 class Explorer {
   readonly #scenario: Scenario<unknown>;
   readonly #layout: Layout;
   readonly #sources: Sources;
   readonly #forgetsNothing: boolean;
   readonly #where: { readonly file: string; readonly name: string };
-  #plain: PlainCells | undefined;
+  readonly #plain: PlainCells | undefined;
+  readonly #machine: Machine;
   /** The words of locks of which bit 0 says that they are held. */
   readonly #locks: readonly number[];
-  /** By thread; those that run one program share one, unless they can be told apart. */
-  #actors: readonly Actor[] = [];
-  readonly #traffic = new Traffic();
   readonly #initial: Int32Array;
   readonly #inspect: (memory: Cells, results: readonly unknown[]) => void;
-  /** Words of locks that are taken as given. */
-  readonly #acquired = new Set<number>();
-  /** Words of locks that are also looked at, or changed, by who does not hold them. */
-  readonly #lookedAt = new Set<number>();
   #seen = new Seen();
   readonly #inspected = new Set<string>();
-  #trail: Step[] = [];
   #steps = 0;
   #ends = 0;
 
@@ -161,6 +133,7 @@ class Explorer {
       ...ofKinds([KINDS.Lock, KINDS.RLock, KINDS.ReadWriteLock]).map(({ base }) => base + FIRST),
       ...ofKinds(queues).flatMap(({ base }) => [base + PUT_MUTEX, base + TAKE_MUTEX]),
     ];
+    this.#machine = new Machine(scenario, this.#layout, this.#locks, this.#plain);
     this.#sources = sources;
     this.#where = { file, name };
     this.#inspect = inspector(sources, file, name, this.#layout);
@@ -182,7 +155,7 @@ class Explorer {
         this.#cast(alike);
       }
     }
-    const runs = [...new Set(this.#actors)].reduce((sum, actor) => sum + actor.runs, 0);
+    const runs = [...new Set(this.#machine.actors)].reduce((sum, actor) => sum + actor.runs, 0);
     return {
       states: this.#seen.size,
       steps: this.#steps,
@@ -217,17 +190,17 @@ class Explorer {
           ),
       );
     }
-    this.#actors = cast;
+    this.#machine.actors = cast;
     if (this.#plain !== undefined) this.#plain.news = false;
   }
 
   #search(): void {
     this.#seen = new Seen();
-    this.#trail = [];
+    this.#machine.trail = [];
     this.#steps = 0;
     this.#ends = 0;
     const memory = this.#layout.initial();
-    const threads = this.#actors.map(
+    const threads = this.#machine.actors.map(
       ({ root }) => ({ node: root, status: 'ready', notified: [], looks: 0 }) as const,
     );
     const state: State = {
@@ -240,11 +213,11 @@ class Explorer {
       holders: this.#locks.map(() => undefined),
       last: -1,
     };
-    for (const [thread, actor] of this.#actors.entries()) {
+    for (const [thread, actor] of this.#machine.actors.entries()) {
       actor.know(actor.root, memory);
-      this.#arrive(state, thread, actor.root);
+      this.#machine.arrive(state, thread, actor.root);
     }
-    this.#settle(state);
+    this.#machine.settle(state);
     this.#visit(state);
   }
 
@@ -261,20 +234,20 @@ class Explorer {
     }
     // The same thread goes on first: traces with few changes between threads are easier to read.
     moves.sort((a, b) => Number(b.thread === last) - Number(a.thread === last));
-    const depth = this.#trail.length;
+    const depth = this.#machine.trail.length;
     for (const move of moves) {
       const next = copyOf(state);
       next.last = move.thread;
       this.#steps += 1;
-      this.#trail.push({
+      this.#machine.trail.push({
         thread: move.thread,
         node: (state.threads[move.thread] as ThreadState).node,
         what: move.kind,
       });
-      this.#make(next, move);
-      this.#settle(next);
+      this.#machine.make(next, move);
+      this.#machine.settle(next);
       this.#visit(next);
-      this.#trail.length = depth;
+      this.#machine.trail.length = depth;
     }
   }
 
@@ -282,7 +255,7 @@ class Explorer {
   #keyOf({ memory, threads, sleepers, slices, oneEnded }: State): string {
     let key = `${slices}${oneEnded}`;
     const { words } = memory;
-    for (const cell of this.#traffic.written) {
+    for (const cell of this.#machine.traffic.written) {
       if (words[cell] !== this.#initial[cell]) key += `,${cell}:${words[cell]}`;
     }
     const ofThreads = threads.map(({ node, status, notified, looks }, thread) => {
@@ -297,9 +270,9 @@ class Explorer {
     });
     for (const [thread, part] of ofThreads.entries()) {
       // Those who share an actor are written in one order, whoever is who.
-      const actor = this.#actors[thread];
-      if (this.#actors.indexOf(actor as Actor) !== thread) continue;
-      const alike = ofThreads.filter((_, other) => this.#actors[other] === actor);
+      const actor = this.#machine.actors[thread];
+      if (this.#machine.actors.indexOf(actor as Actor) !== thread) continue;
+      const alike = ofThreads.filter((_, other) => this.#machine.actors[other] === actor);
       key += alike.length === 1 ? part : alike.sort().join('');
     }
     return key;
@@ -337,36 +310,6 @@ class Explorer {
     return moves;
   }
 
-  /** Makes all operations that nobody else minds. */
-  #settle(state: State): void {
-    for (let thread = this.#unminded(state); thread !== undefined; thread = this.#unminded(state)) {
-      this.#trail.push({ thread, node: (state.threads[thread] as ThreadState).node, what: 'operation' });
-      this.#operate(state, thread, 'in time');
-    }
-  }
-
-  /** A thread whose next operation nobody else minds. */
-  #unminded(state: State): number | undefined {
-    const { threads } = state;
-    for (const [thread, { node, status }] of threads.entries()) {
-      const { next } = gapOf(node);
-      if (status !== 'ready' || !('operation' in next)) continue;
-      if (next.operation.kind === 'alive' && (this.#scenario.mayEnd ?? []).length === 0) return thread;
-      if (this.#traffic.free(thread, next.operation, this.#heldBy(state, thread))) return thread;
-      if (this.#ownsWord(state, thread, next.operation)) return thread;
-    }
-    return undefined;
-  }
-
-  /**
-   * Whether it is the word of a lock that is taken as given, and the thread has it: until it gives it back nobody else can
-   * do anything with that word, if all they ever do is to take it.
-   */
-  #ownsWord({ holders }: State, thread: number, { kind, cell }: Operation): boolean {
-    if (!this.#acquired.has(cell) || this.#lookedAt.has(cell) || kind === 'acquire') return false;
-    return holders[this.#locks.indexOf(cell)] === thread;
-  }
-
   /** Threads that have not done all they are to do. */
   #unfinished({ threads }: State): number[] {
     return [...threads.keys()].filter((thread) => {
@@ -387,7 +330,7 @@ class Explorer {
     try {
       this.#inspect(state.memory, results);
     } catch (error) {
-      throw this.#violation('wrong at the end', `${messageOf(error)} (${JSON.stringify(results)})`);
+      throw this.#machine.violation('wrong at the end', `${messageOf(error)} (${JSON.stringify(results)})`);
     }
   }
 
@@ -399,12 +342,13 @@ class Explorer {
     const lookers = waiting.filter((thread) => (state.threads[thread] as ThreadState).looks < MOST_LOOKS);
     if (!state.oneEnded) {
       const rescued = this.#wouldBeRescued(state);
-      throw this.#violation(
+      throw this.#machine.violation(
         rescued ? 'lost wake-up' : 'deadlock',
         `${names} would sleep for ever${rescued ? ', though a look at the word would have shown that there is no need to' : ''}`,
       );
     }
-    if (lookers.length === 0) throw this.#violation('deadlock', `${names} sleep on, however often they look`);
+    if (lookers.length === 0)
+      throw this.#machine.violation('deadlock', `${names} sleep on, however often they look`);
     const least = Math.min(...lookers.map((thread) => (state.threads[thread] as ThreadState).looks));
     return lookers
       .filter((thread) => (state.threads[thread] as ThreadState).looks === least)
@@ -415,7 +359,7 @@ class Explorer {
   #wouldBeRescued(state: State): boolean {
     const before = this.#unfinished(state).length;
     let now = copyOf(state);
-    const trail = this.#trail.length;
+    const trail = this.#machine.trail.length;
     try {
       for (let round = 0; round < 200 && this.#unfinished(now).length === before; round += 1) {
         const move = this.#moves(now).find(({ required }) => required);
@@ -425,8 +369,8 @@ class Explorer {
             .sort((a, b) => looksOf(now, a) - looksOf(now, b))[0] ?? 0;
         if (move === undefined && looksOf(now, thread) >= MOST_LOOKS) return false;
         const at = (now.threads[thread] as ThreadState).node;
-        this.#trail.push({ thread, node: at, what: 'look' });
-        this.#make(now, move ?? { thread, kind: 'look', required: true });
+        this.#machine.trail.push({ thread, node: at, what: 'look' });
+        this.#machine.make(now, move ?? { thread, kind: 'look', required: true });
         now = copyOf(now);
       }
       return this.#unfinished(now).length < before;
@@ -434,189 +378,7 @@ class Explorer {
       if (error === MINDED || error === TOLD_APART || error === PLAINLY_WRITTEN) throw error;
       return false;
     } finally {
-      this.#trail.length = trail;
+      this.#machine.trail.length = trail;
     }
   }
-
-  #make(state: State, move: Move): void {
-    const { thread, kind } = move;
-    const at = state.threads[thread] as ThreadState;
-    const awaitsLoop = 'idle' in gapOf(at.node).next;
-    switch (kind) {
-      case 'operation':
-        if (at.status === 'woken') this.#resume(state, thread);
-        else this.#operate(state, thread, 'in time');
-        return;
-      case 'late':
-        this.#operate(state, thread, 'late');
-        return;
-      case 'end':
-        state.oneEnded = true;
-        state.sleepers = state.sleepers.filter((each) => each.thread !== thread);
-        this.#set(state, thread, { status: 'ended', notified: [] });
-        return;
-      case 'event':
-        this.#deliver(state, thread, move.event);
-        return;
-      case 'slice':
-        state.slices += 1;
-        break;
-      case 'look':
-        this.#set(state, thread, { looks: at.looks + 1 });
-        break;
-      default:
-    }
-    if (awaitsLoop) this.#deliver(state, thread, { type: 'look', id: 0 });
-    else {
-      state.sleepers = state.sleepers.filter((each) => each.thread !== thread || each.entry !== undefined);
-      this.#go(state, thread, { outcome: 'timed-out' });
-    }
-  }
-
-  /** One that was woken goes on, with the operation that follows. */
-  #resume(state: State, thread: number): void {
-    this.#go(state, thread, { outcome: 'ok' });
-    const { node } = state.threads[thread] as ThreadState;
-    const { next } = gapOf(node);
-    if (!('operation' in next) || next.operation.kind === 'clock' || !couldGoOn(state, node)) return;
-    this.#trail.push({ thread, node: (state.threads[thread] as ThreadState).node, what: 'operation' });
-    this.#operate(state, thread, 'in time');
-  }
-
-  #deliver(state: State, thread: number, event: LoopEvent): void {
-    const { notified } = state.threads[thread] as ThreadState;
-    if (event.type === 'entry') {
-      this.#set(state, thread, { notified: notified.filter((id) => id !== event.id) });
-    }
-    this.#go(state, thread, { event });
-  }
-
-  #operate(state: State, thread: number, time: string): void {
-    const { node } = state.threads[thread] as ThreadState;
-    const { next, leaves } = gapOf(node);
-    if (!('operation' in next)) throw new Error('a thread that does nothing was to go on');
-    this.#leave(state, leaves);
-    const outcome = this.#perform(state, thread, next.operation, time);
-    const step = this.#trail.at(-1);
-    if (step !== undefined) step.outcome = outcome;
-    if (outcome !== 'asleep') this.#go(state, thread, { outcome });
-  }
-
-  #perform(state: State, thread: number, operation: Operation, time: string): Outcome {
-    const { kind, cell, operand, more } = operation;
-    if (kind === 'clock') return time;
-    if (isPersonal(operation.operand)) throw TOLD_APART;
-    if (this.#traffic.minded(thread, operation, this.#heldBy(state, thread))) throw MINDED;
-    if (kind === 'alive') return state.threads[Number(operand)]?.status !== 'ended';
-    if (kind === 'notify') return this.#notify(state, cell, Number(operand));
-    if (kind === 'acquire') this.#acquired.add(cell);
-    else if (this.#locks.includes(cell) && state.holders[this.#locks.indexOf(cell)] !== thread) {
-      const known = this.#lookedAt.has(cell);
-      this.#lookedAt.add(cell);
-      if (!known && this.#acquired.has(cell)) throw MINDED;
-    }
-    const outcome = state.memory.perform(operation);
-    const lock = this.#locks.indexOf(cell);
-    if (lock >= 0) {
-      const holds = ((state.memory.words[cell] ?? 0) & HELD) !== 0;
-      if (!holds) state.holders = state.holders.with(lock, undefined);
-      else if (state.holders[lock] === undefined || this.#takesOver(operation, outcome)) {
-        state.holders = state.holders.with(lock, thread);
-      }
-    }
-    if (outcome === 'asleep' || outcome === 'entered') {
-      if (outcome === 'asleep') this.#set(state, thread, { status: 'asleep' });
-      const entry = outcome === 'asleep' ? undefined : more;
-      state.sleepers = [...state.sleepers, { cell, thread, entry }];
-    }
-    return outcome;
-  }
-
-  /** Of a mutex of a queue, where the word of a lock was changed from held to held. */
-  #takesOver({ kind, operand, expected }: Operation, outcome: Outcome): boolean {
-    if (this.#plain === undefined || kind !== 'compareExchange' || outcome !== expected) return false;
-    return Number(operand) >> HOLDER !== Number(expected) >> HOLDER;
-  }
-
-  /** The locks that a thread holds, a bit for each. */
-  #heldBy({ holders }: State, thread: number): number {
-    return holders.reduce<number>((held, holder, lock) => (holder === thread ? held | (1 << lock) : held), 0);
-  }
-
-  /** First come, first woken, as the specification has it. */
-  #notify(state: State, cell: number, count: number): number {
-    const woken = state.sleepers.filter((sleeper) => sleeper.cell === cell).slice(0, count);
-    state.sleepers = state.sleepers.filter((sleeper) => !woken.includes(sleeper));
-    for (const { thread, entry } of woken) {
-      const { notified } = state.threads[thread] as ThreadState;
-      this.#set(
-        state,
-        thread,
-        entry === undefined ? { status: 'woken' } : { notified: [...notified, entry] },
-      );
-    }
-    return woken.length;
-  }
-
-  #go(state: State, thread: number, step: { outcome: Outcome } | { event: LoopEvent }): void {
-    const actor = this.#actors[thread] as Actor;
-    const node = actor.after((state.threads[thread] as ThreadState).node, state.memory, step);
-    this.#set(state, thread, { status: 'ready' });
-    this.#arrive(state, thread, node);
-  }
-
-  #arrive(state: State, thread: number, node: Node): void {
-    if (this.#plain?.news) throw PLAINLY_WRITTEN;
-    this.#set(state, thread, { node });
-    const { writes, enters, leaves, next } = gapOf(node);
-    const held = this.#heldBy(state, thread);
-    for (const [cell, value] of writes) {
-      state.memory.words[cell] = value;
-      if (isPersonal(value)) throw TOLD_APART;
-      if (this.#traffic.writtenBy(thread, cell, held)) throw MINDED;
-    }
-    for (const place of enters) {
-      state.inside.set(place, (state.inside.get(place) ?? 0) + 1);
-      this.#checkInside(state, place);
-    }
-    if (!('idle' in next)) return;
-    this.#leave(state, leaves);
-    const { finished: done, failure } = next.idle;
-    if (done && failure !== undefined) {
-      throw this.#violation('exception', `thread ${thread} ended with ${messageOf(failure)}`);
-    }
-  }
-
-  #leave(state: State, places: readonly string[]): void {
-    for (const place of places) state.inside.set(place, (state.inside.get(place) ?? 0) - 1);
-  }
-
-  #checkInside({ inside }: State, place: string): void {
-    const { most = {}, apart = [] } = this.#scenario;
-    const count = inside.get(place) ?? 0;
-    if (count > (most[place] ?? 1)) {
-      throw this.#violation('two inside', `${count} threads are inside "${place}" at once`);
-    }
-    for (const pair of apart) {
-      if (pair.includes(place) && pair.every((each) => (inside.get(each) ?? 0) > 0)) {
-        throw this.#violation('two inside', `threads are inside "${pair.join('" and "')}" at once`);
-      }
-    }
-  }
-
-  #set(state: State, thread: number, change: Partial<ThreadState>): void {
-    state.threads[thread] = { ...(state.threads[thread] as ThreadState), ...change };
-  }
-
-  #violation(fault: Fault, what: string): Violation {
-    return new Violation(fault, what, traceOf(this.#trail, this.#actors, this.#layout));
-  }
-}
-
-function messageOf(error: unknown): string {
-  const { name, message, stack } = error as Error;
-  const where = /at (?:\S+ \()?([\w/.-]+\.ts:\d+)/.exec(stack ?? '')?.[1];
-  return name === undefined
-    ? String(error)
-    : `${name}: ${message}${where === undefined ? '' : ` (${where})`}`;
 }
