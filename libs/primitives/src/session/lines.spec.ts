@@ -1,9 +1,9 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { coreOf, type Session } from '../session.distributed.ts';
+import { bareSession } from '../testing/bare-session.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
-import { type Answer, runAsNobody, runOperations } from './run-operations.ts';
-import { sweep } from './sweep.ts';
+import { runAsNobody } from './run-operations.ts';
 
 const bench = redisBench();
 
@@ -78,32 +78,6 @@ async function stands(line: Line, name: string, session: Session, signal?: Abort
   return { place, served };
 }
 
-let deafs = 0;
-
-/** A session that lives and hears nothing, as one whose subscriber is just reconnecting; ended with the test. */
-async function deaf(host: Session) {
-  const core = coreOf(host);
-  const { site } = core.partition(0);
-  deafs += 1;
-  const id = `${'d'.repeat(24)}-${deafs}`;
-  const { ring } = core.keyspace.shared(0);
-  const { calls, holds } = core.keyspace.ofSession(0, id);
-  await bench.admin.zadd(site.sessions, Date.now() + 60_000, id);
-  await bench.admin.zadd(ring, 0, id);
-  onTestFinished(async () => {
-    await bench.admin.zadd(site.sessions, 1, id);
-    await sweep(core.line, core.operations, site, core.kinds, id);
-  });
-  let seq = 0;
-  return async (operation: string, keys: readonly string[], args: readonly (string | number)[]) => {
-    seq += 1;
-    const envelope = { caller: id, calls, epoch: 1, seq, slot: 0, before: undefined, read: '' };
-    const invocation = { operation, keys: [...keys, holds], args };
-    const reply = await runOperations(core.line, core.operations, site, [invocation], envelope);
-    return (reply as Answer[])[1];
-  };
-}
-
 describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) => {
   const kind = line.at.slice(0, line.at.indexOf(':'));
 
@@ -138,8 +112,8 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
     await line.fill(holder, name);
     const [operation, parts, args] = line.operation;
     const keys = coreOf(holder).keyspace.of(kind, name, parts.split(' '));
-    const ask = await deaf(holder);
-    expect((await ask(operation, keys, args(name)))?.[0]).toMatch(/queued|waiting/);
+    const deaf = await bareSession(holder, bench.admin);
+    expect((await deaf.ask(operation, keys, args(name)))[0]).toMatch(/queued|waiting/);
     const places = await standing(line, name);
     const { served } = await stands(line, name, other);
     await line.letOneGo(holder, name);
@@ -147,7 +121,7 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
     expect(await standing(line, name)).toEqual(places);
     await line.letOneGo(other, name);
     // It comes to ask again, as one does who is connected again: and is served.
-    expect((await ask(operation, keys, args(name)))?.[0]).toMatch(/granted|item|put/);
+    expect((await deaf.ask(operation, keys, args(name)))[0]).toMatch(/granted|item|put/);
     expect(await standing(line, name)).toEqual([]);
   });
 });
@@ -203,6 +177,7 @@ describe('a free lock', () => {
     await bench.admin.hdel(`{heddle:0}:lock:${name}:state`, 'holder', 'first');
     expect(await late.lock(name).acquire({ timeout: 0 })).toBeNull();
     expect((await served) as object).toMatchObject({ valid: true });
+    expect(await standing(lines.lock as Line, name)).toEqual([]); // Nor has that one a place now.
     await expect(lease.release()).rejects.toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
     await other.lock(name).release();
   });

@@ -93,7 +93,7 @@ local function lock_grant(state, queue, kind, name, block, asker, past)
       if waiter == asker or tell(waiter, kind, waiter, name, first, last) then
         redis.call('ZREM', queue, waiter)
         redis.call('HSET', state, 'holder', waiter, 'first', first, 'end', last)
-        if not past or minute_past(past) then arm(state) end
+        if minute_past(past) then arm(state) end -- Also where it was free.
         return waiter, first, last
       end
       at = at + 1
