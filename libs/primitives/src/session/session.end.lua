@@ -7,5 +7,5 @@ local ring, id = KEYS[1], ARGV[1]
 redis.call('ZADD', SESSIONS, 'XX', '0', id)
 local before, after = ring_before(ring, id), ring_after(ring, id)
 local ends = tonumber(redis.call('ZSCORE', SESSIONS, after) or '0')
-if before ~= id and before ~= after then tell(before, 'watch', before, after, text(math.max(0, ends - now))) end
+if before ~= after then tell(before, 'watch', before, after, text(math.max(0, ends - now))) end
 return { 'ended' }

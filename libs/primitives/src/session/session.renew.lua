@@ -15,7 +15,7 @@ redis.call('ZADD', KEYS[1], 'XX', now + ttl, id)
 redis.call('ZADD', KEYS[3], 0, id)
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 local overdue = redis.call('ZRANGE', KEYS[5], '-inf', now - math.min(keep, 86400000) / 4, 'BYSCORE', 'LIMIT', 0, 64)
-for _, record in ipairs(overdue) do redis.call('ZADD', KEYS[5], 'XX', text(now), record) end
+for _, record in ipairs(overdue) do redis.call('ZADD', KEYS[5], text(now), record) end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local replication = redis.call('INFO', 'replication')
 local history, before = string.match(replication, 'master_replid:(%w*)'), string.match(replication, 'master_replid2:(%w*)')

@@ -1,0 +1,182 @@
+/** What a session's own operations leave in Redis, and whom they tell; in a namespace in which nobody else is. */
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lockOperations } from '../lock/lock.scripts.ts';
+import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
+import { Keyspace } from './keys.ts';
+import { renewal, Script, Scripts, scriptTexts } from './lua.ts';
+import { type Answer, CallSite, runAsNobody, runOperations } from './run-operations.ts';
+import { sessionOperations } from './session.scripts.ts';
+
+const bench = redisBench();
+const [HOUR, DAY] = [3_600_000, 86_400_000];
+const TTL = 60_000;
+
+const scripts = new Scripts(scriptTexts([...sessionOperations, ...lockOperations]));
+const beat = new Script(renewal());
+const keyspace = new Keyspace('nobody else', 1);
+const site = new CallSite(keyspace, 0, DAY, false);
+const { sessions, ring, members, epoch } = keyspace.shared(0);
+
+const idOf = (letter: string) => `${letter.repeat(24)}-1`;
+const [a, b, c] = [idOf('a'), idOf('b'), idOf('c')];
+
+let ear: Redis;
+let heard: string[] = [];
+
+beforeEach(async () => {
+  heard = [];
+  ear = new Redis(bench.url);
+  ear.on('pmessage', (_, channel: string, message: string) =>
+    heard.push(`${channel.slice(keyspace.inbox(0).length)}: ${message.replaceAll('\n', ' ')}`),
+  );
+  await ear.psubscribe(`${keyspace.inbox(0)}*`);
+});
+
+afterEach(async () => {
+  ear.disconnect();
+  await bench.admin.del(...(await bench.admin.keys(`${keyspace.tag(0)}:*`)));
+});
+
+const run = async (operation: string, keys: readonly string[], args: readonly (string | number)[]) =>
+  (await runAsNobody(bench.admin, scripts, site, [{ operation, keys, args }]))[0] ?? [];
+
+function open(id: string) {
+  const { calls, holds } = keyspace.ofSession(0, id);
+  return run('session.open', [calls, ring, members, holds, epoch], [id, TTL, '{}', 'word']);
+}
+const end = (id: string) => run('session.end', [ring], [id]);
+function sweep(id: string, ...spoiled: string[]) {
+  const { calls, holds } = keyspace.ofSession(0, id);
+  return run('session.sweep', [calls, ring, members, holds], [id, ...spoiled]);
+}
+function renew(id: string, after = id) {
+  const { calls, holds } = keyspace.ofSession(0, id);
+  return beat.run(bench.admin, [sessions, calls, ring, members, holds, epoch], [id, TTL, DAY, after]);
+}
+/** As if that one's end had passed some time ago. */
+const expire = (id: string) => bench.admin.zadd(sessions, 'XX', 1, id);
+
+/** What was told so far: messages come in order, and the last is the test's own. */
+async function told(): Promise<string[]> {
+  await bench.admin.publish(`${keyspace.inbox(0)}test`, 'mark');
+  await until(() => heard.includes('test: mark'), 'all was heard');
+  return heard.splice(0).filter((message) => message !== 'test: mark');
+}
+
+describe('the ring of sessions', () => {
+  it('has each watched by the one before, and the first by the last', async () => {
+    const watched = async (id: string) => (await open(id))[5];
+    expect([await watched(b), await told()]).toEqual([b, []]);
+    expect([await watched(c), await told()]).toEqual([b, [`${'b'.repeat(24)}: watch ${b} ${c} ${TTL}`]]);
+    expect([await watched(a), await told()]).toEqual([b, [`${'c'.repeat(24)}: watch ${c} ${a} ${TTL}`]]);
+    for (const [id, next] of [
+      [a, b],
+      [b, c],
+      [c, a],
+    ] as const)
+      expect(await renew(id)).toMatchObject({ 0: 'alive', 6: next });
+  });
+
+  it('has one who renews in its place again, where it was lost', async () => {
+    for (const id of [a, b]) await open(id);
+    await bench.admin.zrem(ring, a);
+    await renew(a);
+    expect(await bench.admin.zrange(ring, '0', '-1')).toEqual([a, b]);
+  });
+
+  it('tells who watched one that ends whom to watch instead', async () => {
+    for (const id of [a, b, c]) await open(id);
+    await told();
+    await end(b);
+    const [message = ''] = await told();
+    expect(message).toMatch(`${'a'.repeat(24)}: watch ${a} ${c} `);
+    expect(Number(message.split(' ').at(-1))).toBeGreaterThan(TTL - 30_000);
+    await sweep(b);
+    // Of two the other has nobody left to watch.
+    await end(a);
+    expect(await told()).toEqual([]);
+    await sweep(a);
+    await end(c);
+    expect(await told()).toEqual([]);
+  });
+
+  it('gives one that is dead already no time', async () => {
+    for (const id of [a, b, c]) await open(id);
+    await expire(c);
+    await told();
+    expect((await renew(b)) as string[]).toMatchObject({ 6: c, 7: '0' });
+    expect((await open(b))[6]).toBe('0');
+    await told();
+    await end(b);
+    expect(await told()).toEqual([`${'a'.repeat(24)}: watch ${a} ${c} 0`]);
+  });
+});
+
+describe('a life', () => {
+  it('is not given by its end, nor again by a sign of life after that', async () => {
+    await end(a);
+    expect(await bench.admin.zscore(sessions, a)).toBeNull();
+    expect(((await renew(a)) as string[])[0]).toBe('gone');
+    await open(a);
+    await expire(a);
+    expect(((await renew(a)) as string[])[0]).toBe('gone');
+    expect(await bench.admin.zscore(sessions, a)).toBe('1');
+  });
+
+  it('has keys that all have an end from the beginning, put off by its signs of life', async () => {
+    await open(a);
+    const { calls, holds } = keyspace.ofSession(0, a);
+    const keys = [sessions, calls, ring, members, holds, epoch];
+    for (const key of keys) {
+      expect(await bench.admin.pttl(key), key).toBeGreaterThan(HOUR);
+      await bench.admin.pexpire(key, 20_000);
+    }
+    await renew(a);
+    for (const key of keys) expect(await bench.admin.pttl(key), key).toBeGreaterThan(HOUR);
+  });
+
+  it('that has ended is swept in bounded steps, and what can not be dropped is left out', async () => {
+    await open(a);
+    const { holds } = keyspace.ofSession(0, a);
+    const records = Array.from({ length: 300 }, (_, n) => `kind\n${n}\nname`);
+    await bench.admin.zadd(holds, ...records.flatMap((record) => [1, record]));
+    expect((await sweep(a))[0]).toBe('alive');
+    await end(a);
+    const [is, ...some] = await sweep(a);
+    expect([is, some.length]).toEqual(['left', 256]);
+    const [still, ...others] = await sweep(a, ...some);
+    expect(still).toBe('left');
+    expect([...some, ...others].sort()).toEqual(records.sort());
+    expect(await sweep(a, ...others)).toEqual(['swept']);
+    expect((await bench.admin.keys(`${keyspace.tag(0)}:*`)).sort()).toEqual([epoch]);
+  });
+});
+
+describe('where the count of those who heard says nothing, on a Cluster,', () => {
+  it('one who is told counts as told', async () => {
+    const sharded = new CallSite(keyspace, 0, DAY, true);
+    for (const id of [a, b]) await open(id);
+    let seq = 0;
+    const ask = async (at: CallSite, id: string, operation: string, args: readonly (string | number)[]) => {
+      const { calls, holds } = keyspace.ofSession(0, id);
+      seq += 1;
+      const envelope = { caller: id, calls, epoch: 1, seq, slot: 0, before: undefined, read: '' };
+      const keys = [...keyspace.of('lock', 'x', ['state', 'queue']), holds];
+      const reply = await runOperations(bench.admin, scripts, at, [{ operation, keys, args }], envelope);
+      return (reply as Answer[])[1] ?? [];
+    };
+    ear.disconnect();
+    for (const [at, holder] of [
+      [site, null],
+      [sharded, b],
+    ] as const) {
+      const [, first = ''] = await ask(at, a, 'lock.acquire', ['x', 'lock', 0, 64]);
+      await ask(at, b, 'lock.acquire', ['x', 'lock', 1, 64]);
+      await ask(at, a, 'lock.release', ['x', 'lock', first, 0, 0, 64]);
+      expect(await bench.admin.hget(keyspace.of('lock', 'x', ['state'])[0] ?? '', 'holder')).toBe(holder);
+      await ask(at, b, 'lock.cancel', ['x', 'lock', 0]);
+    }
+  });
+});
