@@ -1,0 +1,269 @@
+/** What operations on permits leave in Redis, and what they answer; where holders and waiters die, or are not reached. */
+import { Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { runAsNobody } from '../session/run-operations.ts';
+import { sweep } from '../session/sweep.ts';
+import { coreOf } from '../session.distributed.ts';
+import { bareSession } from '../testing/bare-session.ts';
+import { redisBench } from '../testing/redis.ts';
+import { until } from '../testing/waiting.ts';
+
+const bench = redisBench();
+const HOUR = 3_600_000;
+const MOST = 2 ** 29 - 1;
+
+/** A semaphore of so many permits, or what else is made of permits, and operations on it. */
+async function scene(limit: number, kind = 'semaphore') {
+  const name = bench.name();
+  const [session, other] = [await bench.session(), await bench.session()];
+  const core = coreOf(session);
+  const { site } = core.partition(0);
+  const keys = core.keyspace.of(kind, name, ['state', 'queue', 'wants', 'holders']);
+  const [state = '', queue = '', wants = '', holders = ''] = keys;
+  const shape = kind === 'semaphore' ? String(limit) : kind;
+  const bare = async () => {
+    const one = await bareSession(session, bench.admin);
+    return {
+      ...one,
+      acquire: (wait: 0 | 1, permits = 1, id = 1) =>
+        one.ask('semaphore.acquire', keys, [name, kind, id, permits, wait, shape, limit]),
+      release: (permits: number, raise = 0, id = 1) =>
+        one.ask('semaphore.release', keys, [
+          name,
+          kind,
+          shape,
+          limit,
+          raise,
+          ...(permits > 0 ? [id, permits] : []),
+        ]),
+      cancel: (id = 1) => one.ask('semaphore.cancel', keys, [name, kind, id]),
+    };
+  };
+  const asNobody = async (operation: string, on: readonly string[], ...args: (string | number)[]) =>
+    (await runAsNobody(core.line, core.operations, site, [{ operation, keys: on, args }]))[0];
+  return {
+    name,
+    other,
+    state,
+    queue,
+    wants,
+    holders,
+    bare,
+    advance: () => asNobody('semaphore.advance', keys, name, kind),
+    value: () => asNobody('semaphore.value', [state], kind, shape, limit),
+    sweep: async (dead: string) => {
+      const unswept: string[] = [];
+      const { state: is } = await sweep(core.line, core.operations, site, core.kinds, dead, (record) =>
+        unswept.push(record),
+      );
+      return [is, ...unswept];
+    },
+    /** So many in line before all others, all of them dead. */
+    async crowdOfDead(count = 300) {
+      const dead = Array.from({ length: count }, (_, n) => `${n.toString(16).padStart(24, '0')}-1#1`);
+      await bench.admin.zadd(queue, ...dead.flatMap((one, n) => [n, one]));
+      await bench.admin.hset(wants, ...dead.flatMap((one) => [one, '1']));
+    },
+    inLine: (count: number) =>
+      until(async () => (await bench.admin.zcard(queue)) === count, `${count} stand in line`),
+  };
+}
+
+/** Somebody listens for all: whoever is told is reached. */
+async function allAreReached() {
+  const ear = new Redis(bench.url);
+  onTestFinished(() => ear.disconnect());
+  await ear.psubscribe('{heddle:0}:inbox:*');
+}
+
+describe('permits that are asked for', () => {
+  it('again, as where the reply or the message was lost, are those that were granted', async () => {
+    const { bare, value } = await scene(2);
+    const one = await bare();
+    const granted = await one.acquire(1);
+    expect(granted[0]).toBe('granted');
+    expect(await one.acquire(1)).toEqual(granted);
+    expect(await one.cancel()).toEqual(granted);
+    expect(await value()).toEqual(['value', '1']);
+  });
+
+  it('where there are none yet can be waited for, one at a time', async () => {
+    const { bare } = await scene(0);
+    const one = await bare();
+    expect(await one.acquire(1, 2)).toEqual(['too many', '0']);
+    expect(await one.acquire(1)).toEqual(['queued']);
+    await one.release(0, 1);
+    expect((await one.acquire(1))[0]).toBe('granted');
+  });
+
+  it('by a try are had where all in line have died', async () => {
+    const { bare, crowdOfDead, queue, wants } = await scene(1);
+    const one = await bare();
+    await crowdOfDead(3);
+    expect((await one.acquire(0))[0]).toBe('granted');
+    expect(await bench.admin.exists(queue, wants)).toBe(0);
+  });
+
+  it('by a try that is refused leave nothing', async () => {
+    const { bare, queue, wants } = await scene(2);
+    const [holder, large, late] = [await bare(), await bare(), await bare()];
+    await holder.acquire(0);
+    expect(await large.acquire(1, 2)).toEqual(['queued']);
+    expect(await late.acquire(0)).toEqual(['busy']);
+    expect(await bench.admin.zrange(queue, '0', '-1')).toEqual([`${large.id}#1`]);
+    expect(await bench.admin.hkeys(wants)).toEqual([`${large.id}#1`]);
+    expect(await late.listed()).toEqual([]);
+    expect(await large.cancel()).toEqual(['left']);
+    expect(await bench.admin.exists(queue, wants)).toBe(0);
+    expect(await large.listed()).toEqual([]);
+  });
+
+  it('are waited for at once where one who died stood before', async () => {
+    const { bare, crowdOfDead } = await scene(2);
+    const [holder, one] = [await bare(), await bare()];
+    await holder.acquire(0);
+    await crowdOfDead(1);
+    expect(await one.acquire(1, 2)).toEqual(['queued']);
+  });
+
+  it.each(['queue', 'wants', 'holders'] as const)(
+    'are a clear error where %s is of another type, and nothing is changed',
+    async (part) => {
+      const all = await scene(2);
+      const one = await all.bare();
+      await all.value();
+      await bench.admin.rpush(all[part], 'not ours');
+      expect(await one.acquire(1)).toMatchObject({ 0: 'error', 1: expect.stringContaining('WRONGTYPE') });
+      expect(await bench.admin.hget(all.state, 'used')).toBe('0');
+      expect(await one.listed()).toEqual([]);
+      await bench.admin.del(all[part]);
+    },
+  );
+});
+
+describe('permits that are given back', () => {
+  it('in part leave the hold its tokens, and are none of more than it has', async () => {
+    const { bare, holders, value } = await scene(3);
+    const one = await bare();
+    const [, first, last] = await one.acquire(0, 3);
+    expect(await one.release(4)).toEqual(['gone']);
+    expect(await one.release(1)).toEqual(['released']);
+    expect(await bench.admin.hgetall(holders)).toEqual({ [`${one.id}#1`]: `2 ${first} ${last}` });
+    expect(await one.release(3)).toEqual(['gone']);
+    expect(await value()).toEqual(['value', '1']);
+    expect(await one.release(2)).toEqual(['released']);
+    expect(await one.listed()).toEqual([]);
+  });
+
+  it('by one who had none are more for those who wait, up to what can be counted', async () => {
+    const { name, other, bare, inLine } = await scene(1);
+    const [holder, generous] = [await bare(), await bare()];
+    await holder.acquire(0);
+    const next = other.semaphore(name, 1).acquire();
+    await inLine(1);
+    expect(await generous.release(0, MOST)).toEqual(['full', String(MOST)]);
+    expect(await generous.release(0, 1)).toEqual(['released']); // Nothing is left to go on with.
+    await (await next).release();
+    expect(await generous.release(0, MOST - 2)).toEqual(['released']);
+    expect(await generous.release(0, 1)).toEqual(['full', String(MOST)]);
+  });
+
+  it('to 300 at once, which no single script may, are had by all', async () => {
+    await allAreReached();
+    const { bare, holders, advance } = await scene(0);
+    const [many, generous] = [await bare(), await bare()];
+    for (let id = 1; id <= 300; id += 1) await many.acquire(1, 1, id);
+    expect(await generous.release(0, 300)).toEqual(['more']);
+    expect(await bench.admin.hlen(holders)).toBe(256);
+    expect(await advance()).toEqual(['done']);
+    expect(await bench.admin.hlen(holders)).toBe(300);
+  });
+});
+
+describe('a line with more dead than a script may pass over', () => {
+  it('is had by who comes, in steps', async () => {
+    const { bare, crowdOfDead, wants, advance } = await scene(1);
+    const one = await bare();
+    await crowdOfDead();
+    expect(await one.acquire(1)).toEqual(['more']);
+    expect((await one.acquire(1))[0]).toBe('granted');
+    expect(await bench.admin.exists(wants)).toBe(0);
+    await one.release(1);
+    await crowdOfDead();
+    expect([await advance(), await advance()]).toEqual([['more'], ['done']]);
+    expect(await bench.admin.exists(wants)).toBe(0);
+  });
+
+  it.each(['released', 'given up', 'swept'])('goes on to who lives, %s', async (how) => {
+    const { name, other, bare, inLine, crowdOfDead, queue, wants, advance, sweep } = await scene(2);
+    const [holder, large] = [await bare(), await bare()];
+    await holder.acquire(0);
+    await large.acquire(1, 2);
+    const next = other.semaphore(name, 2).acquire();
+    await inLine(2);
+    // Behind the one who wants more than there is.
+    await crowdOfDead();
+    await bench.admin.zadd(queue, -1, `${large.id}#1`);
+    if (how === 'swept') {
+      await large.die();
+      expect(await sweep(large.id)).toEqual(['swept']);
+    } else if (how === 'given up') {
+      expect(await large.cancel()).toEqual(['more']);
+      expect(await advance()).toEqual(['done']);
+    } else {
+      await large.cancel();
+      await advance();
+      await (await next).release();
+      await large.acquire(0, 1);
+      const again = other.semaphore(name, 2).acquire();
+      await inLine(1);
+      await crowdOfDead();
+      expect(await holder.release(1)).toEqual(['more']);
+      expect(await advance()).toEqual(['done']);
+      await (await again).release();
+      return;
+    }
+    await (await next).release();
+    expect(await bench.admin.exists(queue, wants)).toBe(0);
+  });
+});
+
+describe('where the shape is gone, as after its TTL', () => {
+  it('there is nothing to go on with, and nothing that keeps a sweep', async () => {
+    const { bare, state, advance, sweep } = await scene(1);
+    const one = await bare();
+    await one.acquire(0);
+    await bench.admin.del(state);
+    expect(await advance()).toEqual(['done']);
+    await one.die();
+    expect(await sweep(one.id)).toEqual(['swept']);
+    expect(await bench.admin.exists(state)).toBe(0);
+  });
+});
+
+describe('a lock to read and write', () => {
+  it('has a token for each reader, and a block for a writer, and no key for a look', async () => {
+    const { bare, value, state } = await scene(MOST, 'rwlock');
+    expect(await value()).toEqual(['value', String(MOST)]);
+    expect(await bench.admin.exists(state)).toBe(0);
+    const one = await bare();
+    const [, reader, same] = await one.acquire(0);
+    expect(same).toBe(reader);
+    await one.release(1);
+    const [, writer, end] = await one.acquire(0, MOST);
+    expect(Number(end) - Number(writer)).toBe(63);
+    await one.release(MOST);
+  });
+
+  it('is kept for a minute where nobody waits, and longer where one does who is not reached', async () => {
+    const { bare, state } = await scene(MOST, 'rwlock');
+    const [one, deaf] = [await bare(), await bare()];
+    await one.acquire(0, MOST);
+    await deaf.acquire(1, MOST);
+    expect(await one.release(MOST)).toEqual(['released']);
+    expect(await bench.admin.pttl(state)).toBeGreaterThan(HOUR);
+    expect((await deaf.acquire(1, MOST))[0]).toBe('granted');
+    expect(await deaf.release(MOST)).toEqual(['released']);
+    expect(await bench.admin.pttl(state)).toBeLessThan(61_000);
+  });
+});
