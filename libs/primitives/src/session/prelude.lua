@@ -332,14 +332,9 @@ end
 -- dropped drops it too.
 local function queue_return(keys, score, member)
   local state, items, joiners = keys[1], keys[2], keys[6]
-  local fields = redis.call('HMGET', state, 'shut', 'kind')
-  if fields[1] ~= 'dropped' then
-    redis.call('ZADD', items, score, member)
-    arm(state)
-    arm(items)
-  elseif fields[2] ~= 'SimpleQueue' then
-    queue_finish(state, joiners, 1)
-  end
+  if redis.call('HGET', state, 'shut') == 'dropped' then return queue_finish(state, joiners, 1) end
+  redis.call('ZADD', items, score, member)
+  arm(items)
 end
 
 -- Moves a queue as far as it can go: items to those who take, then waiting items to where there is room, each first
