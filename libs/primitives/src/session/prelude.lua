@@ -207,12 +207,12 @@ local function semaphore_grant(keys, kind, name, asker, counts, changed)
 end
 
 -- Moves a barrier as far as it can go: filling -> (all there: each is looked at) checking -> acting -> draining -> filling.
--- `asker` learns its own outcome from the reply. 'more' where the bound was met: whoever comes next goes on from here.
+-- 'more' where the bound was met: whoever comes next goes on from here.
 local function barrier_advance(keys, name)
   local state, arrivals, outcomes = unpack(keys)
-  local fields = redis.call('HMGET', state, 'parties', 'phase', 'checked', 'left', 'as', 'broken')
+  local fields = redis.call('HMGET', state, 'parties', 'phase', 'checked', 'left', 'as')
   local parties, phase, checked = tonumber(fields[1]), fields[2], tonumber(fields[3])
-  local left, as, broken, budget = tonumber(fields[4]), fields[5], fields[6], BOUND
+  local left, as, budget = tonumber(fields[4]), fields[5], BOUND
 
   local function enter(next_phase, next_left, next_as)
     phase, checked, left, as = next_phase, 0, next_left, next_as
@@ -225,7 +225,6 @@ local function barrier_advance(keys, name)
     for _, party in ipairs(batch) do
       if not alive(string.match(party, '^[^#]+')) then
         redis.call('HSET', state, 'broken', '1')
-        broken = '1'
         return enter('draining', redis.call('ZCARD', arrivals), 'broken')
       end
     end
@@ -262,7 +261,7 @@ local function barrier_advance(keys, name)
       drain()
     elseif phase == 'checking' then
       check()
-    elseif phase == 'filling' and broken == '0' and redis.call('ZCARD', arrivals) >= parties then
+    elseif phase == 'filling' and redis.call('ZCARD', arrivals) >= parties then
       enter('checking', 0, '')
     else
       arm(state)
@@ -278,8 +277,8 @@ end
 local function barrier_break(keys, name, stays)
   local phase = redis.call('HGET', keys[1], 'phase')
   if phase == 'draining' and barrier_advance(keys, name) then return 'more' end
-  redis.call('HSET', keys[1], 'broken', stays and '1' or '0', 'actor', '', 'phase', 'draining',
-    'left', redis.call('ZCARD', keys[2]), 'as', 'broken', 'checked', 0)
+  redis.call('HSET', keys[1], 'broken', stays and '1' or '0', 'phase', 'draining',
+    'left', redis.call('ZCARD', keys[2]), 'as', 'broken')
   return barrier_advance(keys, name)
 end
 
@@ -295,7 +294,7 @@ end
 -- The shape of a barrier is its number of parties; one that nobody used before is whole, and nobody is there.
 local function barrier_shape(state, parties)
   return same_shape(state, parties, 'parties', parties, 'phase', 'filling', 'checked', '0', 'left', '0', 'as', '',
-    'broken', '0', 'actor', '')
+    'broken', '0')
 end
 
 -- The shape of a queue is its kind and its maxsize; one that nobody used before is empty.
