@@ -45,6 +45,13 @@ describe('fenced values', () => {
     await redis.del('fenced:c');
   });
 
+  it('tell tokens apart as numbers, not as words', async () => {
+    await fencedSet(redis, 'fenced:e', 'x', 9);
+    await fencedSet(redis, 'fenced:e', 'y', 10);
+    await expect(fencedSet(redis, 'fenced:e', 'z', 9)).rejects.toThrow(StaleTokenError);
+    await redis.del('fenced:e');
+  });
+
   it('go at the end of their ttl, which each write sets anew', async () => {
     await fencedSet(redis, 'fenced:d', 'x', 1, { ttl: 60_000 });
     expect(await redis.pttl('fenced:d')).toBeGreaterThan(50_000);

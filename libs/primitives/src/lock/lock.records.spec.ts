@@ -27,6 +27,8 @@ async function scene() {
       release: (first: string | undefined, { rejoin = 0, keep = 0 } = {}) =>
         one.ask('lock.release', keys, [name, 'lock', first ?? '', rejoin, keep, 64]),
       cancel: (keep: 0 | 1) => one.ask('lock.cancel', keys, [name, 'lock', keep]),
+      raise: (first: string | undefined, token: number) =>
+        one.ask('lock.raise', [state], [first ?? '', token]),
     };
   };
   const asNobody = async (operation: string, ...args: (string | number)[]) =>
@@ -218,6 +220,26 @@ describe('one who comes where others are told', () => {
     expect(lease.token).toBeLessThan(Number(past));
     await late.cancel(0);
     await lease.release();
+  });
+});
+
+describe('a token that another server gave', () => {
+  it('is come after by every later one, where the hold is the caller’s, and lowers none', async () => {
+    const { bare, field } = await scene();
+    const [one, other] = [await bare(), await bare()];
+    const [, before] = await one.acquire(0);
+    const [, first, last] = await one.acquire(0);
+    const [lower, higher] = [Number(last) - 1, Number(last) + 5_000_000];
+    expect(await other.raise(first, higher)).toEqual(['gone']);
+    expect(await one.raise(before, higher)).toEqual(['gone']);
+    expect((await one.raise(first, lower))[0]).toBe('raised');
+    expect(await field('end')).toBe(last);
+    expect((await one.raise(first, higher))[0]).toBe('raised');
+    expect(await field('end')).toBe(String(higher));
+    await one.release(first);
+    const [, next] = await other.acquire(0);
+    expect(next).toBe(String(higher + 1));
+    await other.release(next);
   });
 });
 

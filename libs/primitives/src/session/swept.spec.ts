@@ -3,7 +3,9 @@ import { BrokenBarrierError } from '../errors.ts';
 import { coreOf, type Session } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { until } from '../testing/waiting.ts';
-import { sweep } from './sweep.ts';
+import { parseRecord } from './keys.ts';
+import { runAsNobody } from './run-operations.ts';
+import { keysOfRecord, sweep } from './sweep.ts';
 
 const bench = redisBench();
 
@@ -204,6 +206,45 @@ describe('the sweep of a dead session', () => {
     expect(await session.lock(name).acquire({ timeout: 20 })).toBeNull();
     expect(await session.semaphore(name, 2).acquire({ timeout: 20 })).toBeNull();
     await until(async () => (await listed()).join() === '', 'nothing is listed of those who gave up');
+  });
+
+  it('drops no record of one that lives, whatever of', async () => {
+    const name = bench.name();
+    const living = await bench.session({ ttl: 60_000 });
+    const condition = living.condition(name, { lock: living.lock(`${name}-`) });
+    const waits: Promise<unknown>[] = [
+      living.lock(name).acquire(),
+      living.rlock(name).acquire(),
+      living.semaphore(name, 2).acquire(),
+      living.readWriteLock(name).read.acquire(),
+      living.event(name).wait(),
+      living.countDownLatch(name, 1).wait(),
+      living.barrier(name, 2).wait(),
+      living.queue(name).get(),
+      condition.acquire().then(() => condition.wait()),
+    ];
+    for (const wait of waits) unheeded(wait);
+    const core = coreOf(living);
+    const { site } = core.partition(0);
+    const { holds } = core.keyspace.ofSession(0, `${living.id}-1`);
+    const records = async () =>
+      (await bench.admin.zrangebyscore(holds, '-inf', '(inf')).flatMap((text) => parseRecord(text) ?? []);
+    const dropOf = (kind: string) => core.kinds[kind]?.drop ?? '';
+    const all = new Set(Object.keys(core.kinds).map(dropOf));
+    await until(
+      async () => new Set((await records()).map(({ kind }) => dropOf(kind))).size === all.size,
+      'something is listed for each operation that drops',
+    );
+    const before = await everything();
+    for (const record of await records()) {
+      const operation = dropOf(record.kind);
+      const keys = [...keysOfRecord(core.keyspace, core.kinds, 0, record), holds];
+      const args = [record.name, record.id, `${living.id}-1`, 64, record.kind];
+      const [answer] = await runAsNobody(core.line, core.operations, site, [{ operation, keys, args }]);
+      expect(answer, operation).toEqual(['alive']);
+    }
+    expect(await everything()).toEqual(before);
+    await living.close();
   });
 
   it('does nothing to one that lives', async () => {
