@@ -195,8 +195,11 @@ export async function everything(name: string): Promise<Record<string, unknown>>
   const reading = await both.read.acquire();
   const writing = await both.write.acquire({ timeout: 0 });
   await reading.release();
-  const all = await session.acquireAll([session.lock(`${name} 1`), session.rlock(`${name} 2`), both.write]);
+  const plain = session.semaphore(`${name} plain`, 1);
+  const locks = [session.lock(`${name} 1`), session.rlock(`${name} 2`), both.write, semaphore, plain];
+  const all = await session.acquireAll(locks);
   const held = [all.valid, await session.lock(`${name} 1`).locked(), await both.read.acquire({ timeout: 0 })];
+  const permits = [await semaphore.value(), await plain.value()];
   await all.release();
   held.push(all.valid, await session.lock(`${name} 1`).locked());
   const event = session.event(name);
@@ -212,7 +215,7 @@ export async function everything(name: string): Promise<Record<string, unknown>>
     queue: { full, got, joined, rest, empty },
     order: [await priority.get(), await lifo.get()],
     latch: [early, await latch.wait(), await latch.count()],
-    semaphore: [none, over, await semaphore.value()],
+    semaphore: [none, over, ...permits, await semaphore.value(), await plain.value()],
     locks: [writing, ...held],
     event: [before, await event.wait(), await event.isSet()],
     counter: [await session.counter(name).add(3), await session.counter(name).compareAndSet(1, 2)],

@@ -107,7 +107,7 @@ describe('currentJob().session()', () => {
       },
       order: [[1, 'a'], 2],
       latch: [false, true, 0],
-      semaphore: [null, 'OverReleaseError', 2],
+      semaphore: [null, 'OverReleaseError', 1, 0, 2, 1],
       locks: [null, true, true, null, false, false],
       event: [false, true, true],
       counter: [3, false],

@@ -47,6 +47,9 @@ export type JobSession = Pick<
   'id' | 'namespace' | 'acquireAll' | 'members' | 'close' | typeof Symbol.asyncDispose | Factory
 >;
 
+/** What `acquireAll` takes. */
+const LEASED = ['lock', 'rlock', 'condition', 'readWriteLock', 'semaphore', 'boundedSemaphore'] as const;
+
 export class SessionOfJob implements LeaseHome, PrimitiveHome {
   readonly #line: SessionLine;
   readonly #slot: number;
@@ -142,11 +145,13 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentSimpleQueue(this, this.#form('simpleQueue', name));
   }
 
-  async acquireAll(locks: readonly LentLock[], options?: Wait): Promise<LentLease | null> {
+  async acquireAll(
+    locks: readonly (LentLock | LentSemaphore)[],
+    options?: Wait,
+  ): Promise<LentLease | null> {
     if (!Array.isArray(locks)) throw typeError('session.acquireAll: needs an array of locks');
     for (const [n, lock] of locks.entries()) {
-      const what = `session.acquireAll: locks[${n}] must be a lock`;
-      this.#own(lock, ['lock', 'rlock', 'condition', 'readWriteLock'], what);
+      this.#own(lock, LEASED, `session.acquireAll: locks[${n}] must be a lock or semaphore`);
     }
     const all = locks.map((lock) => lock.form);
     return this.acquired(
