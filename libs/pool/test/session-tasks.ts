@@ -145,6 +145,31 @@ export async function onLock(name: string): Promise<unknown> {
   return lock.with(async (lease) => [await condition.wait({ timeout: 5 }), lease.valid]);
 }
 
+/** Not of its owner: neither what holds already, nor what never does, is waited for. */
+export async function unowned(name: string): Promise<unknown[]> {
+  const session = currentJob().session();
+  const condition = session.condition(name);
+  const attempts = [() => true, () => false].map((predicate) => () => condition.waitFor(predicate));
+  const errors: unknown[] = [];
+  for (const attempt of [...attempts, () => condition.wait(), () => condition.notify()])
+    errors.push(await attempt().catch((error) => error.name));
+  await condition.with(() =>
+    runAs('other', async () => errors.push(await condition.waitFor(() => true).catch((error) => error.name))),
+  );
+  return errors;
+}
+
+/** A bare release ends one of two that one lease is for; then the other by that lease, or with the job. */
+export async function partly([name, release]: [string, boolean]): Promise<unknown[]> {
+  const session = currentJob().session();
+  const [one, two] = [session.lock(`${name} 1`), session.lock(`${name} 2`)];
+  const both = await session.acquireAll([one, two]);
+  await one.release();
+  const seen = [both.valid, both.signal.aborted, await one.locked(), await two.locked()];
+  if (release) await both.release();
+  return [...seen, await two.locked()];
+}
+
 export async function meet([name, parties]: [string, number]): Promise<[number, number]> {
   const session = currentJob().session();
   let acted = 0;

@@ -141,6 +141,15 @@ describe('currentJob().session()', () => {
     await pool.submit('makeItem', 'c');
     expect(await waiting).toEqual([true, true, true, false, true, false, true]);
     expect(await pool.submit('onLock', 'd')).toEqual([false, true]);
+    expect(await pool.submit('unowned', 'e')).toEqual(Array(5).fill('NotHeldError'));
+  });
+
+  it('gives back the rest of what one lease is for, where a bare release has ended a part', async () => {
+    await host();
+    const pool = executor();
+    expect(await pool.submit('partly', ['p', true])).toEqual([false, false, false, true, false]);
+    expect(await pool.submit('partly', ['p', false])).toEqual([false, false, false, true, true]);
+    expect(await session.lock('p 2').locked()).toBe(false);
   });
 
   it('meets at barriers, and runs the action in the thread of the last', async () => {

@@ -171,6 +171,8 @@ export class Lending {
     const handle = this.#handle(on.handle, () => this.#runAction(call.n));
     if (!(FACTORIES[on.handle.make] as readonly string[]).includes(method))
       throw typeError(`${on.handle.make} has no method ${method}`);
+    // What is waited for is looked at in the job: here it is only asked whether its owner may wait for it.
+    if (method === 'waitFor') args.unshift(() => true);
     return (Reflect.get(handle, method) as Method).apply(handle, args);
   }
 
@@ -246,11 +248,15 @@ export class Lending {
     const name = heldAs(on.handle);
     for (const loan of [...this.#loans.values()].filter(({ held }) => held.includes(name))) {
       if (loan.lease.valid) loan.tell({ anew: this.#terms(loan) });
-      else if (!this.#tellIfLost(loan.id) && loan.waits === 0) {
-        loan.tell({ over: loan.id });
-        this.#drop(loan);
-      }
+      else if (!this.#tellIfLost(loan.id) && loan.waits === 0) this.#ended(loan);
     }
+  }
+
+  /** Another call has ended what is lent, or one of several: of those the lease is still what gives the others back. */
+  #ended(loan: Loan): void {
+    if (loan.held.length > 1) return loan.tell({ anew: this.#terms(loan) });
+    loan.tell({ over: loan.id });
+    this.#drop(loan);
   }
 
   #tellIfLost(id: number): boolean {

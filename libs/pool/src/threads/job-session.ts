@@ -145,10 +145,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentSimpleQueue(this, this.#form('simpleQueue', name));
   }
 
-  async acquireAll(
-    locks: readonly (LentLock | LentSemaphore)[],
-    options?: Wait,
-  ): Promise<LentLease | null> {
+  async acquireAll(locks: readonly (LentLock | LentSemaphore)[], options?: Wait): Promise<LentLease | null> {
     if (!Array.isArray(locks)) throw typeError('session.acquireAll: needs an array of locks');
     for (const [n, lock] of locks.entries()) {
       this.#own(lock, LEASED, `session.acquireAll: locks[${n}] must be a lock or semaphore`);

@@ -118,6 +118,7 @@ export class LentCondition extends LentLock implements AnyCondition {
     checkFunction(predicate, 'condition.waitFor(predicate): predicate');
     const { timeout, signal } = checkWait(options, 'condition.waitFor');
     const deadline = Deadline.after(timeout);
+    await this.ask('waitFor'); // Whether it is the caller's to wait at, which the predicate may leave unasked.
     while (!(await predicate())) {
       const woken = !deadline.expired && (await this.wait({ timeout: deadline.remaining(), signal }));
       if (!woken) return Boolean(await predicate());

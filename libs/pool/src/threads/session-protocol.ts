@@ -17,7 +17,7 @@ export interface HandleForm {
 export const FACTORIES = {
   lock: ['acquire', 'release', 'locked'],
   rlock: ['acquire', 'release', 'locked'],
-  condition: ['acquire', 'release', 'locked', 'wait', 'notify', 'notifyAll'],
+  condition: ['acquire', 'release', 'locked', 'wait', 'waitFor', 'notify', 'notifyAll'],
   semaphore: ['acquire', 'release', 'value'],
   boundedSemaphore: ['acquire', 'release', 'value'],
   event: ['isSet', 'set', 'clear', 'wait'],
