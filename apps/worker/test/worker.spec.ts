@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type EmbeddedRedis, type RedisProcess, startRedis } from '@heddle/embedded-redis';
 import { DistributedExecutor, fleet, removeQueue } from '@heddle/pool';
 import { connect, type Session } from '@heddle/primitives/distributed';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Program, runToEnd, until } from './program.ts';
 
@@ -346,6 +347,20 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     const ended = await runToEnd('heddle-worker', ['--queue', queue, '--tasks', tasks, '--redis', url]);
     expect(ended).toMatchObject({ code: 77, err: expect.stringMatching(/password/i) });
     expect(ended.err).not.toContain('wrong');
+  });
+
+  it('ends with 77 where its user may open a session and not work', async () => {
+    await using server = await startRedis({ sources: ['process'], password: false });
+    const admin = new Redis(server.url);
+    await admin.call('ACL', 'SETUSER', 'few', 'on', '>secret', '~*', '&*', '+@all', '-exec');
+    admin.disconnect();
+    const url = server.url.replace('redis://', 'redis://few:secret@');
+    const ended = await runToEnd('heddle-worker', ['--queue', queue, '--tasks', tasks, '--redis', url]);
+    expect(ended).toMatchObject({
+      code: 77,
+      err: expect.stringMatching(/^heddle-worker: Redis refused .*\n$/),
+    });
+    expect(ended.err).toContain('allow this user the command');
   });
 
   it('prints its version, and every setting in its help', async () => {

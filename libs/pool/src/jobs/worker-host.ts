@@ -17,7 +17,7 @@ import { HostQueue, type HostShare, LOOK_EVERY } from './host-queue.ts';
 import { type CancelAnswer, queueAddress, thisHost } from './job-form.ts';
 import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
-import { asRefusal } from './refusal.ts';
+import { asRefusal, refusing } from './refusal.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -82,12 +82,13 @@ export class WorkerHost implements HostReader, AsyncDisposable {
    * Loads the task module and begins to take jobs; resolves when it does. Twice, or closed before it was loaded:
    * InvalidStateError.
    * @throws BrokenExecutorError where the module or the initializer throws, or the module exports no function.
+   * @throws RedisRefusedError where Redis does not let it work.
    */
   start(): Promise<void> {
     if (this.#started !== undefined || this.#closed !== undefined) {
       return Promise.reject(new InvalidStateError('WorkerHost.start: it was started before; make a new one'));
     }
-    this.#started = this.#start();
+    this.#started = refusing('to start a WorkerHost', () => this.#start());
     return this.#started;
   }
 
