@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { startRedis } from '@heddle/embedded-redis';
 import { DistributedExecutor } from '@heddle/pool';
 import { connect } from '@heddle/primitives/distributed';
+import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { commandOf, isAlive, Program, runToEnd, until } from '../../worker/test/program.ts';
 import { coordinatorProgram } from '../src/coordinator-program.ts';
@@ -109,6 +111,41 @@ describe('heddle', { timeout: 60_000 }, () => {
     [['locks', '--namespace', ''], '--namespace: must be a namespace'],
   ])('refuses %j with 2', async (args, message) => {
     expect(await runToEnd('heddle', args)).toMatchObject({ code: 2, err: expect.stringContaining(message) });
+  });
+
+  it('ps reckons how long a worker is up by its own clock', async () => {
+    await using redis = await startRedis();
+    await using session = await connect(redis.url, { namespace: `test-ps-${process.pid}` });
+    const tomorrow = Date.now() + 86_400_000;
+    const host = {
+      host: 'loom',
+      pid: 7,
+      queue: 'q',
+      queues: ['q'],
+      threads: 1,
+      busy: 0,
+      running: 0,
+      completed: 0,
+      failed: 0,
+    };
+    const shown = {
+      ...host,
+      id: 'x',
+      session: 'x',
+      tasks: [],
+      version: '1',
+      since: tomorrow,
+      seen: tomorrow + 185_000,
+    };
+    const client = new Redis(redis.url);
+    const key = (part: string) => `{${session.namespace}:fleet}:${part}`;
+    await client.set(key('host:x'), JSON.stringify(shown), 'PX', 30_000);
+    await client.sadd(key('hosts'), 'x');
+    const args = ['ps', '--namespace', session.namespace];
+    const { out } = await runToEnd('heddle', args, { env: { REDIS_URL: redis.url } });
+    await client.del(key('host:x'), key('hosts'));
+    client.disconnect();
+    expect(out).toMatch(/loom .* 3 min /);
   });
 
   it.each(['ps', 'locks'])('says that there is no Redis: %s', async (command) => {

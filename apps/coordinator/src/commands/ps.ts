@@ -27,11 +27,10 @@ export function psCommand(): Command {
 }
 
 function showFleet({ hosts, queues }: Fleet): string {
-  const now = Date.now();
   const hostRows = hosts.map((host) => [
     ...[host.host, String(host.pid), host.queue],
     ...[host.threads, host.busy, host.running, host.completed, host.failed].map(count),
-    ...[span(Math.max(0, now - host.since)), host.version],
+    ...[span(host.seen - host.since), host.version],
   ]);
   const queueRows = queues.map((queue) => [
     queue.paused ? `${queue.name} (paused)` : queue.name,
