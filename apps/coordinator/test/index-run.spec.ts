@@ -198,6 +198,7 @@ describe('heddle index', { timeout: 60_000 }, () => {
         `heddle: --out ${nowhere}: there is no such directory`,
       ],
       [['index', dir, '--out', dir], {}, 66, 'is a directory'],
+      [['index', dir, '--out', join(dir, 'x'.repeat(300))], {}, 66, "can't be written (ENAMETOOLONG)"],
       [
         ['index', dir, '--threads', '0'],
         {},
@@ -213,5 +214,16 @@ describe('heddle index', { timeout: 60_000 }, () => {
       expect({ args, ...ended }).toMatchObject({ code, err: expect.stringContaining(message) });
       expect(ended.err).not.toContain('    at ');
     }
+  });
+
+  it('is told by one line and an exit code that the result could not be written', async () => {
+    const { args, env } = run(mkdtempSync(join(dir, 'nothing-')));
+    const out = join(dir, 'x'.repeat(252)); // what it is written to before it is moved there has a longer name
+    const ended = await runToEnd('heddle', [...args, '--out', out], { env });
+    expect(ended).toMatchObject({
+      code: 66,
+      err: expect.stringContaining("can't be written (ENAMETOOLONG)"),
+    });
+    expect(ended.err).not.toContain('    at ');
   });
 });

@@ -26,7 +26,7 @@ import { version } from '../version.ts';
 import { printable } from '../views.ts';
 import { within } from '../within.ts';
 import { type IndexSettings, indexSettings } from './index-settings.ts';
-import { findPlaces, type Places } from './places.ts';
+import { cannotWrite, findPlaces, type Places } from './places.ts';
 
 const epilogue = `
 Hashes every file of DIR (default: .) and counts its words, in worker threads of at least one other process, and
@@ -75,13 +75,21 @@ async function indexAndShow(
   const started = new Date();
   const { outcome, replaced } = await runFleet(places, settings, run, stop);
   const result = resultOf(outcome, { run, places, started, replaced });
-  writeResult(places.out, result);
+  writeResultTo(places, result);
   process.stdout.write(`${showResult(result)}\n`);
   const pids = new Set(outcome.work.map(({ pid }) => pid)).size;
   process.stdout.write(
     `Run ${run}: ${result.seconds} s, ${outcome.work.length} batches on ${pids} processes; written to ${settings.out}\n`,
   );
   return settings.verify ? verify(places, outcome, started, stop) : exitCode.ok;
+}
+
+function writeResultTo({ out }: Places, result: IndexResult): void {
+  try {
+    writeResult(out, result);
+  } catch (error) {
+    throw cannotWrite(out, error);
+  }
 }
 
 async function runFleet(

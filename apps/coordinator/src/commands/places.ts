@@ -27,7 +27,7 @@ export function findPlaces(dir: string, out: string): Places {
       exitCode.noInput,
     );
   }
-  if (isDirectory(file)) throw new CommandFailure(`--out ${out}: is a directory`, exitCode.noInput);
+  if (isDirectory(out, file)) throw new CommandFailure(`--out ${out}: is a directory`, exitCode.noInput);
   const inRoot = below(root, place);
   const names = inRoot === undefined ? [] : [file, besideOf(file)];
   return {
@@ -35,6 +35,13 @@ export function findPlaces(dir: string, out: string): Places {
     out: file,
     exclude: names.map((name) => joinPath(inRoot ?? root, Buffer.from(basename(name)))),
   };
+}
+
+/** What is told where the result can't be written after all: its name is too long, the disk is full. */
+export function cannotWrite(out: string, error: unknown): CommandFailure {
+  return new CommandFailure(`--out ${out}: can't be written (${codeOf(error)})`, exitCode.noInput, {
+    cause: error,
+  });
 }
 
 function realDirectory(path: string, what: string): Buffer {
@@ -53,8 +60,12 @@ function realDirectory(path: string, what: string): Buffer {
 const reason = (code: string): string =>
   code === 'ENOENT' ? 'there is no such directory' : `can't be used (${code})`;
 
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+function isDirectory(out: string, file: string): boolean {
+  try {
+    return statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch (error) {
+    throw cannotWrite(out, error);
+  }
 }
 
 /** `place` relative to `root`: empty where they are the same, `undefined` where it lies elsewhere. */
