@@ -122,3 +122,18 @@ describe.each(['coordinator', 'worker'] as const)('the image of the %s', (name) 
       expect(existsSync(join(root, `${folder}/src/${file}.ts`))).toBe(true);
   });
 });
+
+describe('an image of one’s own, as the guide shows it', () => {
+  const [, from, place] =
+    /^```dockerfile\nFROM (\S+)\nCOPY \S+ (\S+)$/m.exec(read('docs/guide/deploy.md')) ?? [];
+
+  it('starts from the image of the worker', () => {
+    expect(from).toBe(services.worker.image);
+  });
+
+  it('has its tasks where they find the packages of the worker', () => {
+    const [workdir] =
+      [...read(services.worker.build?.dockerfile ?? '').matchAll(/(?<=^WORKDIR )\S+/gm)].at(-1) ?? [];
+    expect(place?.startsWith(`${workdir}/`)).toBe(true);
+  });
+});
