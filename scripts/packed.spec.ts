@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
@@ -264,6 +264,23 @@ describe('an empty project that installs all of it', () => {
       await using pool = new ThreadPoolExecutor(new URL('./tasks.js', import.meta.url), { maxWorkers: 2 });
       console.log(await pool.submit('square', 7));`;
     expect(await project.node('pool.js', source)).toBe('49');
+  });
+
+  it('tells a task that has a second copy of the pool, which knows of no job', async () => {
+    const second = join(project.path, 'apart/node_modules/@heddle');
+    await cp(join(project.path, 'node_modules/@heddle'), second, { recursive: true });
+    await project.write(
+      'apart/tasks.js',
+      `import { currentJob } from '@heddle/pool/task';\nexport const id = () => currentJob().id;`,
+    );
+    const source = `
+      import { ThreadPoolExecutor } from '@heddle/pool';
+      await using pool = new ThreadPoolExecutor(new URL('./apart/tasks.js', import.meta.url), { maxWorkers: 1 });
+      const { name, message } = await pool.submit('id').exception();
+      console.log(name, message);`;
+    const told = await project.node('apart.js', source);
+    expect(told).toMatch(/^InvalidStateError .*another copy of @heddle\/pool/);
+    expect(told).toContain('/apart/node_modules/@heddle/pool/');
   });
 
   it('runs tasks on another host', async () => {

@@ -179,16 +179,27 @@ export function withinJob(ttl: number | undefined, job = jobAround()): number | 
   return left === Number.POSITIVE_INFINITY ? ttl : Math.min(left, ttl ?? left);
 }
 
+/** Under which a pool's thread says which copy of this package it is of. */
+const COPY = Symbol.for('heddle.pool.copy');
+
+/** For a pool's thread: what it runs may have loaded another copy of this package, and is to be told so. */
+export function nameCopy(): void {
+  Reflect.set(globalThis, COPY, import.meta.url);
+}
+
 /**
  * The job that the caller runs in.
- * @throws InvalidStateError outside a task.
+ * @throws InvalidStateError outside a task, and of another copy of this package than the one that runs it.
  */
 export function currentJob(): CurrentJob {
   const job = jobAround();
-  if (job === undefined) {
-    throw new InvalidStateError(
-      'currentJob(): there is no job here; it is for code that an executor runs as a task',
-    );
-  }
+  if (job === undefined) throw new InvalidStateError(`currentJob(): ${whyNoJob()}`);
   return job;
+}
+
+function whyNoJob(): string {
+  const running: unknown = Reflect.get(globalThis, COPY);
+  return running === undefined || running === import.meta.url
+    ? 'there is no job here; it is for code that an executor runs as a task'
+    : `this is another copy of @heddle/pool (${import.meta.url}) than the one that runs the task (${running}), and knows of no job; have both find the same`;
 }

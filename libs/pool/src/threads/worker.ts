@@ -37,7 +37,7 @@ import {
   type TaskExtra,
   WHOLE,
 } from './protocol.ts';
-import { jobAround, RunningJob, withinJob } from './running-job.ts';
+import { jobAround, nameCopy, RunningJob, withinJob } from './running-job.ts';
 import { SessionLine } from './session-line.ts';
 import { attach, share } from './sharing.ts';
 import { Standby } from './standby.ts';
@@ -59,6 +59,7 @@ interface KnownTask {
 }
 
 const boot = workerData as Boot;
+nameCopy();
 const { port } = boot;
 const claims = new Claims(boot.claims);
 const flow = new Flow(boot.flow);
