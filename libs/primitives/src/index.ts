@@ -78,5 +78,5 @@ export {
   getNativeId,
   mainThread,
 } from './thread/threads.ts';
-export { ThreadLocal } from './thread-local/thread-local.ts';
+export { ThreadLocal, type ThreadLocalConstructor } from './thread-local/thread-local.ts';
 export { Timer } from './timer/timer.ts';

@@ -165,8 +165,14 @@ it('types items, threads, timers and handles by what they carry', () => {
 
     expectTypeOf(new ThreadLocal(() => 1).get()).toEqualTypeOf<number>();
     expectTypeOf(new ThreadLocal<string | undefined>().get()).toEqualTypeOf<string | undefined>();
-    // @ts-expect-error its first value can't be undefined
-    new ThreadLocal<string>();
+    const init = undefined as (() => string) | undefined;
+    // Without `init` nobody has set it at first.
+    expectTypeOf(new ThreadLocal<string>()).toEqualTypeOf<ThreadLocal<string | undefined>>();
+    expectTypeOf(new ThreadLocal<string>(init).get()).toEqualTypeOf<string | undefined>();
+    // @ts-expect-error another kind of value
+    new ThreadLocal<string>(() => 1);
+    // @ts-expect-error another kind of value
+    new ThreadLocal<string>().set(1);
 
     expectTypeOf(share(new Lock())).toEqualTypeOf<Handle<Lock>>();
     expectTypeOf(attach(share(new Lock()))).toEqualTypeOf<Lock>();

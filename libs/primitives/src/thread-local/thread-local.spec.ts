@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { runAs } from '../identity.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { ThreadLocal } from './thread-local.ts';
@@ -40,7 +40,8 @@ describe('ThreadLocal', () => {
   });
 
   it('is undefined without init, also to the compiler', () => {
-    const local = new ThreadLocal<number | undefined>();
+    const local = new ThreadLocal<number>();
+    expectTypeOf(local.get()).toEqualTypeOf<number | undefined>();
     expect(local.get()).toBeUndefined();
     local.set(5);
     expect(runAs('other', () => local.get())).toBeUndefined();
