@@ -266,6 +266,8 @@ export async function wrong(): Promise<unknown[]> {
   await attempt(() => session.queue('q').put({ fn: () => 1 }));
   await attempt(() => session.condition('c', { lock: {} as never }));
   await attempt(() => session.acquireAll([session.lock('x'), session.lock('x')]));
+  for (const make of ['rlock', 'event', 'readWriteLock', 'counter', 'simpleQueue'] as const)
+    await attempt(() => (session[make] as (...args: unknown[]) => unknown)('n', { maxsize: 1 }));
   await attempt(() =>
     session
       .event('e')

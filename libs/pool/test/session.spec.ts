@@ -176,6 +176,7 @@ describe('currentJob().session()', () => {
       'NotCloneableError: ERR_HEDDLE_NOT_CLONEABLE',
       'TypeError: ERR_HEDDLE_INVALID_ARG_TYPE',
       'TypeError: ERR_HEDDLE_INVALID_ARG_TYPE',
+      ...Array(5).fill('TypeError: ERR_HEDDLE_INVALID_ARG_TYPE'),
       'gone',
     ]);
   });

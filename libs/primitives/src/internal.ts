@@ -8,6 +8,7 @@ export { rangeError, show, typeError } from './errors.ts';
 export { adoptThread, currentLogicalThread, enterJob, type HoldingBody, runWithin } from './identity.ts';
 export { useLease } from './lock/use-lease.ts';
 export {
+  checkAlone,
   checkCount,
   checkFunction,
   checkKnown as refuseUnknown,

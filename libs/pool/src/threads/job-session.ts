@@ -6,6 +6,7 @@
 import { SessionClosedError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import {
+  checkAlone,
   checkCount,
   checkFunction,
   checkOptions,
@@ -76,7 +77,8 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentLock(this, this.#form('lock', name, [given]));
   }
 
-  rlock(name: string): LentLock {
+  rlock(name: string, ...further: readonly unknown[]): LentLock {
+    checkAlone(further, 'session.rlock');
     return new LentLock(this, this.#form('rlock', name));
   }
 
@@ -99,7 +101,8 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentSemaphore(this, this.#form('boundedSemaphore', name, [permits]));
   }
 
-  event(name: string): LentEvent {
+  event(name: string, ...further: readonly unknown[]): LentEvent {
+    checkAlone(further, 'session.event');
     return new LentEvent(this, this.#form('event', name));
   }
 
@@ -121,11 +124,13 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentLatch(this, this.#form('countDownLatch', name, [count]));
   }
 
-  readWriteLock(name: string): LentReadWriteLock {
+  readWriteLock(name: string, ...further: readonly unknown[]): LentReadWriteLock {
+    checkAlone(further, 'session.readWriteLock');
     return new LentReadWriteLock(this, this.#form('readWriteLock', name));
   }
 
-  counter(name: string): LentCounter {
+  counter(name: string, ...further: readonly unknown[]): LentCounter {
+    checkAlone(further, 'session.counter');
     return new LentCounter(this, this.#form('counter', name));
   }
 
@@ -141,7 +146,8 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentQueue(this, this.#form('priorityQueue', name, [bounded(options, 'PriorityQueue')]));
   }
 
-  simpleQueue(name: string): LentSimpleQueue {
+  simpleQueue(name: string, ...further: readonly unknown[]): LentSimpleQueue {
+    checkAlone(further, 'session.simpleQueue');
     return new LentSimpleQueue(this, this.#form('simpleQueue', name));
   }
 
