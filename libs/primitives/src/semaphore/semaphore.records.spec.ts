@@ -88,10 +88,11 @@ describe('permits that are asked for', () => {
   });
 
   it('where there are none yet can be waited for, one at a time', async () => {
-    const { bare } = await scene(0);
+    const { bare, state } = await scene(0);
     const one = await bare();
     expect(await one.acquire(1, 2)).toEqual(['too many', '0']);
     expect(await one.acquire(1)).toEqual(['queued']);
+    expect(await bench.admin.pttl(state)).toBeGreaterThan(HOUR);
     await one.release(0, 1);
     expect((await one.acquire(1))[0]).toBe('granted');
   });
