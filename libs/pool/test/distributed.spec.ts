@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { hostname } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type EmbeddedRedis, startRedis } from '@heddle/embedded-redis';
 import {
   BrokenExecutorError,
@@ -22,7 +23,7 @@ import { Lock, NotCloneableError, SessionClosedError } from '@heddle/primitives'
 import { connect, type Session } from '@heddle/primitives/distributed';
 import { context, propagation } from '@opentelemetry/api';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { JobQueue } from '../src/jobs/job-queue.ts';
 import { requestId, secret } from './context.ts';
 import type * as tasks from './tasks.ts';
@@ -397,6 +398,21 @@ describe('a DistributedExecutor', () => {
     expect(furthest).toBeLessThanOrEqual(41);
   });
 
+  it('lets a map be left whose tasks can not be taken back: nobody has asked for that', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    onTestFinished(() => void process.off('unhandledRejection', unhandled));
+    const results = executor().map('square', [1, 2, 3]);
+    await until(async () => expect(await unfinished()).toBe(3));
+    const cancel = vi.spyOn(JobQueue.prototype, 'cancel').mockRejectedValue(new Error('Redis is away'));
+    onTestFinished(() => cancel.mockRestore());
+    await results.return?.();
+    await until(() => expect(cancel).toHaveBeenCalledTimes(3));
+    await nextTurn();
+    cancel.mockRestore();
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+
   it('passes progress on, and tells when a task runs', async () => {
     await host();
     const future = executor().submit('report', 3);
@@ -517,6 +533,15 @@ describe('a DistributedExecutor', () => {
     await other.close();
     await expect(future).rejects.toThrow(SessionClosedError);
     expect(() => pool.submit('noop')).toThrow(SessionClosedError);
+  });
+
+  it('says that the session is closed to who ends a schedule then', async () => {
+    const other = await connect(server.url, { namespace });
+    const pool = new DistributedExecutor<typeof tasks>('work', { session: other });
+    const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+    await other.close();
+    await expect(task.cancel()).rejects.toThrow(SessionClosedError);
+    expect(await executor().scheduled(task.id).cancel()).toBe(true);
   });
 });
 

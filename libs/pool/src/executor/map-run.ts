@@ -201,8 +201,9 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
     this.endClock();
     this.current = undefined;
     while (this.arrived.shift() !== undefined);
-    // Under a deduplication key it may be somebody else's as well.
-    if (this.options.dedupe === undefined) for (const future of this.live) void future.cancel();
+    // Under a deduplication key it may be somebody else's as well. What can't be taken back, as where Redis is away or the
+    // session is closed right after, is run: who leaves a map waits for none of it.
+    if (this.options.dedupe === undefined) for (const future of this.live) future.cancel().catch(() => {});
     this.live.clear();
   }
 

@@ -2,7 +2,7 @@
  * The submitter's desk: puts jobs in the queue, those of one tick together, and ends their Futures when news of them
  * come. News are hints: what is missed is asked for, after each reconnect and by a slow tick.
  */
-import { InvalidStateError, OutcomeUnknownError, SessionClosedError } from '@heddle/primitives';
+import { HeddleError, InvalidStateError, OutcomeUnknownError, SessionClosedError } from '@heddle/primitives';
 import { Deadline, decodeText, encodeText, now } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
 import { asFailure, settleFailure } from '../future/failure.ts';
@@ -119,15 +119,15 @@ export class Submitter implements NewsReader, SubmissionDesk {
     numbered += 1;
     const id = `${this.parts.id}-s${numbered.toString(36)}`;
     const template = { name, data, opts };
-    await refusing('the schedule', () => this.queue.bull.upsertJobScheduler(id, repeat, template));
-    return { id, cancel: () => refusing('to end the schedule', () => this.queue.endSchedule(id)) };
+    await this.ask('the schedule', () => this.queue.bull.upsertJobScheduler(id, repeat, template));
+    return { id, cancel: () => this.ask('to end the schedule', () => this.queue.endSchedule(id)) };
   }
 
   /** Ends what was scheduled under this id, here or elsewhere; false: there was nothing. */
   async unschedule(id: string): Promise<boolean> {
     this.assertOpen();
     const end = async () => (await this.queue.endSchedule(id)) || this.queue.cancel(id);
-    return refusing('to end the schedule', end);
+    return this.ask('to end the schedule', end);
   }
 
   /** A job that is in the queue already. */
@@ -168,7 +168,17 @@ export class Submitter implements NewsReader, SubmissionDesk {
   async cancel(submission: Submission): Promise<boolean> {
     if (this.dispatch.takeBack(submission)) return true;
     await submission.accepted();
-    return refusing('to cancel the job', () => this.queue.cancel(submission.id));
+    return this.ask('to cancel the job', () => this.queue.cancel(submission.id));
+  }
+
+  /** What `work` gives. What its connection says where the session is closed meanwhile, or was before, is told as that. */
+  private async ask<R>(what: string, work: () => Promise<R>): Promise<R> {
+    try {
+      return await refusing(what, work);
+    } catch (error) {
+      if (!this.parts.closed() || error instanceof HeddleError) throw error;
+      throw new SessionClosedError(`${what}: the session is closed; connect() a new one`, { cause: error });
+    }
   }
 
   /** Never rejects. */
