@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { NotHeldError } from '../errors.ts';
 import { Lock } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
@@ -186,6 +186,31 @@ describe('Condition, local', () => {
       expect(next.valid).toBe(true);
       await next.release();
     }
+  });
+
+  it('looks through none of the others as each of many begins to wait, and ends', async () => {
+    const MANY = 300;
+    let walked = 0;
+    for (const { prototype } of [Map, Set] as readonly (MapConstructor | SetConstructor)[]) {
+      const iterate = prototype[Symbol.iterator] as () => never;
+      const count = function (this: Map<unknown, unknown> | Set<unknown>) {
+        walked += this.size;
+        return iterate.call(this);
+      };
+      const spy = vi.spyOn(prototype as Set<unknown>, Symbol.iterator).mockImplementation(count);
+      onTestFinished(() => spy.mockRestore());
+    }
+    const condition = new Condition();
+    let there = 0;
+    const wait = () => {
+      there += 1;
+      return condition.wait();
+    };
+    const waits = Array.from({ length: MANY }, () => condition.with(wait));
+    await until(() => there === MANY, 'all wait');
+    await condition.with(() => condition.notifyAll());
+    expect(await Promise.all(waits)).toEqual(Array(MANY).fill(true));
+    expect(walked).toBeLessThan(10 * MANY);
   });
 
   it.each([null, {}, 5])('refuses %s as its lock', (lock) => {

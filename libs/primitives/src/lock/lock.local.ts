@@ -77,15 +77,49 @@ const ROBUST_SLICE = 50;
 
 /** What a condition's wait has made of a hold: its token now, 0 meanwhile; and whether its lease was released meanwhile. */
 interface Renewal {
+  readonly granted: number;
   now: number;
   released: boolean;
 }
 
-/**
- * Holds of this thread that a condition's wait gave back, by the lock's label, since the condition may have another handle
- * to it than whoever holds, and by the token each was granted with.
- */
-const renewals = new Map<string, Map<number, Renewal>>();
+/** Holds of this thread at one lock that a condition's wait gave back, by the token each was granted with, and by that of now. */
+class Renewals {
+  readonly #byGrant = new Map<number, Renewal>();
+  readonly #byNow = new Map<number, Renewal>();
+
+  get size(): number {
+    return this.#byGrant.size;
+  }
+
+  of(granted: number): Renewal | undefined {
+    return this.#byGrant.get(granted);
+  }
+
+  add(granted: number): Renewal {
+    const renewal: Renewal = { granted, now: 0, released: false };
+    this.#byGrant.set(granted, renewal);
+    return renewal;
+  }
+
+  renew(renewal: Renewal, token: number): void {
+    renewal.now = token;
+    this.#byNow.set(token, renewal);
+  }
+
+  /** The token that the hold with this one was granted with. */
+  grantedAs(token: number): number {
+    return this.#byNow.get(token)?.granted ?? token;
+  }
+
+  /** The hold with this token has ended. */
+  delete(token: number): void {
+    this.#byGrant.delete(this.grantedAs(token));
+    this.#byNow.delete(token);
+  }
+}
+
+/** By the lock's label, since the condition may have another handle to it than whoever holds. */
+const renewals = new Map<string, Renewals>();
 
 /** `threading.Lock` between the threads of one process. */
 export class Lock implements AnyLock, LeaseSource, WaitListOwner {
@@ -192,7 +226,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** @internal */
   tokenOf(token: number): number {
-    return this.#renewals?.get(token)?.now ?? token;
+    return this.#renewals?.of(token)?.now ?? token;
   }
 
   /** @internal Whether it is held: any hold of the process is the caller's to wait under. */
@@ -203,15 +237,13 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal Gives back the hold there is, for as long as a condition waits. */
   suspend(): SuspendedHold {
     const seen = load(this.#words, STATE);
-    const granted = this.#grantedAs(this.#token(seen));
+    const token = this.#token(seen);
+    const granted = this.#renewals?.grantedAs(token) ?? token;
     this.#free(seen);
-    const own = this.#renewals ?? new Map<number, Renewal>();
+    const own = this.#renewals ?? new Renewals();
     renewals.set(this[MEMORY].label, own);
-    const renewal: Renewal = { now: 0, released: false };
-    own.set(granted, renewal);
-    const resumed = (token: number) => {
-      renewal.now = token;
-    };
+    const renewal = own.add(granted);
+    const resumed = (now: number) => own.renew(renewal, now);
     return {
       resume: async (then) => {
         resumed((await this.acquire()).token);
@@ -232,7 +264,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** @internal Ends the hold granted with this token; false where it has ended. */
   tryEndHold(token: number): boolean {
-    const renewal = this.#renewals?.get(token);
+    const renewal = this.#renewals?.of(token);
     if (renewal?.now === 0) renewal.released = true;
     const seen = peek(this.#memory.shared, this.#words, STATE);
     return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token) && this.#free(seen);
@@ -399,18 +431,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     else if ((state & SLEEPERS) !== 0) wake(this.#words, STATE, 1);
     this.#list?.kick();
     const own = this.#renewals;
-    own?.delete(this.#grantedAs(this.#token(state)));
+    own?.delete(this.#token(state));
     if (own?.size === 0) renewals.delete(this[MEMORY].label);
   }
 
-  get #renewals(): Map<number, Renewal> | undefined {
+  get #renewals(): Renewals | undefined {
     return renewals.size === 0 ? undefined : renewals.get(this[MEMORY].label);
-  }
-
-  /** The token that the hold with this one was granted with. */
-  #grantedAs(token: number): number {
-    for (const [granted, { now }] of this.#renewals ?? []) if (now === token) return granted;
-    return token;
   }
 
   #granted(taken: number): Promise<LocalLease> {

@@ -8,7 +8,6 @@ export interface OwnHold {
 }
 
 interface OwnWait<L extends Lease> {
-  readonly owner: number;
   readonly taking: Promise<L | null>;
   letIn(hold: OwnHold): void;
 }
@@ -23,7 +22,8 @@ export interface OwnWaitTerms<L extends Lease> {
 }
 
 export class OwnWaits<L extends Lease = Lease> {
-  readonly #waits = new Set<OwnWait<L>>();
+  /** By their owners: of those there may be many. */
+  readonly #waits = new Map<number, Set<OwnWait<L>>>();
 
   get size(): number {
     return this.#waits.size;
@@ -37,15 +37,15 @@ export class OwnWaits<L extends Lease = Lease> {
       const taking = take(stop.signal).finally(over);
       const letIn = (hold: OwnHold) => {
         // Who has aborted is about to be told so.
-        if (signal?.aborted === true || !this.#waits.delete(wait)) return;
+        if (signal?.aborted === true || !this.#delete(owner, wait)) return;
         resolve(hold.enter());
         stop.abort();
       };
-      const wait: OwnWait<L> = { owner, taking, letIn };
-      this.#waits.add(wait);
+      const wait: OwnWait<L> = { taking, letIn };
+      this.#add(owner, wait);
       taking.then(
         (lease) => {
-          const unwanted = !this.#waits.delete(wait);
+          const unwanted = !this.#delete(owner, wait);
           // Let in already, and granted all the same: nobody minds if that is lost.
           if (unwanted) return lease?.release().catch(() => {});
           if (lease === null) return resolve(null);
@@ -54,7 +54,7 @@ export class OwnWaits<L extends Lease = Lease> {
           this.letIn(owner, hold);
         },
         (error: unknown) => {
-          if (this.#waits.delete(wait)) reject(error);
+          if (this.#delete(owner, wait)) reject(error);
         },
       );
     });
@@ -62,12 +62,26 @@ export class OwnWaits<L extends Lease = Lease> {
 
   /** The owner holds: all that it waits for here is granted. */
   letIn(owner: number, hold: OwnHold): void {
-    for (const wait of [...this.#waits]) if (wait.owner === owner) wait.letIn(hold);
+    for (const wait of [...(this.#waits.get(owner) ?? [])]) wait.letIn(hold);
   }
 
   /** Once it is known what becomes of those of this owner that wait by now. */
   async settled(owner: number): Promise<void> {
-    const own = [...this.#waits].filter((wait) => wait.owner === owner);
+    const own = [...(this.#waits.get(owner) ?? [])];
     await Promise.allSettled(own.map(({ taking }) => taking));
+  }
+
+  #add(owner: number, wait: OwnWait<L>): void {
+    const own = this.#waits.get(owner);
+    if (own === undefined) this.#waits.set(owner, new Set([wait]));
+    else own.add(wait);
+  }
+
+  /** Whether it was there. */
+  #delete(owner: number, wait: OwnWait<L>): boolean {
+    const own = this.#waits.get(owner);
+    if (own?.delete(wait) !== true) return false;
+    if (own.size === 0) this.#waits.delete(owner);
+    return true;
   }
 }
