@@ -22,6 +22,7 @@ import {
 import { Lock, NotCloneableError, SessionClosedError } from '@heddle/primitives';
 import { connect, type Session } from '@heddle/primitives/distributed';
 import { context, propagation } from '@opentelemetry/api';
+import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { JobQueue } from '../src/jobs/job-queue.ts';
@@ -533,6 +534,27 @@ describe('a DistributedExecutor', () => {
     await other.close();
     await expect(future).rejects.toThrow(SessionClosedError);
     expect(() => pool.submit('noop')).toThrow(SessionClosedError);
+  });
+
+  it('leaves nobody waiting for a schedule when the session closes while Redis is away', async () => {
+    const other = await connect(server.url, { namespace });
+    const pool = new DistributedExecutor<typeof tasks>('work', { session: other });
+    const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+    const never = () => new Promise<never>(() => {});
+    const ways = [
+      vi.spyOn(Queue.prototype, 'upsertJobScheduler'),
+      vi.spyOn(JobQueue.prototype, 'endSchedule'),
+    ];
+    for (const way of ways) {
+      way.mockImplementation(never);
+      onTestFinished(() => way.mockRestore());
+    }
+    const made = expect(pool.schedule('noop', [], { every: 60_000 })).rejects.toThrow(SessionClosedError);
+    const ended = expect(task.cancel()).rejects.toThrow(SessionClosedError);
+    await other.close();
+    await Promise.all([made, ended]);
+    for (const way of ways) way.mockRestore();
+    expect(await executor().scheduled(task.id).cancel()).toBe(true);
   });
 
   it('says that the session is closed to who ends a schedule then', async () => {

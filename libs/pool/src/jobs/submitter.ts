@@ -171,13 +171,21 @@ export class Submitter implements NewsReader, SubmissionDesk {
     return this.ask('to cancel the job', () => this.queue.cancel(submission.id));
   }
 
-  /** What `work` gives. What its connection says where the session is closed meanwhile, or was before, is told as that. */
+  /**
+   * What `work` gives, as long as the session is open. What its connection says when that is closed is told as that; and where
+   * Redis is away then, nothing may be said of it any more: BullMQ waits for a connection that nobody makes.
+   */
   private async ask<R>(what: string, work: () => Promise<R>): Promise<R> {
+    const over = () => new SessionClosedError(`${what}: the session is closed; connect() a new one`);
+    if (this.parts.closed()) throw over();
+    const closed = Promise.withResolvers<never>();
+    const forget = this.parts.onClose(() => closed.reject(over()));
     try {
-      return await refusing(what, work);
+      return await Promise.race([refusing(what, work), closed.promise]);
     } catch (error) {
-      if (!this.parts.closed() || error instanceof HeddleError) throw error;
-      throw new SessionClosedError(`${what}: the session is closed; connect() a new one`, { cause: error });
+      throw this.parts.closed() && !(error instanceof HeddleError) ? over() : error;
+    } finally {
+      forget();
     }
   }
 
