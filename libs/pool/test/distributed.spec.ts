@@ -399,6 +399,19 @@ describe('a DistributedExecutor', () => {
     expect(furthest).toBeLessThanOrEqual(41);
   });
 
+  it('takes jobs whose first connection was cut while it was made', async () => {
+    const other = await connect(server.url, { namespace });
+    onTestFinished(() => other.close());
+    const ready = vi.spyOn(Redis.prototype, 'connect');
+    onTestFinished(() => ready.mockRestore());
+    const pool = new DistributedExecutor<typeof tasks>('work', { session: other });
+    const [connection] = ready.mock.contexts as Redis[];
+    connection?.once('connect', () => connection.stream.destroy());
+    await pool.submit('noop').accepted;
+    await pool.shutdown({ cancelFutures: true });
+    expect(connection).toBeDefined();
+  });
+
   it('lets a map be left whose tasks can not be taken back: nobody has asked for that', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);

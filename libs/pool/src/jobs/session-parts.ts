@@ -29,6 +29,8 @@ export function partsOf(session: unknown, where: string): SessionParts {
   const lent = borrow(session, where);
   const redis = lent.client();
   refuseKeyPrefix(redis, where);
+  // Left to BullMQ, a first attempt that fails would be the last it hears of: ioredis tries on, and BullMQ waits for that.
+  if (redis.status === 'wait') redis.connect().catch(() => {});
   const publish = lent.sharded ? 'spublish' : 'publish';
   const made: SessionParts = {
     id: (session as Session).id,
