@@ -14,10 +14,9 @@ export function table(title: string, head: readonly string[], rows: readonly (re
   return `${title}\n${drawn.toString()}`;
 }
 
-/** Names may hold what a terminal would obey. */
+/** Names may hold what a terminal would obey, or show the other way round. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this replaces
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '�');
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '�');
 }
 
 const grouped = new Intl.NumberFormat('en-US');

@@ -10,6 +10,7 @@ import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { commandOf, isAlive, Program, runToEnd, until } from '../../worker/test/program.ts';
 import { coordinatorProgram } from '../src/coordinator-program.ts';
+import { printable } from '../src/views.ts';
 
 const tasks = fileURLToPath(new URL('../../worker/test/worker-tasks.ts', import.meta.url));
 const quick = ['--tasks', tasks, '--queue', 'naps', '--grace-period', '500'];
@@ -111,6 +112,10 @@ describe('heddle', { timeout: 60_000 }, () => {
     [['locks', '--namespace', ''], '--namespace: must be a namespace'],
   ])('refuses %j with 2', async (args, message) => {
     expect(await runToEnd('heddle', args)).toMatchObject({ code: 2, err: expect.stringContaining(message) });
+  });
+
+  it('shows nothing in a name that a terminal would obey, or turn round', () => {
+    expect(printable('a\u001b[31m\u009b\n\u202egpj.exe\u2066\u2028b é 🦆')).toBe('a�[31m���gpj.exe��b é 🦆');
   });
 
   it('ps reckons how long a worker is up by its own clock', async () => {
