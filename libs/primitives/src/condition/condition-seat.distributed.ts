@@ -4,6 +4,7 @@
  * What is no longer registered has been notified: a message that was lost is found out by asking.
  */
 import { LeaseLostError, NotHeldError } from '../errors.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { InnerLock } from '../lock/inner-lock.distributed.ts';
 import { CallEnded } from '../session/calls.ts';
 import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
@@ -17,6 +18,8 @@ import { Waiters } from '../session/waiters.ts';
 
 interface Wait {
   readonly id: string;
+  /** Who waits, as in whatever bodies of `with` that is. */
+  readonly waiter: LogicalThread;
   readonly held: HeldLease;
   readonly life: Incarnation;
   /** The lock was given up: from here on the wait can be asked after. */
@@ -75,6 +78,7 @@ export class ConditionSeat implements Seat {
     const life = held.incarnation;
     const wait: Wait = {
       id: this.#core.nextWait(),
+      waiter: currentLogicalThread(),
       held,
       life,
       registered: false,
@@ -212,7 +216,7 @@ export class ConditionSeat implements Seat {
 
   #holdAgain(wait: Wait): Promise<void> {
     if (this.#core.closed) return Promise.reject(closedError(this.#what));
-    wait.holding ??= this.#lock.seat().resume(wait.held, this.#lock.maxHold);
+    wait.holding ??= this.#lock.seat().resume(wait.held, this.#lock.maxHold, wait.waiter);
     return wait.holding;
   }
 

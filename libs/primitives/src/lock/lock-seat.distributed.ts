@@ -165,8 +165,11 @@ export class LockSeat implements Seat {
     await this.#released(lease);
   }
 
-  /** Holds again, whenever that is, with the lease of before; its `maxHold` counts anew. */
-  async resume(lease: HeldLease, maxHold: number | undefined): Promise<void> {
+  /**
+   * Holds again, whenever that is, with the lease of before; its `maxHold` counts anew. `waiter`: who waits, in whatever
+   * further bodies of `with`, which go on meanwhile.
+   */
+  async resume(lease: HeldLease, maxHold: number | undefined, waiter: LogicalThread): Promise<void> {
     this.#parked -= 1;
     const { owner } = lease;
     const wish: Wish = { claim: this.#claim(owner), maxHold, again: lease };
@@ -178,7 +181,7 @@ export class LockSeat implements Seat {
       gaveUp: () => undefined,
     });
     if (this.#core.closed) this.closed();
-    const over = this.#core.deadlocks.waits(owner, this.#target);
+    const over = this.#core.deadlocks.waits(waiter.ident === owner.ident ? waiter : owner, this.#target);
     this.#askIfIdle();
     await held.finally(over);
     await lease.confirmed?.catch((error: unknown) => {

@@ -129,6 +129,30 @@ describe('a circle of waits between sessions', () => {
     await session.close();
   });
 
+  it.each(['lock', 'rlock'] as const)(
+    'through a condition that takes its %s back inside the body of another with is told',
+    async (kind) => {
+      const [a, b] = (await open(2)) as [Session, Session];
+      const [x, y, name] = [bench.name(), bench.name(), bench.name()];
+      const on = (session: Session) => session.condition(name, { lock: session[kind](x) });
+      const { promise: inside, resolve } = Promise.withResolvers<void>();
+      const waiting = on(a).with(() =>
+        a.lock(y).with(() => {
+          resolve();
+          return on(a).wait();
+        }),
+      );
+      await inside;
+      const notifying = on(b).with(async () => {
+        await on(b).notify();
+        return b.lock(y).with(() => 'never');
+      });
+      await expect(notifying).rejects.toMatchObject({ code: 'ERR_HEDDLE_DEADLOCK', cycle: { length: 2 } });
+      expect(await waiting).toBe(true);
+      await closeAll([a, b]);
+    },
+  );
+
   it('is told at once where it is of one', async () => {
     const session = await bench.session({ deadlockAfter: Number.POSITIVE_INFINITY });
     const lock = session.lock(bench.name());
