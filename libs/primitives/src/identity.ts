@@ -30,7 +30,10 @@ export interface HoldingBody {
   readonly what: string;
   /** None while it is waited for: its body has not begun. */
   lease: { readonly valid: boolean } | undefined;
-  readonly outer: HoldingBody | undefined;
+  /** Those that are over may be left out. */
+  outer: HoldingBody | undefined;
+  /** Its body has ended. What that has begun, as a timer, may go on with it as its context. */
+  over: boolean;
 }
 
 /** Whether the code that runs as `who` is in the body of a `with` that has this lease. */
@@ -92,11 +95,23 @@ export function runAs<T>(name: string, fn: () => T): T {
  */
 export function runWith<T>(what: string, fn: (body: HoldingBody) => T): T {
   const caller = currentLogicalThread();
-  const { ident, name, explicit, job, localsOf = caller, within: outer } = caller;
-  const within: HoldingBody = { what, lease: undefined, outer };
+  const { ident, name, explicit, job, localsOf = caller } = caller;
+  const within: HoldingBody = { what, lease: undefined, outer: goingOn(caller.within), over: false };
   return explicit
     ? current.run({ ident, name, explicit, job, localsOf, within }, fn, within)
     : run({ name: `with ${what}`, job, localsOf, within }, () => fn(within));
+}
+
+/**
+ * The innermost that goes on, around which all that are over are left out: a timer that is set in a body, and holds again
+ * and sets the next, would keep all those before it.
+ */
+function goingOn(innermost: HoldingBody | undefined): HoldingBody | undefined {
+  let first = innermost;
+  while (first?.over) first = first.outer;
+  for (let body = first; body !== undefined; body = body.outer)
+    while (body.outer?.over) body.outer = body.outer.outer;
+  return first;
 }
 
 /** Runs `fn` as who runs already, for or in that `with`. */

@@ -213,10 +213,10 @@ export class Lending {
     let body: HoldingBody | undefined;
     for (const id of within.toReversed()) {
       const loan = this.#loans.get(id);
-      if (loan !== undefined) body = { what: loan.names.join(), lease: loan.lease, outer: body };
+      if (loan !== undefined) body = { what: loan.names.join(), lease: loan.lease, outer: body, over: false };
     }
     const what = formsOf(on).map(heldAs).join();
-    return forBody ? { what, lease: undefined, outer: body } : body;
+    return forBody ? { what, lease: undefined, outer: body, over: false } : body;
   }
 
   /** A barrier's action runs where it was made. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DeadlockError } from '../errors.ts';
-import { runAs } from '../identity.ts';
+import { currentLogicalThread, runAs } from '../identity.ts';
 import { attach, share } from '../sharing/share.ts';
 import { later } from '../testing/waiting.ts';
 import { lockConformance } from './lock.conformance.ts';
@@ -45,6 +45,34 @@ describe('Lock, local: blocking', () => {
     const other = attach(share(lock));
     expect(() => lock.withSync(() => other.acquireSync())).toThrow(DeadlockError);
     expect(lock.locked()).toBe(false);
+  });
+
+  it('keeps no bodies that are over where each sets the timer for the next', async () => {
+    const locks = [new Lock(), new Lock(), new Lock()] as const;
+    const around: number[] = [];
+    const bodiesAround = () => {
+      let count = 0;
+      for (let { within } = currentLogicalThread(); within !== undefined; within = within.outer) count += 1;
+      return count;
+    };
+    // Each goes on for longer than the next one takes to begin.
+    await new Promise<void>((resolve) => {
+      const turn = (n: number): void => {
+        void locks[n % 3]?.with(async () => {
+          around.push(bodiesAround());
+          if (n === 30) return resolve();
+          const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+          setTimeout(() => {
+            begin();
+            turn(n + 1);
+          }, 1);
+          await begun;
+          await later(0, undefined);
+        });
+      };
+      turn(0);
+    });
+    expect(Math.max(...around)).toBeLessThan(5);
   });
 
   it('is no circle where two of one logical thread want it side by side', async () => {

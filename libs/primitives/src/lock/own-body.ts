@@ -14,7 +14,7 @@ let blocking: HoldingBody | undefined;
 /** Runs `fn`, the body of a `withSync` that holds `lease`. */
 export function inBlockingBody<T>(what: string, lease: Lease, fn: () => T): T {
   const outer = blocking;
-  blocking = { what, lease, outer };
+  blocking = { what, lease, outer, over: false };
   try {
     return fn();
   } finally {

@@ -27,6 +27,7 @@ export async function useLease<T>(
       failure = { error };
       throw error;
     } finally {
+      body.over = true;
       await lease.release().catch((error: unknown) => {
         if (failure !== undefined && error instanceof LeaseLostError) {
           throw new LeaseLostError(error.message, { primitive: error.primitive, cause: failure.error });
