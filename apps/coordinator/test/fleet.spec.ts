@@ -145,12 +145,15 @@ describe('heddle', { timeout: 60_000 }, () => {
     const client = new Redis(redis.url);
     const key = (part: string) => `{${session.namespace}:fleet}:${part}`;
     await client.set(key('host:x'), JSON.stringify(shown), 'PX', 30_000);
-    await client.sadd(key('hosts'), 'x');
+    const setBack = { ...shown, host: 'heald', id: 'y', session: 'y', seen: tomorrow - 3_600_000 };
+    await client.set(key('host:y'), JSON.stringify(setBack), 'PX', 30_000);
+    await client.sadd(key('hosts'), 'x', 'y');
     const args = ['ps', '--namespace', session.namespace];
     const { out } = await runToEnd('heddle', args, { env: { REDIS_URL: redis.url } });
-    await client.del(key('host:x'), key('hosts'));
+    await client.del(key('host:x'), key('host:y'), key('hosts'));
     client.disconnect();
     expect(out).toMatch(/loom .* 3 min /);
+    expect(out).toMatch(/heald .* 0 ms /);
   });
 
   it.each(['ps', 'locks'])('says that there is no Redis: %s', async (command) => {

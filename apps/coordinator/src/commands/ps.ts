@@ -30,7 +30,7 @@ function showFleet({ hosts, queues }: Fleet): string {
   const hostRows = hosts.map((host) => [
     ...[host.host, String(host.pid), host.queue],
     ...[host.threads, host.busy, host.running, host.completed, host.failed].map(count),
-    ...[span(host.seen - host.since), host.version],
+    ...[span(Math.max(0, host.seen - host.since)), host.version],
   ]);
   const queueRows = queues.map((queue) => [
     queue.paused ? `${queue.name} (paused)` : queue.name,
