@@ -15,7 +15,7 @@ import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { CallEnded, unlessEnded } from '../session/calls.ts';
 import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
-import { keepsUp } from '../session/deadlock.ts';
+import { outlasts } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
@@ -221,7 +221,7 @@ export class SemaphoreSeat implements Seat {
     const held = () => {
       let own = 0;
       for (const { lease, permits: its } of this.#holds.values())
-        if (keepsUp(lease, owner) && lease.valid) own += its;
+        if (outlasts(lease, owner) && lease.valid) own += its;
       return own > 0 && shape.permits - own < permits;
     };
     const target = { kind: this.#kind, name: this.#name };

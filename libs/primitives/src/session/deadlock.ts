@@ -145,7 +145,7 @@ export class Deadlocks {
   ownCircle(
     owner: LogicalThread,
     { kind, name }: Pick<Target, 'kind' | 'name'>,
-    held = () => keepsUp(this.#holds.get(`${kind}\n${name}\n`), owner),
+    held = () => outlasts(this.#holds.get(`${kind}\n${name}\n`), owner),
     remedy = 'use an rlock where code re-enters',
   ): DeadlockError | undefined {
     if (!owner.explicit || !this.#holdsOf.has(owner.ident) || !held()) return undefined;
@@ -320,7 +320,7 @@ export class Deadlocks {
     if (hold === undefined) return undefined;
     const [wait] = this.#waitsOf.get(hold.owner.ident) ?? [];
     const { token } = hold;
-    if (wait !== undefined && this.#isOnly(wait) && keepsUp(hold, wait.owner))
+    if (wait !== undefined && this.#isOnly(wait) && outlasts(hold, wait.owner))
       return { ...this.#standingOf(wait), token };
     const { thread, label } = this.#at(hold.owner);
     // A body that goes on beside what else the thread waits for is not that wait.
@@ -347,9 +347,10 @@ export class Deadlocks {
 
 /**
  * Whether a hold goes on for as long as one waits: it is of the same logical thread, and not of the body of a `with` that
- * the wait is outside of, as one that runs side by side with it.
+ * the wait is outside of, as one that runs side by side with it. Of an rlock's levels nothing is known here: its hold is
+ * that of no body.
  */
-export function keepsUp(hold: Hold | undefined, waiter: LogicalThread): boolean {
+export function outlasts(hold: Hold | undefined, waiter: LogicalThread): boolean {
   if (hold?.owner.ident !== waiter.ident) return false;
   const { within } = hold.owner;
   const ofBody = within !== undefined && (within.lease === undefined || within.lease === hold);
