@@ -75,8 +75,8 @@ async function indexAndShow(
   const started = new Date();
   const { outcome, replaced } = await runFleet(places, settings, run, stop);
   const result = resultOf(outcome, { run, places, started, replaced });
-  writeResultTo(places, result);
   process.stdout.write(`${showResult(result)}\n`);
+  writeResultTo(places, result);
   const pids = new Set(outcome.work.map(({ pid }) => pid)).size;
   process.stdout.write(
     `Run ${run}: ${result.seconds} s, ${outcome.work.length} batches on ${pids} processes; written to ${settings.out}\n`,

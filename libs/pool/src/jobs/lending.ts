@@ -215,8 +215,8 @@ export class Lending {
       const loan = this.#loans.get(id);
       if (loan !== undefined) body = { what: loan.names.join(), lease: loan.lease, outer: body, over: false };
     }
-    const what = formsOf(on).map(heldAs).join();
-    return forBody ? { what, lease: undefined, outer: body, over: false } : body;
+    if (!forBody) return body;
+    return { what: formsOf(on).map(heldAs).join(), lease: undefined, outer: body, over: false };
   }
 
   /** A barrier's action runs where it was made. */

@@ -36,7 +36,7 @@ export function refuseOwn(
   const { name, within } = currentLogicalThread();
   if (!holdsOne(within, kept) && !(blocks && holdsOne(blocking, kept))) return;
   throw new DeadlockError(
-    `${primitive}: ${name} holds it already, by the with around this, and would wait for itself for ever; use an RLock where code re-enters`,
+    `${primitive}: ${name} holds it already, by the with around this, and would wait for itself for ever; use an RLock where code re-enters, runAs for what it begins and does not await`,
     [{ waiter: name, waitsFor: primitive, heldBy: name }],
     { primitive },
   );
