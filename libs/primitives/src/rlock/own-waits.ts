@@ -1,10 +1,12 @@
 /** Acquisitions of one re-entrant lock that are under way here: what lets in one of an owner's lets in all of them. */
 import { abortWith } from '../abort-with.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 
 /** A hold of the owner, which may enter it again. */
 export interface OwnHold {
-  enter(): Lease;
+  /** @param asker who has asked for it, in whatever body of a `with` */
+  enter(asker: LogicalThread): Lease;
 }
 
 interface OwnWait<L extends Lease> {
@@ -31,6 +33,7 @@ export class OwnWaits<L extends Lease = Lease> {
 
   /** Takes the lock, or enters the hold that its owner gets meanwhile, whichever comes first. */
   wait({ owner, signal, take, begin }: OwnWaitTerms<L>): Promise<Lease | null> {
+    const asker = currentLogicalThread();
     return new Promise((resolve, reject) => {
       const stop = new AbortController();
       const over = abortWith(stop, signal);
@@ -38,7 +41,7 @@ export class OwnWaits<L extends Lease = Lease> {
       const letIn = (hold: OwnHold) => {
         // Who has aborted is about to be told so.
         if (signal?.aborted === true || !this.#delete(owner, wait)) return;
-        resolve(hold.enter());
+        resolve(hold.enter(asker));
         stop.abort();
       };
       const wait: OwnWait<L> = { taking, letIn };
@@ -50,7 +53,7 @@ export class OwnWaits<L extends Lease = Lease> {
           if (unwanted) return lease?.release().catch(() => {});
           if (lease === null) return resolve(null);
           const hold = begin(lease);
-          resolve(hold.enter());
+          resolve(hold.enter(asker));
           this.letIn(owner, hold);
         },
         (error: unknown) => {

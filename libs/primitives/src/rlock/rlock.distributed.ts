@@ -3,7 +3,7 @@
  * logical thread. How often the owner took it is known in its session alone: entering again asks nobody.
  */
 import { LeaseLostError, NotHeldError } from '../errors.ts';
-import { currentLogicalThread } from '../identity.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import { INNER, type InnerLock } from '../lock/inner-lock.distributed.ts';
 import type { Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
@@ -52,7 +52,7 @@ export class DistributedRLock implements AnyRLock {
     const { timeout, signal } = checkWait(options, `${this.#kind}.acquire`);
     this.#core.assertOpen(`${this.#kind} ${this.name}`);
     const mine = this.#hold();
-    if (mine !== undefined) return mine.enter();
+    if (mine !== undefined) return mine.enter(currentLogicalThread());
     const seat = this.#seat();
     const owner = currentLogicalThread().ident;
     const here = waits.get(seat) ?? new OwnWaits<HeldLease>();
@@ -116,10 +116,11 @@ class Hold {
 
   constructor(lease: HeldLease) {
     this.lease = lease;
+    lease.levels = this.#levels;
   }
 
-  enter(): Lease {
-    const level = new Level(this);
+  enter(asker: LogicalThread): Lease {
+    const level = new Level(this, asker);
     this.#levels.push(level);
     return level;
   }
@@ -140,12 +141,15 @@ class Hold {
 
 /** One acquisition within a hold. */
 class Level implements Lease {
+  /** Who acquired it. */
+  readonly owner: LogicalThread;
   readonly #hold: Hold;
   /** What the release was told: the next one is told it again. */
   #lost: LeaseLostError | undefined;
 
-  constructor(hold: Hold) {
+  constructor(hold: Hold, owner: LogicalThread) {
     this.#hold = hold;
+    this.owner = owner;
   }
 
   get token(): number {

@@ -229,6 +229,28 @@ describe('a circle of waits between sessions', () => {
   });
 });
 
+it('a circle through a level of an rlock that outlives the body it was entered in is told', async () => {
+  const [a, b] = (await open(2)) as [Session, Session];
+  const [x, y] = [bench.name(), bench.name()];
+  const holding = Promise.withResolvers<void>();
+  const other = b.lock(y).with(async () => {
+    await holding.promise;
+    return b.rlock(x).with(() => 'had both');
+  });
+  await until(() => b.lock(y).locked(), 'it is held');
+  const one = runAs('worker', async () => {
+    const level = await a.rlock(x).with(() => a.rlock(x).acquire());
+    holding.resolve();
+    return a
+      .lock(y)
+      .with(() => 'had both')
+      .finally(() => level.release());
+  });
+  const [first] = errorsOf(await Promise.allSettled([one, other]));
+  expect(first).toBeInstanceOf(DeadlockError);
+  await closeAll([a, b]);
+});
+
 describe('no circle of waits', () => {
   it.each([
     ['lock', (session: Session, name: string) => session.lock(name)],
@@ -263,19 +285,23 @@ describe('no circle of waits', () => {
     await session.close();
   });
 
-  it('is where a body goes on beside a wait of its logical thread', async () => {
+  it.each([
+    ['lock', (session: Session, name: string) => session.lock(name)],
+    ['rlock', (session: Session, name: string) => session.rlock(name)],
+    ["condition's lock", (session: Session, name: string) => session.condition(name)],
+  ])('is where a body goes on beside a wait of its logical thread: %s', async (_, make) => {
     const [a, b] = (await open(2)) as [Session, Session];
     const [x, y] = [bench.name(), bench.name()];
     const { promise: end, resolve } = Promise.withResolvers<void>();
     const holding = Promise.withResolvers<void>();
     const other = b.lock(y).with(async () => {
       await holding.promise;
-      return b.lock(x).with(() => 'had both');
+      return make(b, x).with(() => 'had both');
     });
     await until(async () => (await b.lock(y).locked()) === true, 'it is held');
     const both = runAs('worker', () =>
       Promise.all([
-        a.lock(x).with(() => {
+        make(a, x).with(() => {
           holding.resolve();
           return end;
         }),

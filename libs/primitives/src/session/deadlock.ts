@@ -52,6 +52,8 @@ export interface Hold {
   readonly owner: LogicalThread;
   readonly token: number;
   readonly valid: boolean;
+  /** Of a re-entrant lock: the acquisitions that it goes on for. */
+  readonly levels?: readonly Pick<Hold, 'owner' | 'valid'>[] | undefined;
 }
 
 /** Ms between two looks at a wait that goes on. */
@@ -347,14 +349,16 @@ export class Deadlocks {
 
 /**
  * Whether a hold goes on for as long as one waits: it is of the same logical thread, and not of the body of a `with` that
- * the wait is outside of, as one that runs side by side with it. Of an rlock's levels nothing is known here: its hold is
- * that of no body.
+ * the wait is outside of, as one that runs side by side with it.
  */
 export function outlasts(hold: Hold | undefined, waiter: LogicalThread): boolean {
   if (hold?.owner.ident !== waiter.ident) return false;
-  const { within } = hold.owner;
-  const ofBody = within !== undefined && (within.lease === undefined || within.lease === hold);
-  return !ofBody || isWithin(waiter, hold);
+  const { levels = [hold] } = hold;
+  return levels.some((level) => {
+    const { within } = level.owner;
+    const ofBody = within !== undefined && (within.lease === undefined || within.lease === level);
+    return !ofBody || isWithin(waiter, level);
+  });
 }
 
 /** An answer, as others may have spoiled it. */

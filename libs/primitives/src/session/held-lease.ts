@@ -40,6 +40,8 @@ export class HeldLease implements Lease, Dependent {
   /** That it was lost before, as its release found out. */
   #found: LeaseLostError | undefined;
   #over = false;
+  /** Of a re-entrant lock: the acquisitions that it goes on for. */
+  levels: readonly { readonly owner: LogicalThread; readonly valid: boolean }[] | undefined;
 
   /**
    * @param end gives back what is held, in the primitive's own way
