@@ -320,7 +320,10 @@ describe('Condition, distributed', () => {
     await condition.acquire();
     await bench.admin.del('{stood:0}:sessions');
     pause(500);
-    await expect(condition.wait()).rejects.toThrow(LeaseLostError);
+    // On a busy machine the keeper may have told of it before the loop stood still: then there is no hold any more.
+    await expect(condition.wait()).rejects.toMatchObject({
+      code: expect.stringMatching(/^ERR_HEDDLE_(LEASE_LOST|NOT_HELD)$/),
+    });
     expect(await condition.locked()).toBe(false);
     await (await condition.acquire()).release();
     await session.close();
