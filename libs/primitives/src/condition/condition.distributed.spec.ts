@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { LeaseLostError, NotHeldError, SessionClosedError } from '../errors.ts';
+import { NotHeldError, SessionClosedError } from '../errors.ts';
 import { runAs } from '../identity.ts';
 import { type Seat, seatKey } from '../session/core.ts';
 import { nameOn } from '../session/keys.ts';
