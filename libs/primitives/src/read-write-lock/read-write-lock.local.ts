@@ -140,8 +140,9 @@ export abstract class LockSide implements AnyLock {
 
   #refuseOwn(deadline: Deadline, blocks: boolean): void {
     const whole = this.gate.memory.label;
-    const kept = this.excludedBy.map((side) => `${whole}.${side}`);
-    refuseOwn(this.label, deadline, blocks, ({ what }) => kept.includes(what));
+    refuseOwn(this.label, deadline, blocks, ({ what }) =>
+      this.excludedBy.some((side) => what === `${whole}.${side}`),
+    );
   }
 
   /** One try. */
