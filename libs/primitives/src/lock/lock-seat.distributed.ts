@@ -26,21 +26,14 @@ import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
-import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
+import { type Claim, closedError, confirmed, type HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
-import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
+import { parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
-import { HoldLimit } from './hold-limit.distributed.ts';
 import type { LockReply } from './lock.scripts.ts';
 import { LockCalls } from './lock-calls.distributed.ts';
-
-/** What one waiter wants of the lease; `again`: one that is to be the handle of its hold, as it was before. */
-interface Wish {
-  readonly claim: Claim;
-  readonly maxHold: number | undefined;
-  readonly again?: HeldLease;
-}
+import { type GrantSource, LockGrant, type Wish } from './lock-grant.distributed.ts';
 
 type Then<T> = (reply: LockReply | undefined, ended?: CallEnded) => T | Promise<T>;
 
@@ -67,13 +60,9 @@ export class LockSeat implements Seat {
   #state: State = 'idle';
   /** The life under which the state is true. */
   readonly #foothold: Foothold;
-  #block: TokenBlock | undefined;
-  #nextToken = 0;
-  /** Whether replicas have that block, where they are to. */
-  #confirmed: Promise<void> | undefined;
-  #lease: HeldLease | undefined;
-  /** How long that may be out. */
-  #limit: HoldLimit | undefined;
+  readonly #grants: GrantSource;
+  /** What we hold it by. */
+  #grant: LockGrant | undefined;
   /** A message that overtook the reply which says that we are in line: replies and messages come by two connections. */
   #early: TokenBlock | undefined;
   /** A message about a grant at or below this is of the past. */
@@ -95,7 +84,6 @@ export class LockSeat implements Seat {
   #trying = 0;
   /** What is on its way back was refused for want of room or replicas, and waits for these. */
   #short = false;
-  readonly #giver = (lease: HeldLease) => this.#released(lease);
 
   /** @param kind `lock`, or what else is one underneath */
   constructor(core: SessionCore, kind: string, name: string) {
@@ -106,12 +94,19 @@ export class LockSeat implements Seat {
     this.#key = seatKey(kind, name);
     this.#target = { kind, name, form: 'lock', permits: 1 };
     this.#calls = new LockCalls(core, kind, name);
+    this.#grants = {
+      core,
+      target: this.#target,
+      calls: this.#calls,
+      released: (lease) => this.#released(lease),
+      overdue: (grant) => this.#giveBack(grant),
+    };
     this.#foothold = new Foothold(core.partitionOf(name), () => this.#lifeEnded());
   }
 
   /** The lease that is out at this moment. */
   get lease(): HeldLease | undefined {
-    return this.#state === 'held' ? this.#lease : undefined;
+    return this.#state === 'held' ? this.#grant?.lease : undefined;
   }
 
   /** Resolves once Redis has answered all that was asked. */
@@ -185,10 +180,11 @@ export class LockSeat implements Seat {
     this.#askIfIdle();
     await held.finally(over);
     await lease.confirmed?.catch((error: unknown) => {
-      if (this.#lease !== lease) return;
+      const grant = this.#grant;
+      if (grant?.lease !== lease) return;
       lease.lose(lease.notReplicated(error).message);
-      this.#limit?.cancel();
-      this.#giveBack();
+      grant.unlimit();
+      this.#giveBack(grant);
     });
   }
 
@@ -211,7 +207,7 @@ export class LockSeat implements Seat {
 
   /** The first token of the grant that the present hold is part of. */
   get grant(): number {
-    return this.#block?.first ?? 0;
+    return this.#grant?.first ?? 0;
   }
 
   #claim(owner: LogicalThread): Claim {
@@ -247,8 +243,8 @@ export class LockSeat implements Seat {
   }
 
   closed(): void {
-    this.#lease?.conclude();
-    this.#limit?.cancel();
+    this.#grant?.lease?.conclude();
+    this.#grant?.unlimit();
     this.#waiters.rejectAll(() => closedError(this.#what));
   }
 
@@ -301,7 +297,7 @@ export class LockSeat implements Seat {
         if (reply === undefined || reply.is === 'more') continue;
         if (reply.is === 'granted' && !this.#foothold.life?.lives) continue;
         this.#tried = this.#tries;
-        if (reply.is === 'granted') return this.#take(reply.block, wish);
+        if (reply.is === 'granted') return this.#hold(this.#begin(reply.block), wish);
         this.#idle();
         return null;
       }
@@ -376,97 +372,66 @@ export class LockSeat implements Seat {
       if (was !== 'queued') this.#idle(); // Otherwise the look itself found the end out, and the end has asked anew.
       return;
     }
-    this.#begin(block);
-    this.#serve();
+    this.#serve(this.#begin(block));
   }
 
   /** The first in line has it, or nobody wants it any more and it goes back. */
-  #serve(): void {
+  #serve(grant: LockGrant): void {
     const next = this.#waiters.shift();
-    if (next !== undefined) return next.resolve(this.#hold(next.what));
-    this.#giveBack();
+    if (next !== undefined) return next.resolve(this.#hold(grant, next.what));
+    this.#giveBack(grant);
   }
 
   /** For one whose fate nobody waits for. */
-  #giveBack(): void {
-    this.#return().catch((error: Error) => this.#core.failed(error));
+  #giveBack(grant: LockGrant): void {
+    this.#return(grant).catch((error: Error) => this.#core.failed(error));
   }
 
-  #take(block: TokenBlock, wish: Wish): HeldLease {
-    this.#begin(block);
-    return this.#hold(wish);
-  }
-
-  #begin(block: TokenBlock): void {
-    this.#block = block;
-    this.#nextToken = block.first;
+  #begin(block: TokenBlock): LockGrant {
     this.#past = Math.max(this.#past, block.first);
     this.#end = block.last;
     this.#left = false;
-    this.#confirm();
-  }
-
-  /** Told to whoever was granted, if anybody was; whoever comes after has it asked anew. */
-  #confirm(): void {
-    const asked = this.#calls.confirm(this.grant);
-    if (asked === undefined) return;
-    this.#confirmed = asked;
-    asked.catch(() => {
-      if (this.#confirmed === asked) this.#confirmed = undefined;
-    });
-  }
-
-  #hold({ claim, maxHold, again }: Wish): HeldLease {
     const life = this.#foothold.life as Incarnation; // A grant comes under a life, and this is that.
-    const until = maxHold === undefined ? Number.POSITIVE_INFINITY : now() + maxHold;
-    const handedOver = this.#nextToken > this.grant;
-    again?.resume(this.#nextToken, life, until, claim.asked, handedOver);
-    const lease = again ?? new HeldLease(claim, this.#nextToken, life, this.#giver, until, handedOver);
-    this.#nextToken += 1;
-    if (this.#confirmed === undefined) this.#confirm();
-    lease.confirmBy(this.#confirmed);
-    lease.onOver(this.#core.deadlocks.holds(lease, this.#target, ''));
-    this.#lease = lease;
+    this.#grant = new LockGrant(this.#grants, life, block);
+    return this.#grant;
+  }
+
+  #hold(grant: LockGrant, wish: Wish): HeldLease {
+    const lease = grant.hold(wish);
     this.#become('held');
     this.#waiters.decide();
-    if (maxHold !== undefined)
-      this.#limit = new HoldLimit(lease, maxHold, this.#calls, this.grant, () => this.#giveBack());
     return lease;
   }
 
   /** The next one here while the turn lasts; otherwise back to Redis. */
   #released(lease: HeldLease): Promise<void> {
-    if (this.#lease !== lease) return Promise.resolve();
-    const ours = this.#limit?.cancel() ?? true;
-    const { first, last } = this.#block as TokenBlock; // Held, hence granted.
-    const turnLasts = ours && this.#nextToken <= last && this.#nextToken - first < LOCAL_TURNS;
-    if (this.#waiters.size > 0 && turnLasts && lease.incarnation.valid) {
-      this.#serve();
-      return Promise.resolve();
-    }
-    return this.#return(lease);
+    const grant = this.#grant;
+    if (grant?.lease !== lease) return Promise.resolve();
+    const ours = grant.unlimit();
+    if (this.#waiters.size === 0 || !ours || !grant.lasts) return this.#return(grant, lease);
+    this.#serve(grant);
+    return Promise.resolve();
   }
 
   /**
    * Gives the lock back to Redis, and goes to the end of the line if somebody here still waits. Rejects where there was
    * nothing to give back, if that is to be told to whoever held `lease`.
    */
-  #return(lease?: HeldLease): Promise<void> {
-    const block = this.#block as TokenBlock; // Held, hence granted.
-    const life = this.#foothold.life as Incarnation;
-    this.#lease = undefined;
+  #return(grant: LockGrant, lease?: HeldLease): Promise<void> {
+    const { life, first } = grant;
+    this.#grant = undefined;
     this.#become('returning');
     this.#early = undefined;
     this.#doubt = false;
     const rejoin = this.#waiters.size > 0;
     return this.#hear(
-      this.#calls.release(life, block.first, rejoin, this.#parked > 0),
+      this.#calls.release(life, first, rejoin, this.#parked > 0),
       (reply, ended) => this.#returned(reply, lease, ended?.sent === false ? life : undefined),
       (error) => {
         // Redis has it held still, by a session that lives: it is given back when Redis takes writes again.
         if (isShortage(error)) {
           this.#stuck();
-          setTimeout(() => this.#return().catch(() => {}), SHORTAGE_RETRY).unref();
+          setTimeout(() => this.#return(grant).catch(() => {}), SHORTAGE_RETRY).unref();
         } else this.#idle();
         throw error;
       },
@@ -520,8 +485,8 @@ export class LockSeat implements Seat {
   }
 
   #lifeEnded(): void {
-    this.#limit?.cancel();
-    this.#lease = undefined;
+    this.#grant?.unlimit();
+    this.#grant = undefined;
     // A call under way ends by itself, and comes to the same.
     if (this.#state === 'held' || this.#state === 'queued') this.#idle();
   }
@@ -542,7 +507,7 @@ export class LockSeat implements Seat {
   /** Nothing held, nothing asked. Whoever waits still asks anew, under the next life if this one ended. */
   #idle(): void {
     this.#become('idle');
-    this.#block = undefined;
+    this.#grant = undefined;
     this.#early = undefined;
     if (this.#waiters.size > 0 && !this.#core.closed) return this.#ask();
     this.tidy();
