@@ -17,8 +17,9 @@
  */
 import { Deadline } from '../deadline.ts';
 import { NotHeldError, typeError } from '../errors.ts';
-import { Lock, type SuspendedHold } from '../lock/lock.local.ts';
+import { Lock } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
+import type { SuspendedHold } from '../lock/renewals.ts';
 import {
   type AcquireOptions,
   type BlockingOptions,

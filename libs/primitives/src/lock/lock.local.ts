@@ -19,9 +19,7 @@
  * `EPOCH` counts half turns of the generation: its lowest bit equals the generation's highest, and whoever holds and
  * finds it otherwise adds 1. Both together are the fencing token: 2⁵³ of them.
  *
- * `OWNER`, `NATIVE`, `OWNED` (robust locks only): number and system id of the holding thread, valid while `OWNED`
- * equals the generation in `STATE`; the holder writes them after taking. Both are done under the mutex `TAKING`, which
- * knows its holder at every moment: where it is free and `OWNED` is behind, who took the lock ended in between.
+ * From `HOLDER` on it is written down who holds, where the lock is robust: see `RobustHolder`.
  */
 import { threadId } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
@@ -38,23 +36,22 @@ import {
 } from '../options.ts';
 import { change, compareExchange, load, peek, store, type Words } from '../shared-memory/cells.ts';
 import { DEBUG, FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
-import { Mutex } from '../shared-memory/mutex.ts';
-import { hasEnded, nativeThreadId } from '../shared-memory/thread-life.ts';
-import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { Spin, WaitList, type WaitListOwner, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import { onThreadEnd } from '../thread/thread-end.ts';
 import { type LeaseSource, LocalLease } from './local-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';
 import { type LockOptions, makeLockMemory } from './lock-options.ts';
+import { type LockDoor, LockWish } from './lock-wish.ts';
 import { refuseOwn } from './own-body.ts';
+import { Renewals, type SuspendedHold } from './renewals.ts';
+import { RobustHolder } from './robust-holder.ts';
 import { notInTime, useLease, useLeaseSync } from './use-lease.ts';
 
 const STATE = FIRST;
 const EPOCH = FIRST + 1;
 const HEIR = FIRST + 2;
-const OWNER = FIRST + 3;
-const NATIVE = FIRST + 4;
-const OWNED = FIRST + 5;
-const TAKING = FIRST + 6;
+/** Where the four words of who holds begin. */
+const HOLDER = FIRST + 3;
 /** How many words of a memory a lock takes; locks of other kinds keep what is theirs behind them. */
 export const LOCK_WORDS = 8;
 
@@ -70,53 +67,8 @@ const GENERATION = 32;
 /** How many generations half a turn has. */
 const HALF_TURN = 2 ** 26;
 
-/** Lost races after which the lock is handed over: an event loop is slower than a blocked thread. */
-const PATIENCE = { async: 3, sync: 32 };
 /** A robust lock's waiters look more often whether its holder lives, in ms. */
 const ROBUST_SLICE = 50;
-
-/** What a condition's wait has made of a hold: its token now, 0 meanwhile; and whether its lease was released meanwhile. */
-interface Renewal {
-  readonly granted: number;
-  now: number;
-  released: boolean;
-}
-
-/** Holds of this thread at one lock that a condition's wait gave back, by the token each was granted with, and by that of now. */
-class Renewals {
-  readonly #byGrant = new Map<number, Renewal>();
-  readonly #byNow = new Map<number, Renewal>();
-
-  get size(): number {
-    return this.#byGrant.size;
-  }
-
-  of(granted: number): Renewal | undefined {
-    return this.#byGrant.get(granted);
-  }
-
-  add(granted: number): Renewal {
-    const renewal: Renewal = { granted, now: 0, released: false };
-    this.#byGrant.set(granted, renewal);
-    return renewal;
-  }
-
-  renew(renewal: Renewal, token: number): void {
-    renewal.now = token;
-    this.#byNow.set(token, renewal);
-  }
-
-  /** The token that the hold with this one was granted with. */
-  grantedAs(token: number): number {
-    return this.#byNow.get(token)?.granted ?? token;
-  }
-
-  /** The hold with this token has ended. */
-  delete(token: number): void {
-    this.#byGrant.delete(this.grantedAs(token));
-    this.#byNow.delete(token);
-  }
-}
 
 /** By the lock's label, since the condition may have another handle to it than whoever holds. */
 const renewals = new Map<string, Renewals>();
@@ -127,9 +79,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   readonly [MEMORY]: Memory;
   readonly #memory: Memory;
   readonly #words: Words;
-  readonly #robust: boolean;
-  /** Of a robust lock, where the system numbers threads. */
-  readonly #taking: Mutex | undefined;
+  /** Of a robust lock. */
+  readonly #holder: RobustHolder | undefined;
   /** The state this handle made last: the first guess, which saves reading a word that other threads write. */
   #last = 0;
   #list: WaitList | undefined;
@@ -145,9 +96,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     this[MEMORY] = memory;
     this.#memory = memory;
     this.#words = memory.words;
-    this.#robust = (memory.traits & ROBUST) !== 0;
-    if (this.#robust) {
-      if (nativeThreadId() !== undefined) this.#taking = new Mutex(memory.words, TAKING);
+    if ((memory.traits & ROBUST) !== 0) {
+      this.#holder = new RobustHolder(memory.words, HOLDER);
       onThreadEnd(this, (lock, thread, name) => lock.#freeAfter(thread, name));
     }
     // The sides of a read-write lock are watched, not the lock they stand on.
@@ -279,7 +229,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal For locks made of this one: waits, and gives what `granted` does in the very step that took it. */
   enqueue<T>(granted: () => T, deadline: Deadline, signal: AbortSignal | undefined): Promise<T | null> {
     this.#list ??= new WaitList(this.#words, STATE, this);
-    return this.#list.enqueue(new LockWish(CROWD, this.#doorTo(granted)), deadline, signal);
+    return this.#list.enqueue(new LockWish(false, this.#doorTo(granted)), deadline, signal);
   }
 
   /** @internal For locks made of this one: blocks until it is taken (true) or the deadline has passed (false). */
@@ -312,7 +262,7 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       const deadline = Deadline.after(timeout);
       this.#refuseOwn(deadline, false);
       this.#list ??= new WaitList(this.#words, STATE, this);
-      return this.#list.enqueue(this.#wish(CROWD), deadline, signal);
+      return this.#list.enqueue(this.#wish(false), deadline, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -331,21 +281,20 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       return taken !== 0;
     });
     if (found) return taken;
-    const wish = this.#wish(SLEEPERS);
-    if (waitSync(this.#words, STATE, wish, deadline, this.#robust ? ROBUST_SLICE : undefined))
-      return wish.taken;
+    const wish = this.#wish(true);
+    if (waitSync(this.#words, STATE, wish, deadline, this.#holder && ROBUST_SLICE)) return wish.taken;
     this.relinquish();
     return 0;
   }
 
-  #wish(flag: typeof SLEEPERS | typeof CROWD): LockWish<Lease> {
+  #wish(blocks: boolean): LockWish<Lease> {
     this.#door ??= this.#doorTo((taken) => this.#lease(taken));
-    return new LockWish(flag, this.#door);
+    return new LockWish(blocks, this.#door);
   }
 
   #doorTo<T>(granted: (taken: number) => T): LockDoor<T> {
     return {
-      take: (mark) => this.#take(mark),
+      take: (sleepersRemain) => this.#take(sleepersRemain ? SLEEPERS : 0),
       announce: (wish) => this.#announce(wish),
       granted,
     };
@@ -353,9 +302,13 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
 
   /** One try. The new state, with `ABANDONED` where that was so; 0 where it is not to be had. */
   #take(mark: number): number {
-    return this.#taking === undefined || !this.#memory.shared
-      ? this.#tryToTake(mark)
-      : this.#takeKnown(mark, this.#taking);
+    const holder = this.#holder;
+    if (holder === undefined || !this.#memory.shared) return this.#tryToTake(mark);
+    if (this.locked()) return 0;
+    holder.begin();
+    const taken = this.#tryToTake(mark);
+    holder.done();
+    return taken;
   }
 
   #tryToTake(mark: number): number {
@@ -369,21 +322,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       if (found === seen) {
         this.#last = next;
         if (((next >>> 5) & (HALF_TURN - 1)) === 0) this.#epoch(next);
-        if (this.#robust) this.#own(next);
+        this.#holder?.write(next & ~FLAGS);
         return next | (seen & ABANDONED);
       }
       seen = found;
     }
     return 0;
-  }
-
-  /** One try of a thread that others can know of at every moment. */
-  #takeKnown(mark: number, taking: Mutex): number {
-    if (this.locked()) return 0;
-    taking.enter();
-    const taken = this.#tryToTake(mark);
-    taking.leave();
-    return taken;
   }
 
   /** Says in the word that somebody is about to sleep; gives the value to sleep on, 0 where the lock got free. */
@@ -397,8 +341,8 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
         compareExchange(this.#words, STATE, seen, seen & ~RESERVED);
         continue;
       }
-      if (!free && this.#robust && this.#freeIfEnded(seen)) continue;
-      let next = seen | wish.flag;
+      if (!free && this.#holder?.freeIfEnded(seen & ~FLAGS, () => this.#abandon(seen))) continue;
+      let next = seen | (wish.blocks ? SLEEPERS : CROWD);
       if (!free && (seen & RESERVED) === 0 && wish.impatient) {
         store(this.#words, HEIR, threadId);
         next |= RESERVED;
@@ -464,33 +408,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     return epoch + 1;
   }
 
-  #own(state: number): void {
-    store(this.#words, OWNER, threadId);
-    store(this.#words, NATIVE, nativeThreadId() ?? 0);
-    store(this.#words, OWNED, state & ~FLAGS);
-  }
-
-  #freeIfEnded(seen: number): boolean {
-    if (this.#isOwned(seen)) return hasEnded(load(this.#words, NATIVE)) && this.#abandon(seen);
-    this.#taking?.relieve();
-    // Who is at it lives, and will have written it down.
-    if (this.#taking === undefined || this.#taking.held) return false;
-    return this.#taking.run(() => !this.#isOwned(seen) && this.#abandon(seen));
-  }
-
   /** The thread of that number has ended: what it held is free. */
   #freeAfter(thread: number, name: string): void {
     const seen = load(this.#words, STATE);
     if ((seen & HELD) === 0) return;
-    const freed = this.#isOwned(seen)
-      ? load(this.#words, OWNER) === thread && this.#abandon(seen)
-      : this.#freeIfEnded(seen);
+    const freed = this.#holder?.freeAfter(thread, seen & ~FLAGS, () => this.#abandon(seen));
     if (freed && (this.#memory.traits & DEBUG) === 0) warnOfHoldLeft(this[MEMORY].label, name, true);
-  }
-
-  /** Whether it is written down who holds. */
-  #isOwned(state: number): boolean {
-    return load(this.#words, OWNED) === (state & ~FLAGS);
   }
 
   #abandon(seen: number): boolean {
@@ -507,64 +430,5 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
       `${primitive} is yours now, but the thread that held it ended while it did: check what it guards, then release it`,
       { primitive },
     );
-  }
-}
-
-/** A hold that was given back for a while. */
-export interface SuspendedHold {
-  /** Takes the lock again: the hold's leases are good once more. `then` is called in the step in which they are. */
-  resume<T>(then: () => T): Promise<T>;
-  /** The same, blocking. */
-  resumeSync(): void;
-  /** Whether all of its leases were released meanwhile: nobody would end what `resume` has begun. */
-  readonly released: boolean;
-  /** Ends what `resume` has begun. */
-  end(): void;
-}
-
-/** What a wish asks of its lock. */
-interface LockDoor<T> {
-  take(mark: number): number;
-  announce(wish: LockWish<unknown>): number;
-  granted(taken: number): T;
-}
-
-class LockWish<T> extends Wish<T | null> {
-  readonly flag: typeof SLEEPERS | typeof CROWD;
-  readonly #door: LockDoor<T>;
-  /** The state it took. */
-  taken = 0;
-  /** The value it slept on last. */
-  seen = 0;
-  #slept = false;
-
-  constructor(flag: typeof SLEEPERS | typeof CROWD, door: LockDoor<T>) {
-    super();
-    this.flag = flag;
-    this.#door = door;
-  }
-
-  get impatient(): boolean {
-    return this.races >= (this.flag === CROWD ? PATIENCE.async : PATIENCE.sync);
-  }
-
-  attempt(): number | undefined {
-    for (;;) {
-      // Whoever was woken alone answers for those who sleep on: it takes the lock as one that is waited for.
-      this.taken = this.#door.take(this.#slept && this.flag === SLEEPERS ? SLEEPERS : 0);
-      if (this.taken !== 0) return undefined;
-      const seen = this.#door.announce(this);
-      if (seen === 0) continue;
-      this.#slept = true;
-      return seen;
-    }
-  }
-
-  granted(): T {
-    return this.#door.granted(this.taken);
-  }
-
-  expired(): null {
-    return null;
   }
 }

@@ -10,9 +10,10 @@ import { warnOfHoldLeft } from '../debug/warnings.ts';
 import { AbandonedError, NotHeldError } from '../errors.ts';
 import { currentLogicalThread, threadOf } from '../identity.ts';
 import { type LeaseSource, LocalLease } from '../lock/local-lease.ts';
-import { LOCK_WORDS, Lock, type SuspendedHold } from '../lock/lock.local.ts';
+import { LOCK_WORDS, Lock } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
 import { type LockOptions, makeLockMemory } from '../lock/lock-options.ts';
+import type { SuspendedHold } from '../lock/renewals.ts';
 import { callSync, notInTime, useLease } from '../lock/use-lease.ts';
 import {
   type AcquireOptions,

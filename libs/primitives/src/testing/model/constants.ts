@@ -7,7 +7,7 @@ const PATIENCE = {
 };
 
 /** One lost race is enough to have the next hold reserved. */
-export const impatient: readonly Change[] = [{ file: 'lock/lock.local.ts', ...PATIENCE }];
+export const impatient: readonly Change[] = [{ file: 'lock/lock-wish.ts', ...PATIENCE }];
 export const impatientForPermits: readonly Change[] = [{ file: 'semaphore/semaphore.local.ts', ...PATIENCE }];
 
 /** Blocking waiters look once before they sleep. Elsewhere they do not, as on a machine with one processor. */

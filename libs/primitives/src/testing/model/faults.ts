@@ -76,7 +76,7 @@ export const faults: readonly Seeded[] = [
   },
   {
     what: 'who was woken alone does not answer for those who sleep on',
-    changes: [{ file: LOCK, from: 'this.#slept && this.flag === SLEEPERS ? SLEEPERS : 0', to: '0' }],
+    changes: [{ file: 'lock/lock-wish.ts', from: 'this.#slept && this.blocks', to: 'false' }],
     file: 'lock',
     scenario: 'three that block',
     found: LOST,
