@@ -1,4 +1,7 @@
-/** What a session says of itself in Redis, for people: parsed as what others may have spoiled. */
+/**
+ * What a session says of itself in Redis, for people: parsed as what others may have spoiled. Beside that it says its `ttl`,
+ * by which whoever watches sees that it is late.
+ */
 
 export interface About {
   readonly name: string;

@@ -171,6 +171,7 @@ export class SessionCore extends Voice implements PartitionHost {
     this.operations = new Scripts(this.scripts.operations);
     this.kinds = machinery.kinds;
     this.about = JSON.stringify({
+      ttl: options.ttl,
       name: options.name ?? '',
       host: hostname(),
       pid: process.pid,

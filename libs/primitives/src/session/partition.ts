@@ -174,8 +174,9 @@ export class Partition {
 
   /** A session before us in the ring has opened: it is ours to watch from now on. */
   watch(id: string, remaining: number): void {
-    if (this.#kept && this.#guarded) this.#kept.watch(id, remaining);
-    else this.#pulse?.watch(id, remaining);
+    // While the keeper begins, both may; a pulse that was stopped does not.
+    this.#kept?.watch(id, remaining);
+    this.#pulse?.watch(id, remaining);
   }
 
   /**
@@ -203,7 +204,7 @@ export class Partition {
     const life = this.#current;
     if (life !== undefined && life.ended === undefined) {
       await this.#stopSigns(); // One that came after the end would void what was answered before it.
-      await life.call('session.end', [this.#ring], [life.id]).catch(() => undefined);
+      await life.call('session.end', this.#ring, [life.id]).catch(() => undefined);
       life.end('the session was closed');
       this.#past.add(life.id);
     }
@@ -218,8 +219,10 @@ export class Partition {
     await this.#stopSigns();
   }
 
-  get #ring(): string {
-    return this.#host.keyspace.shared(this.index).ring;
+  /** The keys of the ring, and of what its members say of themselves. */
+  get #ring(): readonly string[] {
+    const { ring, members } = this.#host.keyspace.shared(this.index);
+    return [ring, members];
   }
 
   async #clearPast(): Promise<void> {
@@ -228,7 +231,7 @@ export class Partition {
       if (id === this.#entering && !this.#closed) continue;
       try {
         await runAsNobody(line, operations, this.site, [
-          { operation: 'session.end', keys: [this.#ring], args: [id] },
+          { operation: 'session.end', keys: this.#ring, args: [id] },
         ]);
         const { state } = await sweep(line, operations, this.site, kinds, id, (record, why) =>
           this.#host.warn(`left a record unswept, ${why}: ${JSON.stringify(record)}`),

@@ -50,6 +50,24 @@ local function ring_after(ring, id)
   return redis.call('ZRANGE', ring, '(' .. id, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', ring, 0, 0)[1] or id
 end
 
+-- Whether it gave its sign of life when that was due, every third of its ttl; or lives, where nobody knows its ttl.
+local function punctual(members, session)
+  local ttl = string.match(redis.call('HGET', members, session) or '', '"ttl":([%d.]+)')
+  local ends = redis.call('ZSCORE', SESSIONS, session)
+  return tonumber(ends or '0') - now > 0.65 * (ttl or 0)
+end
+
+-- Has `other`, which ends in so many ms, watched by those who stand before `session` in the ring: by the first of them, and
+-- where that one hears nothing or is late with its own sign of life, as whoever has died is, by the one before it too.
+local function tell_watchers(ring, members, session, other, remaining)
+  local before = session
+  for _ = 1, BOUND do
+    before = ring_before(ring, before)
+    if before == session then return end
+    if before ~= other and tell(before, 'watch', before, other, remaining) and punctual(members, before) then return end
+  end
+end
+
 -- Tokens only rise, whoever was granted the last; a block that runs ahead of the clock by a second is cut to one.
 local function next_tokens(last, size)
   local first = math.max(tonumber(last or '0') + 1, now_us)

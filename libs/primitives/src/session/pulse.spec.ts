@@ -5,6 +5,7 @@ import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { OnceWord } from '../shared-memory/once-word.ts';
 import { until } from '../testing/waiting.ts';
 import { LOSSES } from './losses.ts';
+import { Script } from './lua.ts';
 import { Pulse, type PulseConfig } from './pulse.ts';
 
 /** Seconds that the host was suspended for, as far as its clocks tell. */
@@ -33,7 +34,11 @@ const config: PulseConfig = {
 };
 
 /** A pulse over a Redis that answers each sign of life with `answer`. */
-function beating(answer: () => Promise<unknown>, remaining: number, { ttl }: { ttl: number } = config) {
+function beating(
+  answer: (sha: string) => Promise<unknown>,
+  remaining: number,
+  { ttl }: { ttl: number } = config,
+) {
   const words = new LeaseWords();
   words.extendTo(now() + remaining);
   const lost: string[] = [];
@@ -45,7 +50,7 @@ function beating(answer: () => Promise<unknown>, remaining: number, { ttl }: { t
   return { words, lost, pulse };
 }
 
-const alive = (): unknown => ['alive', String(Math.round(now() * 1000)), 'run', 'epoch', config.id, '60000'];
+const alive = (): unknown => ['alive', String(Math.round(now() * 1000)), 'run', 'epoch', '', '', []];
 
 describe('a sign of life', () => {
   it('moves the deadline by the ttl, counted from before it was sent, less the margin', async () => {
@@ -75,8 +80,8 @@ describe('a sign of life', () => {
 
   it.each([
     ['gone', ['gone', '0'], LOSSES[1]],
-    ['of another epoch', ['alive', '0', 'run', 'other', 'x', '1'], LOSSES[2]],
-    ['of another run', ['alive', '0', 'other', 'epoch', 'x', '1'], LOSSES[3]],
+    ['of another epoch', ['alive', '0', 'run', 'other', '', '', []], LOSSES[2]],
+    ['of another run', ['alive', '0', 'other', 'epoch', '', '', []], LOSSES[3]],
     ['garbage', 'garbage', LOSSES[1]],
   ])('that is answered with %s ends the session, and says why', async (_, reply, reason) => {
     const { words, lost } = beating(async () => reply, 1000);
@@ -141,5 +146,72 @@ describe('what the keeper is to run at a moment', () => {
     await until(() => sent() > 0, 'the second is run');
     expect(free.take()).toBe(false);
     expect(sent()).toBe(1);
+  });
+});
+
+describe('the watch over others', () => {
+  const other = `${'1'.repeat(24)}-1`;
+  const renewal = new Script('renewal').sha;
+
+  /** A pulse whose signs of life, and whose sweeps, are answered when a test says so. */
+  function watching() {
+    const beats: PromiseWithResolvers<unknown>[] = [];
+    const sweeps: PromiseWithResolvers<unknown>[] = [];
+    const { pulse } = beating(async (sha) => {
+      const asked = Promise.withResolvers<unknown>();
+      (sha === renewal ? beats : sweeps).push(asked);
+      return asked.promise;
+    }, 50_000);
+    return { pulse, beats, sweeps };
+  }
+  const naming = (...those: string[]) => [
+    'alive',
+    String(Math.round(now() * 1000)),
+    'run',
+    'epoch',
+    '',
+    '',
+    those,
+  ];
+  const turn = () => sleep(5);
+
+  it('keeps one that it was told of while a sign of life was on its way, whomever the answer names', async () => {
+    const { pulse, beats, sweeps } = watching();
+    pulse.watch(other, 0);
+    beats[0]?.resolve(naming(`${'2'.repeat(24)}-1`, '60000'));
+    await until(() => sweeps.length > 0, 'it is swept');
+  });
+
+  it('gives up one that a later sign of life does not name', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { beats, sweeps } = watching();
+    beats[0]?.resolve(naming(other, '30000'));
+    await vi.advanceTimersByTimeAsync(20_000);
+    beats[1]?.resolve(naming());
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect([beats.length, sweeps.length]).toEqual([2, 0]);
+  });
+
+  it('sweeps nobody twice at a time, and looks at once who follows one that is swept', async () => {
+    const { beats, sweeps, pulse } = watching();
+    beats[0]?.resolve(naming(other, '0'));
+    await until(() => sweeps.length === 1, 'it is swept');
+    pulse.start();
+    beats[1]?.resolve(naming(other, '0'));
+    pulse.watch(other, 0);
+    await turn();
+    expect([sweeps.length, beats.length]).toEqual([1, 2]);
+    sweeps[0]?.resolve(['ok', ['swept']]);
+    await until(() => beats.length === 3, 'it looks');
+  });
+
+  it('leaves one that can not be swept to the next sign of life', async () => {
+    const { beats, sweeps } = watching();
+    beats[0]?.resolve(naming(other, '0'));
+    await until(() => sweeps.length === 1, 'it is tried');
+    sweeps[0]?.resolve(['ok', ['left', 'strange\n\nname']]);
+    await turn();
+    expect([sweeps.length, beats.length]).toEqual([1, 1]);
   });
 });

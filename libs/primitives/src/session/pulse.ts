@@ -1,5 +1,5 @@
 /**
- * The sign of life of one incarnation in one partition, and the watch over its neighbour. Runs in the keeper thread, or,
+ * The sign of life of one incarnation in one partition, and the watch over those who follow it in the ring. Runs in the keeper thread, or,
  * before anything is held and where no thread can be had, on the main loop; it sees no difference.
  */
 import { uptime } from 'node:os';
@@ -12,7 +12,7 @@ import { type Loss, lossNumber } from './losses.ts';
 import { type Reply, Script, type ScriptClient, Scripts, type ScriptTexts } from './lua.ts';
 import { saidForGood } from './refused.ts';
 import { CallSite, type Invocation, runAsNobody } from './run-operations.ts';
-import { keysOfRecord, type RecordKinds, sweep } from './sweep.ts';
+import { keysOfRecord, type RecordKinds, type Swept, sweep } from './sweep.ts';
 
 /** All that a pulse needs to know; clonable, so that it can be sent to the keeper thread. */
 export interface PulseConfig {
@@ -60,11 +60,15 @@ export class Pulse {
   readonly #renewal: Script;
   readonly #keys: readonly string[];
   readonly #confirmer: Confirmer | undefined;
-  readonly #ring: string;
+  /** The keys of the ring, and of what its members say of themselves. */
+  readonly #ring: readonly string[];
   #warned = false;
   #overdue: string[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #watch: { id: string; timer: NodeJS.Timeout } | undefined;
+  /** Whom we watch: when their sweeps begin, and since when (monotonic ms) that is known. */
+  readonly #watched = new Map<string, { readonly timer: NodeJS.Timeout; readonly since: number }>();
+  /** The dead who are being swept. */
+  readonly #sweeping = new Set<string>();
   readonly #reached = Promise.withResolvers<void>();
   readonly #jobs = new Map<number, NodeJS.Timeout>();
   #stopped = false;
@@ -94,7 +98,7 @@ export class Pulse {
     this.#renewal = new Script(config.scripts.renewal);
     this.#confirmer = confirmer;
     this.#history = config.history;
-    this.#ring = ring;
+    this.#ring = [ring, members];
     this.#keys = [sessions, calls, ring, members, holds, epoch];
   }
 
@@ -112,7 +116,7 @@ export class Pulse {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#watch?.timer);
+    this.#unwatch(Number.POSITIVE_INFINITY);
     for (const timer of this.#jobs.values()) clearTimeout(timer);
     this.#jobs.clear();
   }
@@ -137,10 +141,9 @@ export class Pulse {
     this.#jobs.delete(job);
   }
 
-  /** @param after whom the one to watch follows in the ring; left out: this session */
-  async #beat(after = this.#config.id): Promise<void> {
+  async #beat(): Promise<void> {
     const { ttl } = this.#config;
-    const again = await this.#renew(after).then(
+    const again = await this.#renew().then(
       (alive) => {
         this.#failing = false;
         return alive ? ttl / 3 : undefined;
@@ -156,18 +159,13 @@ export class Pulse {
   }
 
   /** One command. False where the session has ended. */
-  async #renew(after: string): Promise<boolean> {
+  async #renew(): Promise<boolean> {
     const { id, ttl, keep, margin } = this.#config;
     if (this.#stalled()) return false;
     const sent = now();
-    const reply = await this.#renewal.run(
-      this.#client,
-      [...this.#keys, ...this.#overdue],
-      [id, ttl, keep, after],
-    );
+    const reply = await this.#renewal.run(this.#client, [...this.#keys, ...this.#overdue], [id, ttl, keep]);
     const received = now();
-    const [state, time, runId, epoch, history = '', before = '', neighbour, remaining, ...overdue] =
-      texts(reply);
+    const [state, time, runId, epoch, history, before, watched, ...overdue] = list(reply);
     if (state === 'alive') {
       this.#reached.resolve();
       await this.#confirmed(Number(time));
@@ -176,8 +174,8 @@ export class Pulse {
     if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
     const loss =
       this.#tooLate(now()) ??
-      this.#otherServer(runId ?? '', epoch ?? '') ??
-      this.#tookOver(history, before) ??
+      this.#otherServer(String(runId), String(epoch)) ??
+      this.#tookOver(String(history), String(before)) ??
       this.#clockMoved(Number(time) / 1000, sent, received);
     if (loss !== undefined) {
       this.#lose(loss);
@@ -185,8 +183,8 @@ export class Pulse {
       return false;
     }
     if (!this.#words.extendTo(sent + ttl - margin)) return false;
-    this.#overdue = this.#keysOf(overdue);
-    this.watch(neighbour ?? id, Number(remaining));
+    this.#overdue = this.#keysOf(overdue.map(String));
+    this.#watchThose(list(watched), sent);
     return true;
   }
 
@@ -230,7 +228,7 @@ export class Pulse {
   async #endInRedis(): Promise<void> {
     const { id } = this.#config;
     await runAsNobody(this.#client, this.#operations, this.#site, [
-      { operation: 'session.end', keys: [this.#ring], args: [id] },
+      { operation: 'session.end', keys: this.#ring, args: [id] },
     ]).then(
       () => this.#sweep(id),
       () => undefined, // The ttl ends it.
@@ -287,37 +285,50 @@ export class Pulse {
     });
   }
 
-  /** The next in the ring is swept when its time comes, unless a later tick shows it renewed. */
+  /** Another session is swept when its time comes, in ms, unless a later tick shows it renewed. */
   watch(id: string, remaining: number): void {
-    clearTimeout(this.#watch?.timer);
-    this.#watch = undefined;
-    if (id === this.#config.id || this.#stopped) return;
+    if (id === this.#config.id || this.#stopped || this.#sweeping.has(id)) return;
+    clearTimeout(this.#watched.get(id)?.timer);
     const timer = setTimeout(() => void this.#sweep(id), Math.min(remaining + 1, LONGEST));
-    this.#watch = { id, timer };
+    this.#watched.set(id, { timer, since: now() });
+  }
+
+  /** Those whom a tick names, by their ids and the ms they have left; and those whom we were told of since it was sent. */
+  #watchThose(named: readonly Reply[], sent: number): void {
+    this.#unwatch(sent);
+    for (let at = 0; at < named.length; at += 2) this.watch(String(named[at]), Number(named[at + 1]));
+  }
+
+  #unwatch(before: number): void {
+    for (const [id, { timer, since }] of this.#watched) {
+      if (since >= before) continue;
+      clearTimeout(timer);
+      this.#watched.delete(id);
+    }
   }
 
   async #sweep(id: string): Promise<void> {
-    const swept = await sweep(
-      this.#client,
-      this.#operations,
-      this.#site,
-      this.#config.kinds,
-      id,
-      (record, why) =>
-        this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
+    this.#watched.delete(id);
+    this.#sweeping.add(id);
+    const swept = await this.#sweepOnce(id).finally(() => this.#sweeping.delete(id));
+    if (this.#stopped) return;
+    if (swept?.state === 'alive') return this.watch(id, swept.remaining);
+    // Whoever follows may be dead too: look at once, out of turn. One that could not be swept is left to the next tick.
+    if (swept?.state === 'swept') await this.#beat();
+  }
+
+  async #sweepOnce(id: string): Promise<Swept | undefined> {
+    return sweep(this.#client, this.#operations, this.#site, this.#config.kinds, id, (record, why) =>
+      this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
     ).catch((error: unknown) => {
-      if (saidForGood(error) === undefined) return undefined; // Redis is away: the next tick comes back to it.
-      this.#events.warn(`could not sweep the dead session ${id}: ${String(error)}`);
-      return { state: 'kept' } as const;
+      // Where Redis is away nothing is told: the next tick comes back to it.
+      if (saidForGood(error) !== undefined)
+        this.#events.warn(`could not sweep the dead session ${id}: ${String(error)}`);
+      return undefined;
     });
-    if (this.#stopped || swept === undefined) return;
-    if (swept.state === 'alive') return this.watch(id, swept.remaining);
-    // Whoever follows may be dead too: look at once, out of turn; and past one that can't be swept, until the next tick.
-    clearTimeout(this.#timer);
-    await this.#beat(swept.state === 'kept' ? id : undefined);
   }
 }
 
-function texts(reply: Reply): string[] {
-  return Array.isArray(reply) ? reply.map((part) => String(part)) : [];
+function list(reply: Reply | undefined): Reply[] {
+  return Array.isArray(reply) ? reply : [];
 }

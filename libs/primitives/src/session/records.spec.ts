@@ -20,7 +20,9 @@ const site = new CallSite(keyspace, 0, DAY, false);
 const { sessions, ring, members, epoch } = keyspace.shared(0);
 
 const idOf = (letter: string) => `${letter.repeat(24)}-1`;
-const [a, b, c] = [idOf('a'), idOf('b'), idOf('c')];
+const [a, b, c, d] = [idOf('a'), idOf('b'), idOf('c'), idOf('d')];
+const watch = (who: string, whom: string, remaining = TTL) =>
+  `${who.slice(0, 24)}: watch ${who} ${whom} ${remaining}`;
 
 let ear: Redis;
 let heard: string[] = [];
@@ -42,21 +44,41 @@ afterEach(async () => {
 const run = async (operation: string, keys: readonly string[], args: readonly (string | number)[]) =>
   (await runAsNobody(bench.admin, scripts, site, [{ operation, keys, args }]))[0] ?? [];
 
-function open(id: string) {
+function open(id: string, ttl = TTL) {
   const { calls, holds } = keyspace.ofSession(0, id);
-  return run('session.open', [calls, ring, members, holds, epoch], [id, TTL, '{}', 'word']);
+  return run(
+    'session.open',
+    [calls, ring, members, holds, epoch],
+    [id, ttl, JSON.stringify({ ttl }), 'word'],
+  );
 }
-const end = (id: string) => run('session.end', [ring], [id]);
+const end = (id: string) => run('session.end', [ring, members], [id]);
 function sweep(id: string, ...spoiled: string[]) {
   const { calls, holds } = keyspace.ofSession(0, id);
   return run('session.sweep', [calls, ring, members, holds], [id, ...spoiled]);
 }
-function renew(id: string, after = id) {
+function renew(id: string) {
   const { calls, holds } = keyspace.ofSession(0, id);
-  return beat.run(bench.admin, [sessions, calls, ring, members, holds, epoch], [id, TTL, DAY, after]);
+  return beat.run(bench.admin, [sessions, calls, ring, members, holds, epoch], [id, TTL, DAY]);
+}
+/** Whom it is to watch, as its sign of life is told. */
+async function watched(id: string): Promise<string[]> {
+  const [state, , , , , , named] = (await renew(id)) as [string, ...string[], string[]];
+  expect(state).toBe('alive');
+  return (named as unknown as string[]).filter((_, at) => at % 2 === 0);
 }
 /** As if that one's end had passed some time ago. */
 const expire = (id: string) => bench.admin.zadd(sessions, 'XX', 1, id);
+/** As if it had missed a sign of life, or two: its end comes in so many ms. */
+const late = (id: string, remaining = TTL / 2) =>
+  bench.admin.zadd(sessions, 'XX', Date.now() + remaining, id);
+/** Nobody hears what that one is told. */
+const deafen = async (id: string) => {
+  await ear.punsubscribe();
+  for (const other of [a, b, c, d])
+    if (other !== id) await ear.psubscribe(`${keyspace.inbox(0)}${other.slice(0, 24)}*`);
+  await ear.psubscribe(`${keyspace.inbox(0)}test`);
+};
 
 /** What was told so far: messages come in order, and the last is the test's own. */
 async function told(): Promise<string[]> {
@@ -67,16 +89,73 @@ async function told(): Promise<string[]> {
 
 describe('the ring of sessions', () => {
   it('has each watched by the one before, and the first by the last', async () => {
-    const watched = async (id: string) => (await open(id))[5];
-    expect([await watched(b), await told()]).toEqual([b, []]);
-    expect([await watched(c), await told()]).toEqual([b, [`${'b'.repeat(24)}: watch ${b} ${c} ${TTL}`]]);
-    expect([await watched(a), await told()]).toEqual([b, [`${'c'.repeat(24)}: watch ${c} ${a} ${TTL}`]]);
-    for (const [id, next] of [
-      [a, b],
-      [b, c],
-      [c, a],
-    ] as const)
-      expect(await renew(id)).toMatchObject({ 0: 'alive', 6: next });
+    await open(b);
+    expect([await watched(b), await told()]).toEqual([[], []]);
+    await open(c);
+    expect([await watched(c), await told()]).toEqual([[b], [watch(b, c)]]);
+    await open(a);
+    expect([await watched(a), await told()]).toEqual([[b], [watch(c, a)]]);
+    expect([await watched(b), await watched(c)]).toEqual([[c], [a]]);
+  });
+
+  it('has one who is late watched on by the one before, who sees to those after it too', async () => {
+    for (const id of [a, b, c, d]) await open(id);
+    await late(b);
+    expect(await watched(a)).toEqual([b, c]);
+    await expire(c);
+    expect(await watched(a)).toEqual([b, c, d]);
+    for (const id of [b, d]) await expire(id);
+    expect(await watched(a)).toEqual([b, c, d]);
+    await open(b);
+    expect(await watched(a)).toEqual([b]);
+  });
+
+  it('takes one for late by its own ttl, and one without for as it is', async () => {
+    await open(a);
+    await open(b, 3 * TTL);
+    await open(c);
+    await late(b, TTL);
+    expect(await watched(a)).toEqual([b, c]);
+    await bench.admin.hset(members, b, '{"name":"\\"ttl\\":180000"}');
+    expect(await watched(a)).toEqual([b]);
+    await told();
+    await open(c);
+    expect(await told()).toEqual([watch(b, c)]);
+    await expire(b);
+    expect(await watched(a)).toEqual([b, c]);
+    await open(c);
+    expect(await told()).toEqual([watch(b, c), watch(a, c)]);
+  });
+
+  it('names no more than 16 at once', async () => {
+    const many = Array.from({ length: 20 }, (_, n) => idOf('b').replace(/^bb/, (n + 16).toString(16)));
+    for (const id of [a, ...many]) await open(id);
+    for (const id of many) await expire(id);
+    expect(await watched(a)).toHaveLength(16);
+    for (const id of many) await sweep(id);
+  });
+
+  it('tells of one that opens whoever can see to it: not one who is late, or deaf, alone', async () => {
+    for (const id of [a, b, d]) await open(id);
+    await late(b);
+    await told();
+    await open(c);
+    expect(await told()).toEqual([watch(b, c), watch(a, c)]);
+    await open(b);
+    await told();
+    await deafen(b);
+    await open(c);
+    expect(await told()).toEqual([watch(a, c)]);
+    // Nobody is left who could be told.
+    for (const id of [a, d]) await expire(id);
+    ear.disconnect();
+    expect((await open(c))[0]).toBe('open');
+  });
+
+  it('tells in whole ms', async () => {
+    await open(a);
+    await open(b, 500.5);
+    expect(await told()).toEqual([watch(a, b, 501)]);
   });
 
   it('has one who renews in its place again, where it was lost', async () => {
@@ -90,7 +169,8 @@ describe('the ring of sessions', () => {
     for (const id of [a, b, c]) await open(id);
     await told();
     await end(b);
-    const [message = ''] = await told();
+    const [message = '', ...others] = await told();
+    expect(others).toEqual([]);
     expect(message).toMatch(`${'a'.repeat(24)}: watch ${a} ${c} `);
     expect(Number(message.split(' ').at(-1))).toBeGreaterThan(TTL - 30_000);
     await sweep(b);
@@ -102,15 +182,21 @@ describe('the ring of sessions', () => {
     expect(await told()).toEqual([]);
   });
 
+  it('tells of one that ends those before the one who is late too, and nobody to watch itself', async () => {
+    for (const id of [a, b, c]) await open(id);
+    await late(b);
+    await told();
+    await end(c);
+    expect(await told()).toEqual([expect.stringMatching(`^${'b'.repeat(24)}: watch ${b} ${a} `)]);
+  });
+
   it('gives one that is dead already no time', async () => {
     for (const id of [a, b, c]) await open(id);
     await expire(c);
     await told();
-    expect((await renew(b)) as string[]).toMatchObject({ 6: c, 7: '0' });
-    expect((await open(b))[6]).toBe('0');
-    await told();
+    expect(await renew(b)).toMatchObject({ 6: [c, '0', a, expect.any(String)] });
     await end(b);
-    expect(await told()).toEqual([`${'a'.repeat(24)}: watch ${a} ${c} 0`]);
+    expect(await told()).toEqual([watch(a, c, 0)]);
   });
 });
 

@@ -1,7 +1,7 @@
 -- Enters an incarnation among the living; renewal never does. Its lists exist from here on, each with a TTL.
 -- KEYS: calls ring members holds epoch
 -- ARGV: id ttl about epoch
--- RETURNS: {'open', time, run id, epoch, replication id, successor, its remaining ms}
+-- RETURNS: {'open', time, run id, epoch, replication id}
 local id = ARGV[1]
 redis.call('SET', KEYS[5], ARGV[4], 'NX')
 redis.call('ZADD', SESSIONS, now + tonumber(ARGV[2]), id)
@@ -12,10 +12,7 @@ redis.call('HSET', KEYS[1], 'epoch', '1')
 redis.call('ZADD', KEYS[4], 'NX', 'inf', string.rep(' ', 65))
 for _, key in ipairs({ SESSIONS, unpack(KEYS) }) do arm(key) end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-local next_id = ring_after(KEYS[2], id)
--- Who stands before us in the ring watches over us, from now on and not from its next tick.
-local before = ring_before(KEYS[2], id)
-if before ~= id then tell(before, 'watch', before, id, ARGV[2]) end
-local ends = tonumber(redis.call('ZSCORE', SESSIONS, next_id) or '0')
+-- Somebody is to watch over us from now on, and not from their next tick.
+tell_watchers(KEYS[2], KEYS[3], id, id, text(math.ceil(ARGV[2])))
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w*)') or ''
-return { 'open', text(now_us), run_id, redis.call('GET', KEYS[5]), history, next_id, text(math.max(0, ends - now)) }
+return { 'open', text(now_us), run_id, redis.call('GET', KEYS[5]), history }

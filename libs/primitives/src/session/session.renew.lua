@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- The sign of life: moves the session's end, keeps its keys, and names whom to watch. It revives nobody.
 -- KEYS: sessions calls ring members holds epoch, then keys to keep
--- ARGV: id ttl keep after
--- RETURNS: {'alive', time, run id, epoch, replication id, the one before, successor, its remaining ms, overdue record, …}
+-- ARGV: id ttl keep
+-- RETURNS: {'alive', time, run id, epoch, replication id, the one before, {session to watch, its remaining ms, …}, overdue record, …}
 -- | {'gone', time}
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -19,7 +19,16 @@ for _, record in ipairs(overdue) do redis.call('ZADD', KEYS[5], text(now), recor
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local replication = redis.call('INFO', 'replication')
 local history, before = string.match(replication, 'master_replid:(%w*)'), string.match(replication, 'master_replid2:(%w*)')
-local next_id = redis.call('ZRANGE', KEYS[3], '(' .. ARGV[4], '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[3], 0, 0)[1] or id
-local next_ends = tonumber(redis.call('ZSCORE', KEYS[1], next_id) or '0')
-local remaining = text(math.max(0, next_ends - now))
-return { 'alive', text(now_us), run_id, redis.call('GET', KEYS[6]) or '', history or '', before or '', next_id, remaining, unpack(overdue) }
+-- Whom to watch: the next in the ring; and while that one is late with its own sign of life, as whoever has died is, the
+-- one after it too, which it may watch over no more.
+local watched, other = {}, id
+for _ = 1, 16 do
+  other = redis.call('ZRANGE', KEYS[3], '(' .. other, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+  if other == id then break end
+  local remaining = math.max(0, tonumber(redis.call('ZSCORE', KEYS[1], other) or '0') - now)
+  watched[#watched + 1] = other
+  watched[#watched + 1] = text(remaining)
+  local its_ttl = string.match(redis.call('HGET', KEYS[4], other) or '', '"ttl":([%d.]+)')
+  if remaining > 0.65 * (its_ttl or 0) then break end
+end
+return { 'alive', text(now_us), run_id, redis.call('GET', KEYS[6]) or '', history or '', before or '', watched, unpack(overdue) }

@@ -10,7 +10,7 @@ export const sessionOperations = [
     keys: ['calls', 'ring', 'members', 'holds', 'epoch'],
     args: ['id', 'ttl', 'about', 'epoch'],
   },
-  { name: 'session.end', file: file('end'), keys: ['ring'], args: ['id'] },
+  { name: 'session.end', file: file('end'), keys: ['ring', 'members'], args: ['id'] },
   {
     name: 'session.sweep',
     file: file('sweep'),
