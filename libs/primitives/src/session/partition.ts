@@ -5,34 +5,24 @@ import { now } from '../deadline.ts';
 import type { RedisRefusedError } from '../errors.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Calls } from './calls.ts';
-import type { Confirmer } from './durability.ts';
 import { Incarnation } from './incarnation.ts';
-import { type Kept, keepInThread } from './keeper.ts';
 import type { Keyspace } from './keys.ts';
-import type { Line } from './line.ts';
 import { type Loss, lossOf } from './losses.ts';
 import type { Scripts, ScriptTexts } from './lua.ts';
-import { Pulse, type PulseConfig } from './pulse.ts';
+import type { PulseConfig } from './pulse.ts';
 import { asRefused, isReadOnly, isShortage, refused, saidForGood } from './refused.ts';
 import { type Answer, CallSite, type Invocation, runAsNobody, runOperations } from './run-operations.ts';
-import type { Target } from './server.ts';
+import { type SignsHost, SignsOfLife } from './signs-of-life.ts';
 import { type RecordKinds, sweep } from './sweep.ts';
 
 /** What a partition needs of its session. */
-export interface PartitionHost {
+export interface PartitionHost extends SignsHost {
   readonly id: string;
-  /** The command connection, for scripts. */
-  readonly line: Line;
-  readonly target: Target;
   readonly keyspace: Keyspace;
   readonly operations: Scripts;
   readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly ttl: number;
-  readonly maxStall: number;
-  readonly connectTimeout: number;
-  /** Asks whether replicas have what was written; `undefined` where nobody wants to know. */
-  readonly confirmer: Confirmer | undefined;
   /** What the session says of itself, JSON. */
   readonly about: string;
   /** An id for an incarnation, never used before, in whatever partition. */
@@ -42,7 +32,6 @@ export interface PartitionHost {
   opened(partition: Partition): void;
   /** Redis can be reached, and says no to an opening. */
   refused(error: Error): void;
-  warn(message: string): void;
 }
 
 const DAY = 86_400_000;
@@ -70,13 +59,7 @@ export class Partition {
   #opening: Promise<Incarnation> | undefined;
   /** What those wait for who came while there was no life, until all of them have sent what they wanted. */
   #next: Promise<Incarnation> | undefined;
-  #config: PulseConfig | undefined;
-  #pulse: Pulse | undefined;
-  #kept: Kept | undefined;
-  #guarding: Promise<void> | undefined;
-  #guardTried = false;
-  #guarded = false;
-  #deadlineTimer: NodeJS.Timeout | undefined;
+  readonly #signs: SignsOfLife;
   #closed = false;
   /** Lives that ended without being swept: whoever watches would do it at the end of their ttl, we need not wait. */
   readonly #past = new Set<string>();
@@ -88,6 +71,7 @@ export class Partition {
   constructor(index: number, host: PartitionHost) {
     this.index = index;
     this.#host = host;
+    this.#signs = new SignsOfLife(host);
     this.site = new CallSite(host.keyspace, index, keepOf(host.ttl), host.target.mode === 'cluster');
   }
 
@@ -113,7 +97,7 @@ export class Partition {
 
   /** Whether the keeper thread gives the sign of life. */
   get guarded(): boolean {
-    return this.#guarded;
+    return this.#signs.guarded;
   }
 
   /** The current life, or the next once it is opened; never rejects, and never settles where Redis never answers. */
@@ -145,26 +129,13 @@ export class Partition {
   /** The connection is there (again). */
   connected(): void {
     this.#current?.calls.connected();
-    this.#pulse?.connected();
+    this.#signs.connected();
     if (this.current === undefined && !this.#closed) void this.incarnation();
   }
 
-  /**
-   * Makes sure that a busy event loop loses nothing from here on. Gives what settles once the keeper has beaten: no lease
-   * is handed out before that. Nothing where it has, or where it can't, as while Redis is out of reach.
-   */
+  /** Until when no lease is to be handed out, if there is anything to wait for; see `SignsOfLife`. */
   guard(): Promise<void> | undefined {
-    if (this.#guardTried || this.#config === undefined || this.#closed || !this.current) return undefined;
-    if (this.#guarding === undefined) {
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, this.#host.connectTimeout);
-      const guarding = Promise.race([this.#startKeeper(this.#config), late]).then(() => {
-        clearTimeout(timer);
-        if (this.#guarding === guarding) this.#guardTried = true;
-      });
-      this.#guarding = guarding;
-    }
-    return this.#guarding;
+    return this.#signs.guard();
   }
 
   /** Runs operations that belong to no life. */
@@ -172,30 +143,14 @@ export class Partition {
     return runAsNobody(this.#host.line, this.#host.operations, this.site, invocations);
   }
 
-  /** A session before us in the ring has opened: it is ours to watch from now on. */
+  /** A session after ours in the ring is to be watched from now on. */
   watch(id: string, remaining: number): void {
-    // While the keeper begins, both may; a pulse that was stopped does not.
-    this.#kept?.watch(id, remaining);
-    this.#pulse?.watch(id, remaining);
+    this.#signs.watch(id, remaining);
   }
 
-  /**
-   * Has the keeper run an operation at a moment (monotonic ms), whatever this loop does then; gives back what cancels it,
-   * and says whether that came in time: false where the operation has run, or runs now.
-   */
+  /** Has the keeper run an operation at a moment; see `SignsOfLife`. */
   runAt(at: number, invocation: Invocation): () => boolean {
-    let cancel: (() => boolean) | undefined;
-    let cancelled = false;
-    const hand = () => {
-      if (!cancelled) cancel = this.#kept?.runAt(at, invocation);
-    };
-    const guarding = this.guard();
-    if (guarding === undefined) hand();
-    else void guarding.then(hand);
-    return () => {
-      cancelled = true;
-      return cancel?.() ?? true;
-    };
+    return this.#signs.runAt(at, invocation);
   }
 
   /** Ends the life for good: what it held is freed, what it waited for is left. */
@@ -203,7 +158,7 @@ export class Partition {
     this.#closed = true;
     const life = this.#current;
     if (life !== undefined && life.ended === undefined) {
-      await this.#stopSigns(); // One that came after the end would void what was answered before it.
+      await this.#signs.stop(); // One that came after the end would void what was answered before it.
       await life.call('session.end', this.#ring, [life.id]).catch(() => undefined);
       life.end('the session was closed');
       this.#past.add(life.id);
@@ -216,7 +171,7 @@ export class Partition {
   async abandon(): Promise<void> {
     this.#closed = true;
     this.#current?.end('the session was closed');
-    await this.#stopSigns();
+    await this.#signs.stop();
   }
 
   /** The keys of the ring, and of what its members say of themselves. */
@@ -286,7 +241,7 @@ export class Partition {
     ]);
     const [tag, said, runId = '', namespaceEpoch = '', history = ''] = reply ?? [];
     if (tag !== 'open') throw refused('to open a session', String(said));
-    await this.#stopSigns();
+    await this.#signs.stop();
     // From here on nothing is waited for: a session that closes meanwhile must not find a pulse begun behind its back.
     if (this.#closed) throw new Error('closed meanwhile');
     const until = sent + ttl - marginOf(ttl);
@@ -298,7 +253,7 @@ export class Partition {
     words.extendTo(until);
     const life = this.#beginLife(id, words);
     this.#refusal = undefined;
-    this.#config = {
+    const config: PulseConfig = {
       id,
       namespace: keyspace.namespace,
       partitions: keyspace.partitions,
@@ -315,9 +270,10 @@ export class Partition {
       history,
       durability: this.#host.confirmer?.durability,
     };
-    this.#pulse = new Pulse(line, this.#config, words, this.#pulseEvents(life), this.#host.confirmer);
-    void this.#pulse.start();
-    this.#watchDeadline(life);
+    this.#signs.begin(life, config, {
+      lost: (reason) => this.#lose(life, reason),
+      warn: (message) => this.#host.warn(message),
+    });
     this.#host.opened(this);
     return life;
   }
@@ -344,88 +300,13 @@ export class Partition {
     return life;
   }
 
-  #pulseEvents(life: Incarnation) {
-    return {
-      lost: (reason: Loss) => this.#lose(life, reason),
-      warn: (message: string) => this.#host.warn(message),
-    };
-  }
-
   #lose(life: Incarnation, reason: Loss): void {
     if (life.ended !== undefined) return;
-    clearTimeout(this.#deadlineTimer);
     this.#over(this.#next); // Whoever waited for it, and is still to ask, asks under the one after it.
     this.#past.add(life.id);
     life.end(this.#closed ? 'the session was closed' : reason);
     if (this.#closed) return; // We are ending it ourselves.
     this.#host.lost(this, reason);
-    void this.#stopSigns().then(() => (this.#closed ? undefined : this.incarnation()));
-  }
-
-  async #startKeeper(config: PulseConfig): Promise<void> {
-    const life = this.#current;
-    if (life === undefined) return;
-    let begun: Kept | undefined;
-    try {
-      const kept = keepInThread(this.#host.target, { ...config, maxStall: this.#host.maxStall }, life.words, {
-        ...this.#pulseEvents(life),
-        orphaned: (error) => {
-          if (this.#kept !== kept) return;
-          this.#host.warn(
-            `the keeper thread ended (${String(error)}); this loop gives the sign of life from here on`,
-          );
-          this.#guarded = false;
-          this.#kept = undefined;
-          this.#resumePulse(life, config);
-        },
-      });
-      this.#kept = begun = kept;
-      await kept.started;
-      this.#pulse?.stop();
-      this.#guarded = life.ended === undefined && !this.#closed;
-    } catch (error) {
-      if (life.ended === undefined && !this.#closed) {
-        this.#kept = undefined;
-        void begun?.stop();
-        this.#host.warn(
-          `no keeper thread (${String(error)}): a busy event loop can lose this session's leases`,
-        );
-      }
-    }
-  }
-
-  #resumePulse(life: Incarnation, config: PulseConfig): void {
-    if (life.ended !== undefined || this.#closed) return;
-    this.#pulse?.stop();
-    this.#pulse = new Pulse(
-      this.#host.line,
-      config,
-      life.words,
-      this.#pulseEvents(life),
-      this.#host.confirmer,
-    );
-    void this.#pulse.start();
-  }
-
-  async #stopSigns(): Promise<void> {
-    clearTimeout(this.#deadlineTimer);
-    this.#pulse?.stop();
-    this.#pulse = undefined;
-    const kept = this.#kept;
-    this.#kept = undefined;
-    this.#guarding = undefined;
-    this.#guardTried = false;
-    this.#guarded = false;
-    await kept?.stop();
-  }
-
-  /** Tells of the end when it comes, as far as the event loop turns; where it does not, `lives` and `valid` do. */
-  #watchDeadline(life: Incarnation): void {
-    const look = () => {
-      if (!life.lives) return;
-      this.#deadlineTimer = setTimeout(look, Math.max(1, Math.ceil(life.words.deadline - now())));
-      this.#deadlineTimer.unref();
-    };
-    look();
+    void this.#signs.stop().then(() => (this.#closed ? undefined : this.incarnation()));
   }
 }
