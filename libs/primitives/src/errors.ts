@@ -91,7 +91,7 @@ export interface DeadlockEdge {
   readonly stack?: string | undefined;
 }
 
-/** The wait that failed closed a circle of waiters; `cycle` lists it. */
+/** The wait that failed was in a circle of waits: locally the one that closed it, else the youngest. `cycle` lists it. */
 export class DeadlockError extends HeddleError {
   readonly cycle: readonly DeadlockEdge[];
   constructor(message: string, cycle: readonly DeadlockEdge[], options?: HeddleErrorOptions) {
@@ -196,7 +196,7 @@ export class RedisUnreachableError extends HeddleError {
   }
 }
 
-/** Redis was reached and said no: a wrong password, missing permissions, too old, one that evicts keys, … */
+/** Redis was reached and said no: a wrong password, missing permissions, too old, one that evicts keys, is full or a replica, … */
 export class RedisRefusedError extends HeddleError {
   constructor(message: string, options?: HeddleErrorOptions) {
     super(message, 'ERR_HEDDLE_REDIS_REFUSED', options);

@@ -28,7 +28,8 @@ type Listener<E extends keyof DiagnosticsEvents> = (event: DiagnosticsEvents[E])
  * | `heddle.deadlock_probes` | count | long waits looked at for a deadlock |
  * | `heddle.reconnects` | count | connections that came back |
  *
- * Attributes: `heddle.kind`, and `heddle.name` on spans alone, since names may be many.
+ * Attributes: `heddle.kind`, but of reconnects; on spans also `heddle.name`, `heddle.token`, `heddle.session` and
+ * `heddle.handed_over`, which may be of too many values for a metric.
  */
 export function observe(targets: OpenTelemetryTargets): () => void {
   const given = checkOptions(targets, 'observe');

@@ -206,7 +206,7 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * The semaphore of that name, of `permits` permits. Whoever comes first sets the number; another one is a
+   * The semaphore of that name, of `permits` permits, 1 unless given. Whoever comes first sets the number; another one is a
    * `ConfigMismatchError` at the first use.
    */
   semaphore(name: string, permits = 1): DistributedSemaphore {

@@ -82,7 +82,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
    * Loads the task module and begins to take jobs; resolves when it does. Twice, or closed before it was loaded:
    * InvalidStateError.
    * @throws BrokenExecutorError where the module or the initializer throws, or the module exports no function.
-   * @throws RedisRefusedError where Redis does not let it work.
+   * @throws RedisRefusedError where Redis does not let it work; RedisUnreachableError where it goes away meanwhile.
    */
   start(): Promise<void> {
     if (this.#started !== undefined || this.#closed !== undefined) {

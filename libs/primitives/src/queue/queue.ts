@@ -5,8 +5,8 @@ import { checkKnown, checkOptions, type MaybePromise, type WaitOptions } from '.
 /** Python's `queue.SimpleQueue`: items from whoever puts to whoever gets; unbounded but for its bytes. */
 export interface AnySimpleQueue<T = unknown> extends AsyncIterable<T> {
   /**
-   * Puts an item: any value that travels (a copy of it, as it is now). Waits where the queue is full; with room it
-   * is in before this returns. Rejects with `QueueFullError` where `timeout` ms passed first, with
+   * Puts an item: any value that travels (a copy of it, as it is now). Waits where the queue is full; in a local one with
+   * room it is in before this returns. Rejects with `QueueFullError` where `timeout` ms passed first, with
    * `QueueShutDownError` once the queue is shut down, `NotCloneableError` for what can't travel, `RangeError` for
    * what is larger than the whole queue, and `signal.reason` on abort: the item is not in then.
    */

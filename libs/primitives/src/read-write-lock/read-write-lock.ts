@@ -8,7 +8,7 @@ import type { AnyLock } from '../lock/lock.ts';
 export interface AnyReadWriteLock {
   /**
    * A lock that many hold at once. Waits while somebody holds `write` or waits for it: readers that keep coming do
-   * not keep a writer out. `release()` ends the caller's oldest hold; each lease ends its own.
+   * not keep a writer out. `release()` ends one of the caller's holds; each lease ends its own.
    */
   readonly read: AnyLock;
   /** A lock that one holds alone. Waits until the readers of before have gone; those who come later wait for it. */

@@ -30,8 +30,9 @@ export interface InspectedLock {
 const SCAN_COUNT = 500;
 
 /**
- * All locks of the session's namespace that are held or waited for, by name. Reads key by key while others work on: it
- * is a picture of a moving thing. Costs one SCAN over the keyspace; not for a hot path.
+ * All locks made by `session.lock(name)` in the session's namespace that are held or waited for, by name; re-entrant locks
+ * and those with a `quorum` are not among them. Reads key by key while others work on: it is a picture of a moving thing.
+ * Costs one SCAN over the keyspace; not for a hot path. `RedisRefusedError` where the user may not SCAN.
  */
 export async function inspectLocks(session: Session): Promise<InspectedLock[]> {
   const core = coreOf(session);

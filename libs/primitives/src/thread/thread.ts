@@ -40,7 +40,7 @@ export interface AnyThread<Result = unknown> {
   /**
    * Waits until it has ended, however: true; false where `timeout` ms passed first. Throws `InvalidStateError` before
    * it is started, and in the thread itself, which would wait for ever. The main thread's end is the process's, which
-   * nobody sees: from other threads it is joined with a `timeout`, to false.
+   * nobody sees: from other threads it is joined with a `timeout`, to false, or with a `signal`.
    */
   join(options?: WaitOptions): Promise<boolean>;
   /** `join`, blocking the calling thread. */
