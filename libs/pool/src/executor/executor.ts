@@ -93,7 +93,7 @@ export interface MapOptions {
 export interface ScheduleOptions {
   /** Milliseconds until the first run. */
   readonly delay?: number | undefined;
-  /** The time of the first run. */
+  /** The time of the first run: a Date, or ms since 1970. */
   readonly at?: Date | number | undefined;
   /** Milliseconds from one run to the next; left out: it runs once. */
   readonly every?: number | undefined;
@@ -127,7 +127,7 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
    * rejects its Future with UnknownTaskError.
    */
   submit<K extends TaskName<T>>(task: K, ...args: TaskArgs<T, K>): Future<TaskResult<T, K>>;
-  /** The same executor, whose `submit` and `map` use these options too; one that is `undefined` stays as it was. */
+  /** The same executor, whose `submit`, `map` and `schedule` use these options too; one that is `undefined` stays as it was. */
   with(options: SubmitOptions): Executor<T>;
   /**
    * Calls a task with each input; gives the results. The first error ends the iteration, and so does leaving it early:
@@ -141,7 +141,11 @@ export interface Executor<T = AnyTasks> extends AsyncDisposable {
     inputs: Iterable<TaskInput<T, K>> | AsyncIterable<TaskInput<T, K>>,
     options?: MapOptions,
   ): AsyncIterableIterator<TaskResult<T, K>> & AsyncDisposable;
-  /** Runs a task later, or again and again. @throws InvalidStateError after `shutdown` */
+  /**
+   * Runs a task later, or again and again. Shutting down ends what repeats in a ThreadPoolExecutor; a DistributedExecutor's
+   * goes on, until it is cancelled.
+   * @throws InvalidStateError after `shutdown`; HeddleError in `currentJob().executor()`, which schedules nothing
+   */
   schedule<K extends TaskName<T>>(
     task: K,
     args: TaskArgs<T, K>,
