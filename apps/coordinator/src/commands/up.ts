@@ -45,7 +45,8 @@ const epilogue = `
 Uses the Redis of $REDIS_URL; where that is not set, or --port is given, starts a private one that ends with it.
 Ctrl-C ends all of it: workers finish the jobs they run, or give them back. A second Ctrl-C ends it at once.
 
-Exit codes: 0 ended as asked; 2 wrong settings; 66 no such task module; 69 no Redis; 70 the task module can't be loaded.`;
+Exit codes: 0 ended as asked; 2 wrong settings; 66 no such task module; 69 no Redis; 70 the task module can't be loaded;
+77 Redis refused; 128 + signal after a second signal; 1 anything else.`;
 
 /** The command `heddle up`. */
 export function upCommand(): Command {
