@@ -5,8 +5,10 @@ import { checkKnown } from '../known-options.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { Future, settling } from './future.ts';
 
+/** When `wait` is content. */
 export type ReturnWhen = 'FIRST_COMPLETED' | 'FIRST_EXCEPTION' | 'ALL_COMPLETED';
 
+/** What `wait` takes. */
 export interface WaitForOptions extends WaitOptions {
   /**
    * `FIRST_COMPLETED`: as soon as one is done or cancelled. `FIRST_EXCEPTION`: as soon as one has failed, or all are
@@ -18,6 +20,7 @@ export interface WaitForOptions extends WaitOptions {
 /** What one of these Futures may give. */
 export type ResultOf<F extends Future<unknown>> = F extends Future<infer T> ? T : never;
 
+/** What `wait` gives. */
 export interface WaitResult<T> {
   readonly done: Set<Future<T>>;
   readonly notDone: Set<Future<T>>;

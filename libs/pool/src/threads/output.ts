@@ -10,6 +10,7 @@ import process from 'node:process';
 import type { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
+/** Which of its outputs a thread has written to. */
 export type OutputStream = 'stdout' | 'stderr';
 
 /** What was printed by a task, or by its module on nobody's behalf: as that was loaded, or in a timer it left behind. */

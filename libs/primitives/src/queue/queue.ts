@@ -45,8 +45,9 @@ export interface AnyQueue<T = unknown> extends AnySimpleQueue<T> {
   shutdown(options?: ShutdownOptions): MaybePromise<void>;
 }
 
+/** What a queue's `shutdown` takes. */
 export interface ShutdownOptions {
-  /** Drops the items that are left. */
+  /** Drops the items that are left (default: false). */
   readonly immediate?: boolean | undefined;
 }
 
