@@ -319,6 +319,14 @@ export async function closed(name: string): Promise<unknown> {
 }
 
 /** Whether the lease tells of its loss, and `valid` before the signal. */
+/** Holds a lock for no longer than each of these ms. */
+export async function holdFor([name, holds]: [string, readonly number[]]): Promise<boolean[]> {
+  const session = currentJob().session();
+  const valid: boolean[] = [];
+  for (const maxHold of holds) valid.push(await session.lock(name, { maxHold }).with((lease) => lease.valid));
+  return valid;
+}
+
 export async function outlive([name, maxHold]: [string, number]): Promise<unknown> {
   const lease = await currentJob().session().lock(name, { maxHold }).acquire();
   const end = performance.now() + 5000;

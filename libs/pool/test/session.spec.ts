@@ -227,6 +227,12 @@ describe('currentJob().session()', () => {
     expect(await session.lock('y').acquire({ timeout: 5000 })).not.toBeNull();
   });
 
+  it('takes any maxHold, Infinity being none, as a session does', async () => {
+    await host();
+    const holds = [2 ** 31 + 500, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY];
+    expect(await executor().submit('holdFor', ['any', holds])).toEqual([true, true, true]);
+  });
+
   it('tells of a lease that is lost, by valid first', async () => {
     await host();
     expect(await executor().submit('outlive', ['m', 30])).toEqual([

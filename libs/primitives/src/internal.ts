@@ -12,6 +12,7 @@ export {
   checkCount,
   checkFunction,
   checkKnown as refuseUnknown,
+  checkMaxHold,
   checkOptions,
   checkSignal,
   checkTimeout,

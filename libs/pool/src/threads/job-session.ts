@@ -9,6 +9,7 @@ import {
   checkAlone,
   checkCount,
   checkFunction,
+  checkMaxHold,
   checkOptions,
   checkTimeout,
   checkWait,
@@ -41,7 +42,7 @@ import { type Factory, type HandleForm, heldAs, type LeaseTerms, type Target } f
 /**
  * What `currentJob().session()` gives: the session of the host that runs the job, for as long as the job runs. What a
  * job acquires by it is given back when the job is over, however it ends. Not all of a Session: its events and its
- * keeper are the host's own, and `close` ends only what this job has of it.
+ * keeper are the host's own, a lock with a `quorum` is refused, and `close` ends only what this job has of it.
  */
 export type JobSession = Pick<
   Session,
@@ -73,7 +74,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
 
   lock(name: string, options?: { maxHold?: number | undefined }): LentLock {
     const given = known(options, ['maxHold'], 'lock');
-    if (given.maxHold !== undefined) checkCount(given.maxHold, 'lock: maxHold, in ms,', { max: 2 ** 31 - 1 });
+    checkMaxHold(given.maxHold);
     return new LentLock(this, this.#form('lock', name, [given]));
   }
 

@@ -18,7 +18,7 @@ import { useLease } from './use-lease.ts';
 
 /** What `session.lock` takes beside the name. */
 export interface DistributedLockOptions {
-  /** Ms, a whole number, after which a hold is ended against its holder's will; left out: it may last as long as the session. */
+  /** Ms, a whole number, after which a hold is ended against its holder's will; left out or `Infinity`: it may last as long as the session. */
   readonly maxHold?: number | undefined;
 }
 
