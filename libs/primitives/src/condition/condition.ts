@@ -14,7 +14,8 @@ export interface AnyCondition {
    * Gives the lock back, waits for a `notify`, and takes the lock again, whatever depth it was held at: `true`; `false`
    * where `timeout` ms passed first; rejects with `signal.reason` on abort. It settles, in every case, only when it
    * holds the lock again. The lease of before is still the hold's handle, its `token` the new one. Another may have
-   * changed the state in between: wait in a loop, or with `waitFor`. `NotHeldError` where the caller does not hold it.
+   * changed the state in between: wait in a loop, or with `waitFor`. `NotHeldError` where the caller does not hold it; and,
+   * without the lock, once it wakes, where its lease was released while it waited.
    */
   wait(options?: WaitOptions): Promise<boolean>;
   /**
