@@ -10,7 +10,7 @@ import { withQueue } from './with-queue.ts';
 
 const REPLAY = readFileSync(new URL('./job.replay.lua', import.meta.url), 'utf8');
 
-/** A job whose last attempt failed; one that was cancelled or came too late is among them. */
+/** A job whose last attempt failed; one that was aborted or had no more time after it had begun is among them: `error` tells. */
 export interface DeadLetter {
   readonly id: string;
   readonly task: string;
