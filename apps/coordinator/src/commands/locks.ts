@@ -16,7 +16,9 @@ Exit codes: 0 shown; 2 wrong settings; 69 Redis unreachable; 77 Redis refused.`;
 export function locksCommand(): Command {
   const command = new Command('locks')
     .summary('list locks with their holders, tokens and waiters')
-    .description('Lists the locks of a namespace that are held or waited for: those of heddle lock and session.lock.')
+    .description(
+      'Lists the locks of a namespace that are held or waited for: those of heddle lock and session.lock.',
+    )
     .addHelpText('after', epilogue)
     .action(async (flags: Record<string, unknown>) => {
       const { redis, namespace, json } = readSettings(viewSettings, { flags, env: process.env });
