@@ -22,8 +22,7 @@ if nobody_waits and permits <= limit - used and redis.call('HLEN', wants) == 0 t
   redis.call('HSET', state, 'used', text(used + permits), 'end', tokens[2])
   semaphore_arm(state, holders, used, counts[3])
 elseif wait or used < limit then
-  redis.call('HSET', wants, member, ARGV[4])
-  if join_tail(queue, member) then arm(wants) end
+  semaphore_join(queue, wants, member, ARGV[4])
   if used < limit then tokens, more = semaphore_grant(KEYS, kind, name, member, counts) end
 end
 if tokens then

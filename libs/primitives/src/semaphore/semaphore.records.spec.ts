@@ -229,6 +229,38 @@ describe('a line with more dead than a script may pass over', () => {
   });
 });
 
+describe('those in line whom no message reaches', () => {
+  it('keep nobody behind them waiting, be they hundreds, and find their places again', async () => {
+    const { name, other, bare, inLine, queue, wants, advance } = await scene(2);
+    const [holder, deaf] = [await bare(), await bare()];
+    await holder.acquire(0, 2);
+    for (let id = 1; id <= 300; id += 1) await deaf.acquire(1, 1, id);
+    const next = other.semaphore(name, 2).acquire({ permits: 2 });
+    await inLine(301);
+    expect(await holder.release(2)).toEqual(['more']);
+    expect(await advance()).toEqual(['done']);
+    const lease = await next;
+    expect(await bench.admin.zcard(queue)).toBe(0); // Nobody looks at them a second time.
+
+    const late = other.semaphore(name, 2).acquire();
+    await inLine(1);
+    expect(await deaf.acquire(1, 1, 2)).toEqual(['queued']);
+    expect(await deaf.acquire(1, 1, 1)).toEqual(['queued']);
+    expect((await bench.admin.zrange(queue, '0', '1')).map((member) => member.split('#')[1])).toEqual([
+      '1',
+      '2',
+    ]);
+    await lease.release();
+    expect(await late).toMatchObject({ valid: true }); // They are as deaf as before.
+    expect((await deaf.acquire(1, 1, 1))[0]).toBe('granted');
+    await deaf.release(1);
+    for (let id = 2; id <= 300; id += 1) expect(await deaf.cancel(id)).toEqual(['left']);
+    expect(await bench.admin.exists(queue, wants)).toBe(0);
+    expect(await deaf.listed()).toEqual([]);
+    await (await late).release();
+  });
+});
+
 describe('where the shape is gone, as after its TTL', () => {
   it('there is nothing to go on with, and nothing that keeps a sweep', async () => {
     const { bare, state, advance, sweep } = await scene(1);

@@ -108,7 +108,7 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
 
   it('is kept by one whom no message reaches, and the next is served', async () => {
     const name = bench.name();
-    const [holder, other] = [await bench.session(), await bench.session()];
+    const [holder, other, late] = [await bench.session(), await bench.session(), await bench.session()];
     await line.fill(holder, name);
     const [operation, parts, args] = line.operation;
     const keys = coreOf(holder).keyspace.of(kind, name, parts.split(' '));
@@ -118,8 +118,12 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
     const { served } = await stands(line, name, other);
     await line.letOneGo(holder, name);
     await served;
-    expect(await standing(line, name)).toEqual(places);
+    const { place, served: lateServed } = await stands(line, name, late);
+    expect((await deaf.ask(operation, keys, args(name)))[0]).toMatch(/queued|waiting/);
+    expect(await standing(line, name)).toEqual([...places, place]);
     await line.letOneGo(other, name);
+    await lateServed;
+    await line.letOneGo(late, name);
     // It comes to ask again, as one does who is connected again: and is served.
     expect((await deaf.ask(operation, keys, args(name)))[0]).toMatch(/granted|item|put/);
     expect(await standing(line, name)).toEqual([]);

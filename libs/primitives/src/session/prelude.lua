@@ -185,41 +185,52 @@ local function semaphore_arm(state, holders, used, last)
   arm(holders)
 end
 
+-- A place in line: the one it has, or had when it was passed over, or behind everybody.
+local function semaphore_join(queue, wants, member, want)
+  local place = string.match(redis.call('HGET', wants, member) or '', ' (%d+)$')
+  redis.call('HSET', wants, member, want)
+  if place then
+    redis.call('ZADD', queue, 'NX', place, member)
+    arm(queue)
+  elseif join_tail(queue, member) then
+    arm(wants)
+  end
+end
+
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
+-- One that no message reaches is passed over: it leaves the line, and finds its place again when it asks again. Were it
+-- to stand there, each script would look at it, and at hundreds like it at none behind them.
 -- `counts`: limit, permits in use and last token, where the caller has read them; `changed`: and has yet to write them.
 local function semaphore_grant(keys, kind, name, asker, counts, changed)
   local state, queue, wants, holders = unpack(keys)
   counts = counts or redis.call('HMGET', state, 'limit', 'used', 'end')
-  local used, last, at, granted, more = tonumber(counts[2]), counts[3], 0, nil, nil
+  local used, last, granted, more = tonumber(counts[2]), counts[3], nil, 'more'
   local free = tonumber(counts[1]) - used
   for _ = 1, BOUND do
-    local waiter = free > 0 and redis.call('ZRANGE', queue, at, at)[1]
+    local waiter = free > 0 and redis.call('ZRANGE', queue, 0, 0)[1]
     if not waiter then more = nil break end
-    if not alive(string.match(waiter, '^[^#]+')) then
-      redis.call('ZREM', queue, waiter)
+    local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
+    if not alive(session) then
       redis.call('HDEL', wants, waiter)
-      more = 'more'
     else
       local want = redis.call('HGET', wants, waiter)
       if tonumber(want) > free then more = nil break end
       local first, past = next_tokens(last, semaphore_block(kind, want, counts[1]))
-      local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
       if waiter == asker or tell(session, kind, session, name, wait, first, past) then
-        redis.call('ZREM', queue, waiter)
         redis.call('HDEL', wants, waiter)
         redis.call('HSET', holders, waiter, want .. ' ' .. first .. ' ' .. past)
         semaphore_arm(state, holders, used, last)
         free, used, last = free - want, used + want, past
         if waiter == asker then granted = { first, past } end
-        more = 'more'
       else
-        at = at + 1
+        redis.call('HSET', wants, waiter, want .. ' ' .. redis.call('ZSCORE', queue, waiter))
       end
     end
+    redis.call('ZREM', queue, waiter)
   end
   if changed or last ~= counts[3] then redis.call('HSET', state, 'used', text(used), 'end', last or '0') end
   if used == 0 then
-    if kind == 'rwlock' and redis.call('EXISTS', queue) == 0 then lock_keep(state, last) else arm(state) end
+    if kind == 'rwlock' and redis.call('EXISTS', wants) == 0 then lock_keep(state, last) else arm(state) end
   end
   return granted, more
 end
