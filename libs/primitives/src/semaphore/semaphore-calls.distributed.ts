@@ -49,8 +49,9 @@ export class SemaphoreCalls {
   async acquire(life: Incarnation, { id, permits, shape }: Wish, wait: boolean): Promise<Acquired> {
     const words = [id, permits, wait ? 1 : 0, shapeText(shape), shape.permits];
     const answer = await this.#call(life, 'semaphore.acquire', words);
-    const [is, first, last] = answer;
+    const [is, first, last, more] = answer;
     const block = is === 'granted' ? parseBlock(first, last) : undefined;
+    if (more === 'more') void this.#advance(life);
     if (block !== undefined) return { is: 'granted', block };
     if (is === 'queued' || is === 'busy' || is === 'more') return { is };
     this.#refuse(answer, shape, permits);

@@ -1,7 +1,7 @@
 -- Takes permits, or a place in line. Asked again, it answers what is.
 -- KEYS: state queue wants holders holds
 -- ARGV: name kind wait_id permits wait shape limit
--- RETURNS: {'granted', first, end} | {'queued'} | {'busy'} | {'more'} | {'mismatch', shape} | {'too many', limit}
+-- RETURNS: {'granted', first, end} | {'granted', first, end, 'more'} | {'queued'} | {'busy'} | {'more'} | {'mismatch', shape} | {'too many', limit}
 local state, queue, wants, holders, holds = unpack(KEYS)
 local name, kind, permits, wait = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local member = caller .. '#' .. ARGV[3]
@@ -27,12 +27,12 @@ elseif wait or used < limit then
 end
 if tokens then
   redis.call('ZADD', holds, now_text, record)
-  return { 'granted', unpack(tokens) }
+  return { 'granted', tokens[1], tokens[2], more }
 end
 if not wait then
   redis.call('ZREM', queue, member)
   redis.call('HDEL', wants, member)
-  return { 'busy' }
+  return { more or 'busy' }
 end
 redis.call('ZADD', holds, now_text, record)
 return { more or 'queued' }

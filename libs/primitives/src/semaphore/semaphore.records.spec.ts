@@ -195,6 +195,33 @@ describe('a line with more dead than a script may pass over', () => {
     expect(await bench.admin.exists(wants)).toBe(0);
   });
 
+  it('is had by a try, in steps', async () => {
+    const { name, other, crowdOfDead, queue, value } = await scene(1);
+    await value();
+    await crowdOfDead();
+    const lease = await other.semaphore(name, 1).acquire({ timeout: 0 });
+    expect(lease).toMatchObject({ valid: true });
+    expect(await bench.admin.exists(queue)).toBe(0);
+    await lease?.release();
+  });
+
+  it('goes on to who lives behind one who asks again and is granted as the last of a step', async () => {
+    const { name, other, bare, inLine, crowdOfDead, state, holders } = await scene(2);
+    const patient = await bench.session({ ttl: 60_000 });
+    await (await bare()).acquire(0, 2);
+    const first = other.semaphore(name, 2).acquire();
+    await inLine(1);
+    const second = patient.semaphore(name, 2).acquire();
+    await inLine(2);
+    await crowdOfDead(255);
+    // As where it was released while nobody could be told.
+    await bench.admin.hset(state, 'used', '0');
+    await bench.admin.del(holders);
+    const core = coreOf(other);
+    core.opened(core.partition(0));
+    for (const lease of await Promise.all([first, second])) await lease.release();
+  });
+
   it.each(['released', 'given up', 'swept'])('goes on to who lives, %s', async (how) => {
     const { name, other, bare, inLine, crowdOfDead, queue, wants, advance, sweep } = await scene(2);
     const [holder, large] = [await bare(), await bare()];
