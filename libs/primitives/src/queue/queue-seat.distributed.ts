@@ -201,6 +201,7 @@ export class QueueSeat implements Seat {
     Object.assign(wait, { life, call, doubt: false, sent: true });
     try {
       const answer = await life.run(call);
+      this.#line.answered();
       wait.call = undefined;
       this.#answered(wait, life, answer);
     } catch (error) {
@@ -258,6 +259,7 @@ export class QueueSeat implements Seat {
       const keys = [...this.#keys, life.holds];
       const args = [this.#name, wait.id, keep ? 1 : 0];
       const [is, more, detail = ''] = await life.giveBack('queue.cancel', keys, args);
+      this.#line.answered();
       if (more === 'more') await this.#advance(life);
       if (is === 'put') wait.in = true;
       if (wait.in) return { is: 'put', detail };

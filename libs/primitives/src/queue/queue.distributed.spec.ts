@@ -109,6 +109,21 @@ describe('queues, distributed: a session that closes', () => {
   });
 });
 
+describe('queues, distributed: thousands whose time is up at once', () => {
+  it('are told that it was full, since Redis answers them one after the other', async () => {
+    const [session] = (await sessions(1)) as [Session];
+    const queue = session.queue(bench.name(), { maxsize: 1 });
+    await queue.put(0);
+    const puts = await Promise.allSettled(
+      Array.from({ length: 10_000 }, (_, item) => queue.put(item, { timeout: 100 })),
+    );
+    const codes = new Set(puts.map((put) => put.status === 'rejected' && put.reason.code));
+    expect([...codes]).toEqual(['ERR_HEDDLE_QUEUE_FULL']);
+    expect(await queue.size()).toBe(1);
+    await close([session]);
+  });
+});
+
 describe('queues, distributed: order', () => {
   it('serves takers of all sessions first come, first served', async () => {
     const name = bench.name();

@@ -1,5 +1,5 @@
 /** Those of one session who wait for one thing, first come, first served; each may give up. */
-import { Deadline } from '../deadline.ts';
+import { Deadline, now } from '../deadline.ts';
 
 export interface WaitTerms<T> {
   /** Ms; `undefined`: for ever. */
@@ -26,15 +26,20 @@ export interface Waiter<T, W> {
 
 /**
  * Ms that one whose time was up before the first answer came waits for that (what is free is granted, however short the
- * time-out), and that one who gave up waits to see its place gone; where there was no answer, both together.
+ * time-out), and that one who gave up waits to see its place gone; where there was no answer, both together. It is ms of
+ * silence, where it is known when others in the line were answered: of thousands at once the last are in turn later.
  */
 const GRACE = 250;
+/** Ms between the end of that and the last look: where this loop itself stood still, what has arrived is read in between. */
+const SECOND_LOOK = 20;
 
 export class Waiters<T, W extends object> {
   /** In order of arrival: a Map remembers it, and forgets one in constant time. */
   readonly #line = new Map<W, Place<T, W>>();
   /** Those without an answer yet. */
   readonly #undecided = new Set<Place<T, W>>();
+  /** Monotonic ms at which one was answered last, as far as that is told. */
+  #heard = Number.NEGATIVE_INFINITY;
 
   get size(): number {
     return this.#line.size;
@@ -60,6 +65,24 @@ export class Waiters<T, W extends object> {
     const of = what && this.#line.get(what);
     for (const place of what === undefined ? [...this.#undecided] : of === undefined ? [] : [of])
       if (this.#undecided.delete(place)) place.decided();
+  }
+
+  /** Redis has answered one of them. */
+  answered(): void {
+    this.#heard = now();
+  }
+
+  /** Calls `fn` once there was no answer to any for so long; gives back what cancels it. */
+  onSilence(grace: number, fn: () => void): () => void {
+    let suspected = false;
+    const look = () => {
+      const left = this.#heard + grace - now();
+      if (left <= 0 && suspected) return fn();
+      suspected = left <= 0;
+      timer = setTimeout(look, suspected ? SECOND_LOOK : left);
+    };
+    let timer = setTimeout(look, grace);
+    return () => clearTimeout(timer);
   }
 
   /** Whether an answer is still to come. */
@@ -108,8 +131,8 @@ class Place<T, W extends object> implements Waiter<T, W> {
   readonly #line: Waiters<T, W>;
   #cancelTimer: (() => void) | undefined;
   #onAbort: (() => void) | undefined;
-  /** Its time was up before the first answer came: until when it waits on. */
-  #grace: Deadline | undefined;
+  /** Its time was up before the first answer came: it waits on for that. */
+  #late = false;
 
   constructor(
     what: W,
@@ -144,21 +167,21 @@ class Place<T, W extends object> implements Waiter<T, W> {
   }
 
   giveUp(reason: unknown): void {
-    this.#grace = undefined; // What is told is that nothing is left: its leave has all the time there is for that.
+    this.#late = false; // What is told is that nothing is left: its leave has all the time there is for that.
     this.#leave(() => this.#settle.reject(reason));
   }
 
   /** An answer came, and it was not yes. */
   decided(): void {
-    if (this.#grace === undefined) return;
-    this.#grace = undefined; // Redis answers: it may take as long for the leave.
+    if (!this.#late) return;
+    this.#late = false; // Redis answers: it may take as long for the leave.
     this.#expire();
   }
 
   #timeIsUp(): void {
     if (!this.#line.isUndecided(this)) return this.#expire();
-    this.#grace = Deadline.after(GRACE);
-    this.#cancelTimer = this.#grace.onExpiry(() => this.#expire());
+    this.#late = true;
+    this.#cancelTimer = this.#line.onSilence(GRACE, () => this.#expire());
   }
 
   #expire(): void {
@@ -172,9 +195,14 @@ class Place<T, W extends object> implements Waiter<T, W> {
 
   #leave(settle: (served?: T) => void): void {
     this.#stop();
-    const leaving = this.#terms.gaveUp();
-    if (leaving === undefined) settle();
-    else withGrace<T>(leaving, this.#grace?.remaining() ?? GRACE, settle);
+    const leaving = this.#terms.gaveUp() as Promise<T | undefined> | undefined;
+    if (leaving === undefined) return settle();
+    const cancelTimer = this.#line.onSilence(this.#late ? 0 : GRACE, settle);
+    const done = (served?: T) => {
+      cancelTimer();
+      settle(served);
+    };
+    leaving.then(done, () => done());
   }
 
   #stop(): void {
@@ -182,17 +210,4 @@ class Place<T, W extends object> implements Waiter<T, W> {
     if (this.#onAbort !== undefined) this.#terms.signal?.removeEventListener('abort', this.#onAbort);
     this.#line.leave(this);
   }
-}
-
-function withGrace<T>(
-  leaving: Promise<T | undefined> | Promise<void>,
-  grace: number,
-  settle: (served?: T) => void,
-): void {
-  const timer = setTimeout(settle, grace);
-  const done = (served?: T) => {
-    clearTimeout(timer);
-    settle(served);
-  };
-  (leaving as Promise<T | undefined>).then(done, () => done());
 }
