@@ -78,9 +78,9 @@ export class SemaphoreCalls {
 
   async value(shape: SemaphoreShape): Promise<number> {
     const words = [this.#kind, shapeText(shape), shape.permits];
-    const state = this.#keys.slice(0, 1);
+    const keys = this.#core.keyspace.of(this.#kind, this.#name, ['state', 'holders']);
     const terms = { looks: true } as const;
-    const answer = await this.#core.command(this.#what, this.#name, 'semaphore.value', state, words, terms);
+    const answer = await this.#core.command(this.#what, this.#name, 'semaphore.value', keys, words, terms);
     this.#refuse(answer, shape, 0);
     return Number(answer[1]);
   }

@@ -6,7 +6,7 @@ local state, queue, wants, holders, holds = unpack(KEYS)
 local name, kind, permits, wait = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local member = caller .. '#' .. ARGV[3]
 local record = kind .. '\n' .. ARGV[3] .. '\n' .. name
-local counts = semaphore_enter(state, ARGV[6], ARGV[7])
+local counts = semaphore_enter(state, holders, ARGV[6], ARGV[7])
 if counts[4] ~= ARGV[6] then return { 'mismatch', counts[4] } end
 local held = redis.call('HGET', holders, member)
 if held then return { 'granted', string.match(held, ' (%d+) (%d+)$') } end

@@ -2,6 +2,5 @@
 -- KEYS: state queue wants holders
 -- ARGV: name kind
 -- RETURNS: {'done'} | {'more'}
-if redis.call('EXISTS', KEYS[1]) == 0 then return { 'done' } end
 local _, more = semaphore_grant(KEYS, ARGV[2], ARGV[1], '')
 return { more or 'done' }

@@ -8,11 +8,11 @@ redis.call('ZREM', KEYS[2], member)
 redis.call('HDEL', KEYS[3], member)
 local held = redis.call('HGET', KEYS[4], member)
 redis.call('HDEL', KEYS[4], member)
--- Where the shape is gone there is nothing to count in, nor to grant from.
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  if held then redis.call('HINCRBY', KEYS[1], 'used', -tonumber(string.match(held, '^%d+'))) end
-  local _, more = semaphore_grant(KEYS, ARGV[5], ARGV[1], '')
-  if more then return { 'more' } end
+-- Where the shape is gone there is nothing to count in.
+if held and redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HINCRBY', KEYS[1], 'used', -tonumber(string.match(held, '^%d+')))
 end
+local _, more = semaphore_grant(KEYS, ARGV[5], ARGV[1], '')
+if more then return { 'more' } end
 redis.call('ZREM', KEYS[5], ARGV[5] .. '\n' .. ARGV[2] .. '\n' .. ARGV[1])
 return { 'dropped' }

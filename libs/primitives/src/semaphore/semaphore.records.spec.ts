@@ -50,7 +50,7 @@ async function scene(limit: number, kind = 'semaphore') {
     holders,
     bare,
     advance: () => asNobody('semaphore.advance', keys, name, kind),
-    value: () => asNobody('semaphore.value', [state], kind, shape, limit),
+    value: () => asNobody('semaphore.value', [state, holders], kind, shape, limit),
     sweep: async (dead: string) => {
       const unswept: string[] = [];
       const { state: is } = await sweep(core.line, core.operations, site, core.kinds, dead, (record) =>
@@ -298,6 +298,45 @@ describe('where the shape is gone, as after its TTL', () => {
     await one.die();
     expect(await sweep(one.id)).toEqual(['swept']);
     expect(await bench.admin.exists(state)).toBe(0);
+  });
+
+  it('a place in line can be left', async () => {
+    const { bare, state, queue, wants } = await scene(1);
+    const [one, waiting] = [await bare(), await bare()];
+    await one.acquire(0);
+    await waiting.acquire(1);
+    await bench.admin.del(state);
+    expect(await waiting.cancel()).toEqual(['left']);
+    expect(await bench.admin.exists(state, queue, wants)).toBe(0);
+  });
+
+  it.each(['value', 'acquire', 'release'])(
+    'what is held counts all the same, seen by %s first',
+    async (first) => {
+      const { bare, state, value } = await scene(5);
+      const [one, other] = [await bare(), await bare()];
+      await one.acquire(0, 2);
+      await one.acquire(0, 1, 2);
+      await bench.admin.del(state);
+      if (first === 'value') expect(await value()).toEqual(['value', '2']);
+      if (first === 'release') expect(await one.release(1)).toEqual(['released']);
+      expect(await other.acquire(0, 4)).toEqual(['busy']);
+      expect(await value()).toEqual(['value', first === 'release' ? '3' : '2']);
+      await one.release(first === 'release' ? 1 : 2);
+      await one.release(1, 0, 2);
+      expect(await value()).toEqual(['value', '5']);
+    },
+  );
+
+  it('the readers of a lock to read and write keep its writer out', async () => {
+    const { bare, state, value } = await scene(MOST, 'rwlock');
+    const [reader, writer] = [await bare(), await bare()];
+    await reader.acquire(0);
+    await bench.admin.del(state);
+    expect(await value()).toEqual(['value', String(MOST - 1)]);
+    expect(await writer.acquire(0, MOST)).toEqual(['busy']);
+    await reader.release(1);
+    expect((await writer.acquire(0, MOST))[0]).toBe('granted');
   });
 });
 

@@ -5,7 +5,7 @@
 local MOST = 2 ^ 29 - 1
 local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
 local name, kind = ARGV[1], ARGV[2]
-local counts = semaphore_enter(state, ARGV[3], ARGV[4])
+local counts = semaphore_enter(state, holders, ARGV[3], ARGV[4])
 if counts[4] ~= ARGV[3] then return { 'mismatch', counts[4] } end
 if ARGV[5] ~= '0' and counts[1] + ARGV[5] > MOST then return { 'full', text(MOST) } end
 local permits, tokens = {}, {}

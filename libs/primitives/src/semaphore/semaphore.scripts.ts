@@ -26,7 +26,12 @@ export const semaphoreOperations = [
   },
   { name: 'semaphore.cancel', file: file('cancel'), keys: all, args: ['name', 'kind', 'wait_id'] },
   { name: 'semaphore.drop', file: file('drop'), keys: all, args: ['name', 'id', 'dead', 'block', 'kind'] },
-  { name: 'semaphore.value', file: file('value'), keys: ['state'], args: ['kind', 'shape', 'limit'] },
+  {
+    name: 'semaphore.value',
+    file: file('value'),
+    keys: ['state', 'holders'],
+    args: ['kind', 'shape', 'limit'],
+  },
 ] as const satisfies readonly Operation[];
 
 export const semaphoreParts = ['state', 'queue', 'wants', 'holders'] as const;

@@ -1,13 +1,16 @@
 -- How many permits are free.
--- KEYS: state
+-- KEYS: state holders
 -- ARGV: kind shape limit
 -- RETURNS: {'value', free} | {'mismatch', shape}
+local state, holders = unpack(KEYS)
 local kind, shape, limit = unpack(ARGV)
+local counts
 -- The shape of all read-write locks is one: there is none to be set, nor to be kept.
-if kind ~= 'rwlock' then
-  local same, existing = same_shape(KEYS[1], shape, 'limit', limit, 'used', '0')
-  if not same then return { 'mismatch', existing } end
-  arm(KEYS[1])
+if kind == 'rwlock' then
+  counts = redis.call('HMGET', state, 'limit', 'used')
+else
+  counts = semaphore_enter(state, holders, shape, limit)
+  if counts[4] ~= shape then return { 'mismatch', counts[4] } end
+  arm(state)
 end
-local counts = redis.call('HMGET', KEYS[1], 'limit', 'used')
-return { 'value', text(tonumber(counts[1] or limit) - tonumber(counts[2] or '0')) }
+return { 'value', text(tonumber(counts[1] or limit) - tonumber(counts[2] or semaphore_held(holders))) }

@@ -164,13 +164,21 @@ local function flag_wake(waiters, kind, name, version)
   return redis.call('EXISTS', waiters) == 1 and 'more' or nil
 end
 
+-- Permits that are held, one hold after the other: for where their number is gone, as by a foreign hand.
+local function semaphore_held(holders)
+  local used = 0
+  for _, held in ipairs(redis.call('HVALS', holders)) do used = used + tonumber(string.match(held, '^%d+')) end
+  return text(used)
+end
+
 -- The shape is set by whoever comes first; others must name the same. Gives that, limit, permits in use and last token.
-local function semaphore_enter(state, shape, limit)
+local function semaphore_enter(state, holders, shape, limit)
   local fields = redis.call('HMGET', state, 'limit', 'used', 'end', 'shape')
   if fields[4] then return fields end
-  redis.call('HSET', state, 'shape', shape, 'limit', limit, 'used', '0')
+  local used = semaphore_held(holders)
+  redis.call('HSET', state, 'shape', shape, 'limit', limit, 'used', used)
   arm(state)
-  return { limit, '0', false, shape }
+  return { limit, used, false, shape }
 end
 
 -- How many tokens go with so many permits: a block, for whoever may hand them on inside its session.
@@ -204,6 +212,7 @@ end
 local function semaphore_grant(keys, kind, name, asker, counts, changed)
   local state, queue, wants, holders = unpack(keys)
   counts = counts or redis.call('HMGET', state, 'limit', 'used', 'end')
+  if not counts[1] then return nil end -- The shape is gone: there is nothing to grant from, until somebody names it.
   local used, last, granted, more = tonumber(counts[2]), counts[3], nil, 'more'
   local free = tonumber(counts[1]) - used
   for _ = 1, BOUND do
