@@ -1,4 +1,5 @@
 /** Those who give up, by a clock that the tests move. */
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Waiters } from './waiters.ts';
 
@@ -81,5 +82,41 @@ describe('one whose time is up', () => {
     line.answered();
     await vi.advanceTimersByTimeAsync(400);
     expect(told()).toBe('late');
+  });
+});
+
+describe('many with one signal', () => {
+  const terms = { timeout: undefined, onTimeout: 'late', decided: true, gaveUp: () => undefined };
+  const standing = (line: Waiters<string, object>, count: number, signal: AbortSignal) => {
+    const told: unknown[] = [];
+    for (let n = 0; n < count; n += 1)
+      line.add({}, { ...terms, signal }).then(
+        () => told.push(`served ${n}`),
+        (error: unknown) => told.push(`${error} ${n}`),
+      );
+    return told;
+  };
+
+  it('have one listener on it, and none once they are served', async () => {
+    const lines = [new Waiters<string, object>(), new Waiters<string, object>()];
+    const { signal } = new AbortController();
+    for (const line of lines) standing(line, 3, signal);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    for (const line of lines) line.resolveAll('served');
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    for (const line of lines) standing(line, 3, signal);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  });
+
+  it('hear of its abort in the order in which they came', async () => {
+    const line = new Waiters<string, object>();
+    const controller = new AbortController();
+    const told = standing(line, 3, controller.signal);
+    line.shift()?.resolve('served');
+    controller.abort('over');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told).toEqual(['served 0', 'over 1', 'over 2']);
+    expect(line.size).toBe(0);
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
   });
 });

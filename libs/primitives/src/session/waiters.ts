@@ -1,5 +1,6 @@
 /** Those of one session who wait for one thing, first come, first served; each may give up. */
 import { Deadline, now } from '../deadline.ts';
+import { onAbort } from '../on-abort.ts';
 
 export interface WaitTerms<T> {
   /** Ms; `undefined`: for ever. */
@@ -130,7 +131,7 @@ class Place<T, W extends object> implements Waiter<T, W> {
   readonly #settle: Pick<PromiseWithResolvers<T>, 'resolve' | 'reject'>;
   readonly #line: Waiters<T, W>;
   #cancelTimer: (() => void) | undefined;
-  #onAbort: (() => void) | undefined;
+  #stopHearing: (() => void) | undefined;
   /** Its time was up before the first answer came: it waits on for that. */
   #late = false;
 
@@ -149,10 +150,7 @@ class Place<T, W extends object> implements Waiter<T, W> {
   /** From here on it gives up when its time is up, or its signal aborts. */
   watch(): void {
     const { timeout, signal } = this.#terms;
-    if (signal !== undefined) {
-      this.#onAbort = () => this.giveUp(signal.reason);
-      signal.addEventListener('abort', this.#onAbort, { once: true });
-    }
+    if (signal !== undefined) this.#stopHearing = onAbort(signal, () => this.giveUp(signal.reason));
     if (timeout !== undefined) this.#cancelTimer = Deadline.after(timeout).onExpiry(() => this.#timeIsUp());
   }
 
@@ -207,7 +205,7 @@ class Place<T, W extends object> implements Waiter<T, W> {
 
   #stop(): void {
     this.#cancelTimer?.();
-    if (this.#onAbort !== undefined) this.#terms.signal?.removeEventListener('abort', this.#onAbort);
+    this.#stopHearing?.();
     this.#line.leave(this);
   }
 }
