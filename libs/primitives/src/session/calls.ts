@@ -131,23 +131,15 @@ export class Calls {
     return at >= 0;
   }
 
-  /** Is anything on its way, or waiting to be? */
-  get pending(): boolean {
-    return this.#waiting.length > 0 || this.#unanswered.length > 0;
-  }
-
   /** The connection is there (again): first what was cut off, in order, then what has waited. */
   connected(): void {
-    if (this.#ended) return;
     for (const batch of [...this.#unanswered]) if (!batch.sent) this.#transmit(batch);
     this.#flush();
   }
 
-  /** Ends every call: nobody will be answered any more. */
+  /** Ends every call: nobody will be answered any more, and nothing waits or is sent again from here on. */
   end(): void {
-    if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#latest);
     const unanswered = this.#unanswered.splice(0);
     const waiting = this.#waiting.splice(0);
     for (const batch of unanswered) for (const call of batch.calls) call.reject(new CallEnded(true));
@@ -169,7 +161,7 @@ export class Calls {
     clearTimeout(this.#latest);
     this.#latest = undefined;
     if (this.#unanswered.some(({ sent }) => !sent)) return;
-    while (this.#waiting.length > 0 && this.#wire.up && !this.#ended) {
+    while (this.#waiting.length > 0 && this.#wire.up) {
       this.#lastSeq += 1;
       const size = batchSize(this.#waiting);
       const calls = size === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, size);
@@ -204,7 +196,7 @@ export class Calls {
   }
 
   #answered(batch: Batch, reply: Reply): void {
-    if (this.#ended || !this.#lives()) return;
+    if (!this.#lives()) return;
     if (Array.isArray(reply) && reply[0] === 'no session') {
       // Sent once, and refused: it took no effect, and may be asked for again under the next life.
       if (batch.attempts === 1) this.#reject(batch, new CallEnded(false));
@@ -233,7 +225,6 @@ export class Calls {
   }
 
   #failed(batch: Batch, epoch: number, error: unknown): void {
-    if (this.#ended) return;
     const said = saidForGood(error);
     if (said === undefined) return this.#again(batch, epoch);
     this.#forget(batch);
@@ -250,10 +241,7 @@ export class Calls {
   #again(batch: Batch, epoch: number): void {
     batch.sent = false;
     if (epoch === this.#epoch) this.#epoch += 1;
-    if (!this.#wire.up) return;
-    setTimeout(() => {
-      if (!batch.sent && this.#wire.up && !this.#ended) this.connected();
-    }, RETRY_AFTER).unref();
+    setTimeout(() => this.#wire.up && this.connected(), RETRY_AFTER).unref();
   }
 
   #forget(batch: Batch): void {
