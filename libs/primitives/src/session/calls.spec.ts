@@ -102,13 +102,13 @@ async function incarnation(number: number) {
 
 /** Calls over a wire on which nothing comes but what the test has come. */
 function scripted() {
-  const sent: (Envelope & { answer(reply: Reply): void; cut(): void })[] = [];
+  const sent: (Envelope & { count: number; answer(reply: Reply): void; cut(): void })[] = [];
   const wire = { up: true };
   const calls = new Calls(
     { caller: 'one', calls: 'kept' },
-    (_, envelope) => {
+    ({ length: count }, envelope) => {
       const { promise, resolve: answer, reject } = Promise.withResolvers<Reply>();
-      sent.push({ ...envelope, answer, cut: () => reject(new Error('Connection is closed.')) });
+      sent.push({ ...envelope, count, answer, cut: () => reject(new Error('Connection is closed.')) });
       return promise;
     },
     wire,
@@ -253,6 +253,36 @@ describe('the calls of a session', () => {
     expect(last.of[0]?.read).toBe('');
     last.of[0]?.answer(['ok', ['value', '1']]);
     await last.asked;
+  });
+
+  it('are taken back where they were not sent yet, and nothing else is', async () => {
+    const { calls, wire, sent } = scripted();
+    const [out, back, kept] = [addOne([]), addOne([]), addOne([])];
+    const answered = calls.call(out);
+    await until(() => sent.length === 1, 'the first is sent');
+    wire.up = false;
+    void calls.call(back);
+    const other = calls.call(kept);
+    expect([out, back, back].map((each) => calls.withdraw(each))).toEqual([false, true, false]);
+    wire.up = true;
+    calls.connected();
+    for (const { answer } of sent) answer(['ok', ['value', '1']]);
+    await Promise.all([answered, other]);
+    expect(sent).toHaveLength(2);
+  });
+
+  it('that nobody waits for go by themselves in the end, each time, and before that with the next', async () => {
+    const { calls, sent } = scripted();
+    for (const count of [1, 2]) {
+      calls.later(addOne([]), 5);
+      await until(() => sent.length === count, 'it is sent');
+    }
+    calls.later(addOne([]), 3_600_000);
+    calls.later(addOne([]));
+    void calls.call(addOne([])).catch(() => {});
+    await until(() => sent.length === 3, 'the next is sent');
+    expect(sent.map(({ count }) => count)).toEqual([1, 1, 3]);
+    calls.end();
   });
 
   it('say when their session ends whether they may have taken effect: what was sent, answered or not', async () => {
