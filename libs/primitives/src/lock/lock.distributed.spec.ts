@@ -86,7 +86,9 @@ describe('Lock, distributed: its seat', () => {
     const [one, other] = [session.lock(name), session.lock(name)];
     const seats = { one: one[INNER].seat(), other: other[INNER].seat() };
     expect(seats.other).toBe(seats.one);
-    await one.with(() => other.acquire({ timeout: 0 }).then((lease) => expect(lease).toBeNull()));
+    await one.with(async () => {
+      for (const lock of [other, other, one]) expect(await lock.acquire({ timeout: 0 })).toBeNull();
+    });
     // Nobody uses it: the session has forgotten it, and the other handle makes one of its own.
     const its = other[INNER].seat();
     expect(its).not.toBe(seats.one);
@@ -228,6 +230,21 @@ describe('Lock, distributed: between sessions', () => {
     }
   });
 
+  it('ends no hold but that whose maxHold is over, also where its session was lost before', async () => {
+    const session = await bench.session({ ttl: 60_000, logger: {} });
+    const lock = session.lock(bench.name());
+    const lost = await session.lock(lock.name, { maxHold: 500 }).acquire();
+    const over = performance.now() + 500;
+    const next = lock.acquire();
+    await bench.admin.zrem('{heddle:0}:sessions', `${session.id}-1`);
+    await session.event(lock.name).isSet(); // Redis says so.
+    expect(lost.signal.reason).toMatchObject({ code: 'ERR_HEDDLE_LEASE_LOST' });
+    const lease = await next;
+    await until(() => performance.now() > over + 20, 'the time of the one that was lost is up');
+    expect(await lock.acquire({ timeout: 0 })).toBeNull();
+    await lease.release();
+  });
+
   it('tells of the end of maxHold before it grants the lock to another, and before anybody looks', async () => {
     const name = bench.name();
     const [session, other] = [await bench.session(), await bench.session()];
@@ -314,14 +331,14 @@ describe('Lock, distributed: between sessions', () => {
   it('keeps its place, and is granted, where the message was lost', async () => {
     const name = bench.name();
     const a = await bench.session();
-    const b = await bench.session({ ttl: 300 });
+    const b = await bench.session({ ttl: 60_000 });
     const lease = await a.lock(name).acquire();
     const waiting = b.lock(name).acquire();
     await until(
       async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
       'it stands in line',
     );
-    // Cut its subscriber: the next hand-over reaches nobody, the lock stays free, and it asks again by itself.
+    // Cut its subscriber: the next hand-over reaches nobody, the lock stays free, and it asks again as it is connected.
     const clients = ((await bench.admin.client('LIST', 'TYPE', 'PUBSUB')) as string).split('\n');
     for (const line of clients) {
       const id = /\bid=(\d+)/.exec(line)?.[1];
