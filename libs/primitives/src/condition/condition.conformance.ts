@@ -276,6 +276,18 @@ export function conditionConformance(scope: string, { make, another }: Condition
       await expect((async () => condition.notify())()).rejects.toMatchObject({ code: 'ERR_HEDDLE_NOT_HELD' });
     });
 
+    it('waits no more where its signal aborts in the turn in which it began, and holds the lock', async () => {
+      const condition = await make();
+      const controller = new AbortController();
+      await condition.with(async (lease) => {
+        const aborted = condition.wait({ signal: controller.signal });
+        controller.abort('enough');
+        await expect(aborted).rejects.toBe('enough');
+        expect(lease.valid).toBe(true);
+      });
+      expect(await condition.locked()).toBe(false);
+    });
+
     it('refuses bad input at once, and still holds the lock', async () => {
       const condition = await make();
       await condition.with(async (lease) => {

@@ -102,13 +102,18 @@ async function incarnation(number: number) {
 
 /** Calls over a wire on which nothing comes but what the test has come. */
 function scripted() {
-  const sent: (Envelope & { count: number; answer(reply: Reply): void; cut(): void })[] = [];
+  const sent: (Envelope & { count: number; answer(reply: Reply): void; cut(error?: Error): void })[] = [];
   const wire = { up: true };
   const calls = new Calls(
     { caller: 'one', calls: 'kept' },
     ({ length: count }, envelope) => {
       const { promise, resolve: answer, reject } = Promise.withResolvers<Reply>();
-      sent.push({ ...envelope, count, answer, cut: () => reject(new Error('Connection is closed.')) });
+      sent.push({
+        ...envelope,
+        count,
+        answer,
+        cut: (error = new Error('Connection is closed.')) => reject(error),
+      });
       return promise;
     },
     wire,
@@ -253,6 +258,19 @@ describe('the calls of a session', () => {
     expect(last.of[0]?.read).toBe('');
     last.of[0]?.answer(['ok', ['value', '1']]);
     await last.asked;
+  });
+
+  it('that are refused for good are told so, and nothing that comes after waits for them', async () => {
+    const { calls, sent } = scripted();
+    const refused = calls.call(addOne([]));
+    await until(() => sent.length === 1, 'it is sent');
+    sent[0]?.cut(Object.assign(new Error('NOPERM no permissions'), { name: 'ReplyError' }));
+    await expect(refused).rejects.toThrow('NOPERM');
+    const next = calls.call(addOne([]));
+    await until(() => sent.length === 2, 'the next is sent');
+    expect(sent[1]).toMatchObject({ epoch: 1, seq: 2, slot: 0, before: undefined });
+    sent[1]?.answer(['ok', ['value', '1']]);
+    await next;
   });
 
   it('are taken back where they were not sent yet, and nothing else is', async () => {
