@@ -196,6 +196,37 @@ describe('Condition, distributed', () => {
     await Promise.all([session.close(), other.close()]);
   });
 
+  it('holds the lock alone where it hears last that its session had given that back before', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session()];
+    const condition = session.condition(name);
+    const held = await condition.acquire();
+    const waiting = condition.wait();
+    await until(async () => (await bench.admin.zcard(waitersOf(name))) === 1, 'it waits');
+    const before = await runAs('another', () => condition.acquire());
+    const { line } = coreOf(session);
+    const [sent, heard] = [line.evalsha.bind(line), Promise.withResolvers<void>()];
+    line.evalsha = async (...call) => {
+      const reply = await sent(...call);
+      if (call.join().includes('lock.release')) await heard.promise;
+      return reply;
+    };
+    const released = before.release();
+    await other.condition(name).with(() => other.condition(name).notify());
+    const state = `{heddle:0}:condition-lock:${name}:state`;
+    await until(
+      async () => (await bench.admin.hget(state, 'holder')) === `${session.id}-1`,
+      'the lock is its again',
+    );
+    expect(await stillPending(waiting)).toBe(true);
+    heard.resolve();
+    await released;
+    expect(await waiting).toBe(true);
+    expect(held.valid).toBe(true);
+    expect(await runAs('another', () => condition.acquire({ timeout: 0 }))).toBeNull();
+    await held.release();
+  });
+
   it('wakes by itself, holding the lock again, where its session was lost', async () => {
     const session = await bench.session({ namespace: 'woken' });
     const condition = session.condition('x');
