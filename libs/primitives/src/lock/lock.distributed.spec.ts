@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NotHeldError, SessionClosedError } from '../errors.ts';
+import { coreOf } from '../session.distributed.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { INNER } from './inner-lock.distributed.ts';
@@ -347,6 +348,40 @@ describe('Lock, distributed: between sessions', () => {
     await lease.release();
     await (await waiting).release();
   });
+
+  it.each(['while it stands in line', 'before it hears that it does'])(
+    'takes no message about a grant of before for its turn, %s',
+    async (when) => {
+      const name = bench.name();
+      const [a, b] = [await bench.session({ ttl: 60_000 }), await bench.session()];
+      const token = await a.lock(name).with((lease) => lease.token);
+      const { line, inbox } = coreOf(a);
+      const theirs = await b.lock(name).acquire();
+      const [sent, heard] = [line.evalsha.bind(line), Promise.withResolvers<void>()];
+      line.evalsha = async (...call) => {
+        const reply = await sent(...call);
+        if (call.join().includes('lock.acquire')) await heard.promise;
+        return reply;
+      };
+      if (when.startsWith('while')) heard.resolve();
+      const waiting = a.lock(name).acquire();
+      await until(
+        async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
+        'it stands in line',
+      );
+      if (when.startsWith('while')) await a.counter(name).value(); // Calls are answered in order.
+      const channel = `{heddle:0}:inbox:${a.id}`;
+      await bench.admin.publish(channel, ['lock', `${a.id}-1`, name, token, token + 63].join('\n'));
+      await bench.admin.publish(channel, 'of no kind');
+      await until(() => inbox.dropped === 1, 'both have come');
+      heard.resolve();
+      expect(await stillPending(waiting)).toBe(true);
+      await theirs.release();
+      const lease = await waiting;
+      expect(await b.lock(name).acquire({ timeout: 0 })).toBeNull();
+      await lease.release();
+    },
+  );
 
   it('counts nothing twice when its connection breaks at any moment', async () => {
     const name = bench.name();
