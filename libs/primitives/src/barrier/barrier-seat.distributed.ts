@@ -85,10 +85,10 @@ export class BarrierSeat implements Seat {
     }
   }
 
-  told(life: Incarnation, [id = '', outcome = '']: readonly string[]): void {
+  told(_life: Incarnation, [id = '', outcome = '']: readonly string[]): void {
     if (!/^(act|broken|\d{1,16})$/.test(outcome)) throw new TypeError('no message of ours');
     const party = this.#parties.get(id);
-    if (party !== undefined && party.life === life) this.#settle(party, outcome);
+    if (party !== undefined) this.#settle(party, outcome);
   }
 
   get waited(): boolean {

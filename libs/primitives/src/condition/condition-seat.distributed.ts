@@ -157,7 +157,7 @@ export class ConditionSeat implements Seat {
   told(life: Incarnation, [id = '', past = '']: readonly string[]): void {
     if (!/^\d{1,16}$/.test(past)) throw new TypeError('no message of ours');
     const wait = this.#waits.get(id);
-    if (wait === undefined || wait.life !== life) return;
+    if (wait === undefined) return;
     this.#lock.seat().placed(life, Number(past));
     this.#notified(wait);
   }

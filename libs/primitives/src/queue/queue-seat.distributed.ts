@@ -120,10 +120,10 @@ export class QueueSeat implements Seat {
     }
   }
 
-  told(life: Incarnation, [id = '', is = '', ...item]: readonly string[]): void {
+  told(_life: Incarnation, [id = '', is = '', ...item]: readonly string[]): void {
     const wait = this.#waits.get(id);
     const waiter = wait && this.#line.get(wait);
-    if (wait === undefined || waiter === undefined || wait.life !== life) return;
+    if (wait === undefined || waiter === undefined) return;
     if (is !== 'shut' && is !== FULFILLED[wait.kind]) throw new TypeError('no message of ours');
     wait.placed = true;
     // A long item does not come along.

@@ -40,7 +40,7 @@ import { Voice } from './voice.ts';
 
 /** A primitive's part here that others' scripts send messages to. */
 export interface Seat {
-  /** A message for it, in parts, from an incarnation of ours. */
+  /** A message for it, in parts, to the life we live now: of what was asked under that, since a message follows its question. */
   told(incarnation: Incarnation, parts: readonly string[]): void;
   /** Messages may have been lost: ask again for whatever is waited for. */
   askAgain(): void;
