@@ -1,6 +1,9 @@
 /** What repeats on hosts: how a schedule goes on, and how it ends. */
-import { deadLetters, drainQueue, replay, ThreadPoolExecutor } from '@heddle/pool';
-import { afterEach, expect, it, vi } from 'vitest';
+import { DistributedExecutor, deadLetters, drainQueue, replay, ThreadPoolExecutor } from '@heddle/pool';
+import { SessionClosedError } from '@heddle/primitives';
+import { Queue } from 'bullmq';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { JobQueue } from '../src/jobs/job-queue.ts';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
 import { until } from './until.ts';
@@ -141,4 +144,48 @@ it('says that there is no such job where a run is none, or its schedule was canc
     expect(await pool.future(id).exception({ timeout: 3000 })).toMatchObject(none);
   expect(await task.cancel()).toBe(true);
   expect(await next.exception({ timeout: 3000 })).toMatchObject(none);
+});
+
+describe('a DistributedExecutor', () => {
+  it('schedules: once, and again and again until it is cancelled', async () => {
+    await bench.host();
+    const pool = bench.executor();
+    const key = `${bench.namespace}:ticks`;
+    await pool.schedule('bump', [[bench.url, key]], { delay: 10 });
+    await until(async () => expect(await bench.plain.get(key)).toBe('1'));
+    const schedule = await pool.schedule('bump', [[bench.url, key]], { every: 50 });
+    await until(async () => expect(Number(await bench.plain.get(key))).toBeGreaterThan(3));
+    expect(await schedule.cancel()).toBe(true);
+    await bench.plain.del(key);
+  });
+
+  it('leaves nobody waiting for a schedule when the session closes while Redis is away', async () => {
+    const other = await bench.anotherSession();
+    const pool = new DistributedExecutor<typeof tasks>('work', { session: other });
+    const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+    const never = () => new Promise<never>(() => {});
+    const ways = [
+      vi.spyOn(Queue.prototype, 'upsertJobScheduler'),
+      vi.spyOn(JobQueue.prototype, 'endSchedule'),
+    ];
+    for (const way of ways) {
+      way.mockImplementation(never);
+      onTestFinished(() => way.mockRestore());
+    }
+    const made = expect(pool.schedule('noop', [], { every: 60_000 })).rejects.toThrow(SessionClosedError);
+    const ended = expect(task.cancel()).rejects.toThrow(SessionClosedError);
+    await other.close();
+    await Promise.all([made, ended]);
+    for (const way of ways) way.mockRestore();
+    expect(await bench.executor().scheduled(task.id).cancel()).toBe(true);
+  });
+
+  it('says that the session is closed to who ends a schedule then', async () => {
+    const other = await bench.anotherSession();
+    const pool = new DistributedExecutor<typeof tasks>('work', { session: other });
+    const task = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+    await other.close();
+    await expect(task.cancel()).rejects.toThrow(SessionClosedError);
+    expect(await bench.executor().scheduled(task.id).cancel()).toBe(true);
+  });
 });
