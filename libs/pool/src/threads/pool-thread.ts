@@ -1,22 +1,11 @@
 /** One thread, seen from the pool: what it was sent, how far ahead it may be sent more, and how it ended. */
-import { hostname } from 'node:os';
-import {
-  MessageChannel,
-  type MessagePort,
-  type ResourceLimits,
-  receiveMessageOnPort,
-  Worker,
-} from 'node:worker_threads';
-import { fromPortable, reportThreadEnd, toPortable, workerArgv } from '@heddle/primitives/internal';
+import { type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
+import { fromPortable, reportThreadEnd, toPortable } from '@heddle/primitives/internal';
 import { Bell } from '../shared-memory/bell.ts';
-import { Claims } from '../shared-memory/claims.ts';
 import { Flow, lengthOf } from '../shared-memory/flow.ts';
-import type { TaskOutput } from './output.ts';
 import type { PooledTask } from './pooled-task.ts';
 import {
   BEGUN,
-  type Boot,
-  type Codec,
   type Notice,
   OK,
   type Order,
@@ -26,8 +15,10 @@ import {
   type Stage,
   WHOLE,
 } from './protocol.ts';
-import type { ChildNews, SessionIdentity, SessionNews } from './session-protocol.ts';
+import { SentTasks } from './sent-tasks.ts';
+import type { ChildNews, SessionNews } from './session-protocol.ts';
 import { attach } from './sharing.ts';
+import { startThread, type ThreadSettings } from './thread-start.ts';
 
 /** The most tasks one thread may have at a time. */
 const SLOTS = 2048;
@@ -36,19 +27,6 @@ const SLOTS = 2048;
  * the pool's own thread be busy, or not be run by the system, before the others run dry.
  */
 const AHEAD = 2;
-
-export interface ThreadSettings {
-  readonly module: string;
-  readonly codec: Codec;
-  readonly concurrency: number;
-  readonly initializer: string | undefined;
-  readonly initargs: unknown;
-  readonly resourceLimits: ResourceLimits | undefined;
-  /** The session whose primitives tasks may use; `undefined`: none. */
-  readonly session: SessionIdentity | undefined;
-  /** Where what threads print goes (default: where what this process prints goes). */
-  readonly onOutput?: ((entry: TaskOutput) => void) | undefined;
-}
 
 /** What a thread tells its pool. */
 export interface ThreadWatcher {
@@ -82,7 +60,7 @@ export class PoolThread {
   /** Stops the clock of its idleness. */
   stopIdle: (() => void) | undefined;
 
-  private readonly claims = new Claims(SLOTS);
+  private readonly sent = new SentTasks(SLOTS);
   private readonly bell = new Bell();
   private readonly worker: Worker;
   private readonly port: MessagePort;
@@ -90,42 +68,20 @@ export class PoolThread {
   private readonly concurrency: number;
   private readonly onOutput: ThreadSettings['onOutput'];
   private readonly flow = new Flow();
-  /** As many as were ever in use at a time. */
-  private readonly slots: (PooledTask | undefined)[] = [];
-  private readonly free: number[] = [];
   private taskNumbers: ReadonlyMap<string, number> = new Map();
   /** Milliseconds a task took lately, on average; `Infinity` before the first. */
   pace = Number.POSITIVE_INFINITY;
-  private sent = 0;
   private error: Error | undefined;
 
   constructor(name: string, settings: ThreadSettings, watcher: ThreadWatcher) {
-    const { port1, port2 } = new MessageChannel();
     this.name = name;
     this.watcher = watcher;
     this.concurrency = settings.concurrency;
     this.onOutput = settings.onOutput;
-    this.port = port1;
-    const { module, codec, concurrency, initializer, initargs, resourceLimits, session } = settings;
-    const boot: Boot = {
-      port: port2,
-      claims: this.claims.memory,
-      bell: this.bell.memory,
-      host: hostname(),
-      ...{ module, codec, name, concurrency, initializer, initargs, session },
-      flow: this.flow.memory,
-      tellsOutput: settings.onOutput !== undefined,
-    };
-    this.worker = new Worker(
-      new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
-      {
-        name,
-        workerData: boot,
-        transferList: [port2],
-        ...workerArgv(),
-        ...(resourceLimits === undefined ? {} : { resourceLimits }),
-      },
-    );
+    const memory = { claims: this.sent.memory, bell: this.bell.memory, flow: this.flow.memory };
+    const { worker, port } = startThread(name, settings, memory);
+    this.worker = worker;
+    this.port = port;
     this.port.on('message', (message: unknown[] | Notice) => this.hear(message));
     // Outcomes that can't be read here: of whom they are is not known, so all that it has begun have crashed.
     this.port.on('messageerror', (error: Error) => {
@@ -140,7 +96,7 @@ export class PoolThread {
       this.exited(code);
       reportThreadEnd(threadId, name);
     });
-    this.port.unref();
+    this.port.unref(); // each listener has made it keep the process alive
     this.worker.unref();
   }
 
@@ -166,15 +122,10 @@ export class PoolThread {
     const batch: unknown[] = [];
     const transfer: object[] = [];
     for (const task of tasks) {
-      const slot = this.free.pop() ?? this.slots.length; // `room` has seen that there is one
-      this.slots[slot] = task;
-      this.claims.offer(slot);
+      this.sent.add(task); // `room` has seen that there is a slot
       task.place = 'sent';
       task.thread = this;
-      task.slot = slot;
-      this.sent += 1;
-      task.sentAs = this.sent;
-      batch.push(slot, this.taskNumbers.get(task.name), task.jobId, task.extra);
+      batch.push(task.slot, this.taskNumbers.get(task.name), task.jobId, task.extra);
       pushArguments(batch, task.args);
       if (task.transfer !== undefined) transfer.push(...task.transfer);
     }
@@ -189,32 +140,17 @@ export class PoolThread {
 
   /** It has begun this task and not ended it. */
   isRunning(task: PooledTask): boolean {
-    return this.claims.isRunning(task.slot);
+    return this.sent.isRunning(task);
   }
 
-  /** Takes a task back that it has not begun. Its slot stays in use until the thread has passed over it. */
+  /** Takes a task back that it has not begun. */
   revoke(task: PooledTask): boolean {
-    // What was transferred is in the thread's hands already.
-    if (!this.claims.revoke(task.slot)) return false;
-    this.slots[task.slot] = undefined;
-    return true;
+    return this.sent.revoke(task);
   }
 
-  /**
-   * Takes back up to `most` of the tasks it has not begun, those sent last first; not those whose arguments moved, and
-   * none that goes before the priority `after`.
-   */
-  revokeSome(most: number, after = -1): PooledTask[] {
-    const taken: PooledTask[] = [];
-    const sent = this.slots.filter(
-      (task) => task !== undefined && task.transfer === undefined && task.priority > after,
-    ) as PooledTask[];
-    sent.sort((a, b) => b.sentAs - a.sentAs);
-    for (const task of sent) {
-      if (taken.length === most) break;
-      if (this.revoke(task)) taken.push(task);
-    }
-    return taken;
+  /** As `SentTasks.revokeSome`. */
+  revokeSome(most: number, after?: number): PooledTask[] {
+    return this.sent.revokeSome(most, after);
   }
 
   abort(task: PooledTask, reason: unknown): void {
@@ -263,13 +199,12 @@ export class PoolThread {
     for (let at = 0; at < last; at += OUTCOME_STRIDE) {
       const slot = batch[at] as number;
       const status = batch[at + 1] as number;
-      const task = this.slots[slot];
+      const task = this.sent.at(slot);
       if (status === BEGUN) {
         if (task !== undefined) this.watcher.begun(task);
         continue;
       }
-      this.slots[slot] = undefined;
-      this.free.push(slot);
+      this.sent.remove(slot);
       this.inFlight -= 1;
       if (task?.lends === true) this.lend(task, false);
       if (status !== PASSED_OVER && task !== undefined)
@@ -295,18 +230,18 @@ export class PoolThread {
     } else if ('broken' in notice) {
       this.watcher.broken(this, fromPortable(notice.broken) as Error, notice.stage);
     } else if ('progress' in notice) {
-      this.slots[notice.progress]?.progressed(notice.value);
+      this.sent.at(notice.progress)?.progressed(notice.value);
       this.flow.leave(lengthOf(notice.value));
     } else if ('log' in notice) {
       const context = fromPortable(notice.context, { attach }) as Record<string, unknown> | undefined;
-      const logged = this.slots[notice.log]?.logged(notice.line, context);
+      const logged = this.sent.at(notice.log)?.logged(notice.line, context);
       void Promise.resolve(logged).then(() => this.flow.leave(notice.line.length));
     } else if ('ask' in notice) {
-      this.slots[notice.ask]?.asked(notice.call);
+      this.sent.at(notice.ask)?.asked(notice.call);
     } else if ('parent' in notice) {
-      for (const call of notice.calls) this.slots[notice.parent]?.askedOfChild(call);
+      for (const call of notice.calls) this.sent.at(notice.parent)?.askedOfChild(call);
     } else if ('lends' in notice) {
-      const task = this.slots[notice.lends];
+      const task = this.sent.at(notice.lends);
       if (task !== undefined && task.lends !== notice.place) this.lend(task, notice.place);
       if (notice.place) this.watcher.relieved(this);
     } else if ('printed' in notice) this.printed(notice);
@@ -344,20 +279,20 @@ export class PoolThread {
 
   /** What it was sent and has not answered for. */
   tasks(): PooledTask[] {
-    return this.slots.filter((task) => task !== undefined);
+    return this.sent.all();
   }
 
   /** It has begun others than its overdue tasks, and those that wait for their children. */
   get hasInnocents(): boolean {
-    return this.tasks().some((task) => !task.overdue && !task.lends && this.claims.begun(task.slot));
+    return this.tasks().some((task) => !task.overdue && !task.lends && this.sent.begun(task));
   }
 
   /** After its end: the tasks it had begun, and those it had not. */
   leftovers(): { begun: PooledTask[]; untouched: PooledTask[] } {
     const left = this.tasks();
     return {
-      begun: left.filter((task) => this.claims.begun(task.slot)),
-      untouched: left.filter((task) => !this.claims.begun(task.slot)),
+      begun: left.filter((task) => this.sent.begun(task)),
+      untouched: left.filter((task) => !this.sent.begun(task)),
     };
   }
 }

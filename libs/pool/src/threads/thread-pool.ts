@@ -16,9 +16,10 @@ import {
 import { Deadline } from '@heddle/primitives/internal';
 import { reportException } from '../future/report-exception.ts';
 import { Backlog } from './backlog.ts';
-import { PoolThread, type ThreadSettings, type ThreadWatcher } from './pool-thread.ts';
+import { PoolThread, type ThreadWatcher } from './pool-thread.ts';
 import type { PooledTask } from './pooled-task.ts';
 import type { Stage } from './protocol.ts';
+import type { ThreadSettings } from './thread-start.ts';
 
 export interface PoolSettings extends ThreadSettings {
   readonly maxWorkers: number;
