@@ -1,24 +1,17 @@
 /**
- * The pool of threads under both executors; it knows of tasks and threads, and nothing of Futures or Redis.
- *
- * Tasks wait in the backlog; each thread is sent as many as it does in two milliseconds, at the least one more
- * than it runs, so that it never waits for the pool. A thread with nothing to do gets half of what the fullest one
- * has not begun. So tasks are handed out in large batches where they are quick, and one by one where they are not,
- * and none stays behind a slow one while a thread is free.
+ * The pool of threads under both executors: the life of each task, from when it is taken to its outcome, and that of each
+ * thread. It knows of tasks and threads, and nothing of Futures or Redis; which task goes where is for the dispatcher.
  */
-import {
-  BrokenExecutorError,
-  InvalidStateError,
-  ThreadCrashedError,
-  TimeoutError,
-  UnknownTaskError,
-} from '@heddle/primitives';
+import { type BrokenExecutorError, InvalidStateError, ThreadCrashedError } from '@heddle/primitives';
 import { Deadline } from '@heddle/primitives/internal';
 import { reportException } from '../future/report-exception.ts';
 import { Backlog } from './backlog.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { cannotStart, crashedUnder, tookTooLong, unknownTask } from './pool-errors.ts';
 import { PoolThread, type ThreadWatcher } from './pool-thread.ts';
 import type { PooledTask } from './pooled-task.ts';
 import type { Stage } from './protocol.ts';
+import { closeThread, endWhenIdle, retire } from './thread-end.ts';
 import type { ThreadSettings } from './thread-start.ts';
 
 export interface PoolSettings extends ThreadSettings {
@@ -32,15 +25,13 @@ export interface PoolSettings extends ThreadSettings {
   readonly onStray?: ((error: unknown) => void) | undefined;
 }
 
-/** An event loop that has not turned for so long, in ms, is taken to stand still. */
-const STANDS_STILL = 1000;
-
 export class ThreadPool {
   readonly settings: PoolSettings;
   /** Told when nothing can be run any more. */
   readonly readers = new Set<(over?: Error) => void>();
   private readonly backlog = new Backlog();
   private readonly threads = new Set<PoolThread>();
+  private readonly dispatcher: Dispatcher;
   private readonly watcher: ThreadWatcher;
   private tasks: readonly string[] | undefined;
   private broken: BrokenExecutorError | undefined;
@@ -48,16 +39,20 @@ export class ThreadPool {
   private terminated = false;
   /** Tasks that are in the backlog or sent, whoever may still want their outcome. */
   private outstanding = 0;
-  /** No task that a thread was sent goes after this priority. */
-  private lastAhead = 0;
   private readonly delayed = new Set<PooledTask>();
   private named = 0;
-  private dispatchPlanned = false;
   private readonly alive = setInterval(() => {}, 2 ** 30).unref();
   private readonly waiters: { until(): boolean; wake(error?: Error): void }[] = [];
 
   constructor(settings: PoolSettings) {
     this.settings = settings;
+    this.dispatcher = new Dispatcher(this.backlog, this.threads, {
+      maxWorkers: settings.maxWorkers,
+      concurrency: settings.concurrency,
+      outstanding: () => this.outstanding,
+      spawn: () => this.spawn(),
+      unknown: (task) => this.refuse(task, unknownTask(task.name, this.tasks ?? [])),
+    });
     this.watcher = {
       ready: (_, tasks) => this.ready(tasks),
       broken: (_, error, stage) => this.breakDown(error, stage),
@@ -94,7 +89,7 @@ export class ThreadPool {
 
   /** Starts all threads now and waits for the first. @throws BrokenExecutorError */
   async start(): Promise<readonly string[]> {
-    while (this.threads.size < this.settings.maxWorkers) this.spawn();
+    while (this.threads.size < this.settings.maxWorkers && this.spawn());
     await this.until(() => this.tasks !== undefined);
     return this.tasks ?? [];
   }
@@ -109,25 +104,11 @@ export class ThreadPool {
     this.assertOpen();
     if (this.broken !== undefined) return task.failed(this.broken);
     if (this.tasks !== undefined && !this.tasks.includes(task.name))
-      return task.failed(this.unknown(task.name));
+      return task.failed(unknownTask(task.name, this.tasks ?? []));
     this.outstanding += 1;
     if (this.outstanding === 1) this.alive.ref();
     if (delay > 0) this.later(task, delay);
-    else this.enqueue(task);
-  }
-
-  private enqueue(task: PooledTask): void {
-    this.backlog.push(task);
-    if (task.priority < this.lastAhead) this.recall(task.priority);
-    this.planDispatch();
-  }
-
-  /** What threads were sent ahead and goes after this priority waits for its turn again. */
-  private recall(priority: number): void {
-    this.lastAhead = priority;
-    for (const thread of this.threads) {
-      for (const task of thread.revokeSome(Number.POSITIVE_INFINITY, priority)) this.backlog.giveBack(task);
-    }
+    else this.dispatcher.enqueue(task);
   }
 
   private later(task: PooledTask, delay: number): void {
@@ -137,7 +118,7 @@ export class ThreadPool {
       this.delayed.delete(task);
       if (this.broken !== undefined) return this.refuse(task, this.broken);
       task.place = 'waiting';
-      this.enqueue(task);
+      this.dispatcher.enqueue(task);
     });
   }
 
@@ -173,42 +154,16 @@ export class ThreadPool {
     task.abandoned = true;
     task.stopClock?.();
     thread.hanging += 1;
-    for (const behind of thread.revokeSome(Number.POSITIVE_INFINITY)) this.backlog.giveBack(behind);
+    this.dispatcher.takeBack(thread);
     thread.abort(task, reason);
     const late = () => {
       if (task.place !== 'sent') return;
       task.overdue = true;
-      this.retire(thread);
-      this.planDispatch();
+      retire(thread);
+      this.dispatcher.plan();
     };
     task.stopClock = Deadline.after(this.settings.gracePeriod).onExpiry(late);
-    this.planDispatch();
-  }
-
-  /**
-   * Ends a thread that has an overdue task as soon as it has begun nothing else, or can't go on with that because its
-   * event loop stands still. Another takes its place at once.
-   */
-  private retire(thread: PoolThread): void {
-    if (!thread.hasInnocents) this.putDown(thread);
-    else if (!thread.retiring) this.watchLoop(thread);
-    thread.retiring = true;
-  }
-
-  private watchLoop(thread: PoolThread): void {
-    thread.ping();
-    const look = () => {
-      if (thread.state === 'ended') return;
-      if (thread.silent) this.putDown(thread);
-      else this.watchLoop(thread);
-    };
-    // What it has said while this thread was busy itself is heard first.
-    Deadline.after(STANDS_STILL).onExpiry(() => setImmediate(look), { unref: true });
-  }
-
-  private putDown(thread: PoolThread): void {
-    thread.putDown = true;
-    void thread.terminate();
+    this.dispatcher.plan();
   }
 
   isRunning(task: PooledTask): boolean {
@@ -224,7 +179,7 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.closing = true;
     await this.until(() => this.outstanding === 0);
-    for (const thread of this.threads) this.closeThread(thread);
+    for (const thread of this.threads) closeThread(thread, this.settings.gracePeriod);
     await this.until(() => this.threads.size === 0);
     clearInterval(this.alive);
   }
@@ -260,106 +215,27 @@ export class ThreadPool {
     if (this.outstanding === 0 && this.waiters.length === 0) this.alive.unref();
   }
 
-  private planDispatch(): void {
-    if (this.dispatchPlanned) return;
-    this.dispatchPlanned = true;
-    queueMicrotask(this.planTick);
-  }
-
-  /**
-   * A tick asked for by a microtask comes when all microtasks of the turn are done: each may bring tasks, as where many
-   * await what came in one message.
-   */
-  private readonly planTick = () => process.nextTick(this.tick);
-
-  private readonly tick = () => {
-    this.dispatchPlanned = false;
-    this.dispatch();
-  };
-
-  /** Fills the threads, the emptiest first, and starts more while there are more tasks than threads. */
-  private dispatch(): void {
-    const retiring = [...this.threads].filter((thread) => thread.retiring);
-    const kept = retiring.reduce((sum, thread) => sum + thread.tasks().length, 0);
-    const crowded = [...this.threads].filter((thread) => thread.crowded && !thread.retiring).length;
-    const wanted =
-      retiring.length +
-      Math.min(
-        this.settings.maxWorkers + crowded,
-        Math.ceil((this.outstanding - kept) / this.settings.concurrency),
-      );
-    while (this.threads.size < wanted && this.broken === undefined && !this.terminated) this.spawn();
-    const free = [...this.threads].filter((thread) => thread.room > 0);
-    free.sort((a, b) => a.inFlight - b.inFlight);
-    for (const [index, thread] of free.entries()) {
-      this.fill(thread, Math.ceil(this.backlog.size / (free.length - index)));
-    }
-  }
-
-  private fill(thread: PoolThread, share: number): void {
-    const room = Math.min(thread.room, share);
-    if (room <= 0) return;
-    const batch: PooledTask[] = [];
-    while (batch.length < room) {
-      const task = this.backlog.shift();
-      if (task === undefined) break;
-      // Arguments that move can't be sent twice: they go to a thread that begins with them at once.
-      if (task.transfer !== undefined && !thread.isFree(batch.length)) {
-        this.backlog.giveBack(task);
-        break;
-      }
-      if (thread.knows(task.name)) batch.push(task);
-      else this.refuse(task, this.unknown(task.name));
-    }
-    const last = batch.at(-1);
-    if (last === undefined) return;
-    this.lastAhead = Math.max(this.lastAhead, last.priority); // those before it go first
-    thread.stopIdle?.();
-    thread.send(batch);
-  }
-
   private relieved(thread: PoolThread): void {
-    if (thread.retiring) return this.retire(thread);
-    if (this.backlog.size > 0) this.fill(thread, Math.ceil(this.backlog.size / this.threads.size));
-    if (thread.inFlight > 0 || thread.state !== 'ready') return;
-    this.share(thread);
-    if (thread.inFlight === 0) this.idle(thread);
-  }
-
-  /** Gives an idle thread half of what the fullest one has not begun, or the fullest that has something to give. */
-  private share(idle: PoolThread): void {
-    const { concurrency } = this.settings;
-    const full = [...this.threads].filter((thread) => thread.inFlight > concurrency);
-    full.sort((a, b) => b.inFlight - a.inFlight);
-    for (const thread of full) {
-      const taken = thread.revokeSome(Math.ceil((thread.inFlight - concurrency) / 2));
-      if (taken.length === 0) continue; // those it has not begun were taken back, or had their arguments moved
-      for (const task of taken) this.backlog.giveBack(task);
-      return this.fill(idle, taken.length);
-    }
-  }
-
-  private idle(thread: PoolThread): void {
-    const { idleTimeout } = this.settings;
+    if (thread.retiring) return retire(thread);
+    this.dispatcher.refill(thread);
+    const { idleTimeout, gracePeriod } = this.settings;
     if (idleTimeout === undefined || this.closing) return;
-    thread.stopIdle?.();
-    const end = () => {
-      if (thread.inFlight === 0 && thread.state === 'ready') this.closeThread(thread);
-    };
-    thread.stopIdle = Deadline.after(idleTimeout).onExpiry(end, { unref: true });
+    if (thread.inFlight === 0 && thread.state === 'ready') endWhenIdle(thread, idleTimeout, gracePeriod);
   }
 
-  private spawn(): void {
+  /** Starts one more thread; false: none is started any more. */
+  private spawn(): boolean {
+    if (this.broken !== undefined || this.terminated) return false;
     this.named += 1;
-    this.threads.add(
-      new PoolThread(`${this.settings.threadNamePrefix}-${this.named}`, this.settings, this.watcher),
-    );
+    const name = `${this.settings.threadNamePrefix}-${this.named}`;
+    this.threads.add(new PoolThread(name, this.settings, this.watcher));
+    return true;
   }
 
   private ready(tasks: readonly string[]): void {
     this.tasks = tasks;
     this.look();
-    this.dispatch();
+    this.dispatcher.dispatch();
     for (const thread of this.threads) {
       if (thread.state === 'ready' && thread.inFlight === 0) this.relieved(thread);
     }
@@ -375,9 +251,7 @@ export class ThreadPool {
   private begun(task: PooledTask): void {
     if (task.timeout === undefined || task.abandoned) return;
     const late = () => {
-      const error = new TimeoutError(
-        `the task ${JSON.stringify(task.name)} took longer than its ${task.timeout} ms`,
-      );
+      const error = tookTooLong(task);
       task.failed(error);
       this.abort(task, error);
     };
@@ -398,32 +272,9 @@ export class ThreadPool {
     task.failed(error);
   }
 
-  private unknown(name: string): UnknownTaskError {
-    const known = this.tasks ?? [];
-    const list = known.length === 0 ? 'it exports no function' : `it has ${known.join(', ')}`;
-    return new UnknownTaskError(`the task module has no task ${JSON.stringify(name)}; ${list}`, known);
-  }
-
-  private closeThread(thread: PoolThread): void {
-    thread.stopIdle?.();
-    if (thread.state === 'starting') return void thread.terminate();
-    if (thread.state !== 'ready') return;
-    thread.close();
-    const late = () => {
-      if (thread.state !== 'ended') void thread.terminate();
-    };
-    Deadline.after(this.settings.gracePeriod).onExpiry(late, { unref: true });
-  }
-
   /** A thread that could not start: no other will, so nothing can be run any more. */
   private breakDown(error: Error, stage: Stage): void {
-    const { module, initializer } = this.settings;
-    const imported = `importing the task module ${module}`;
-    const either = initializer === undefined ? imported : `${imported}, or the initializer,`;
-    const what = { import: imported, initializer: 'the initializer', start: either }[stage];
-    this.broken ??= new BrokenExecutorError(`the pool is broken: ${what} failed: ${error.message}`, {
-      cause: error,
-    });
+    this.broken ??= cannotStart(this.settings, error, stage);
     for (const thread of this.threads) {
       if (thread.inFlight === 0) void thread.terminate();
     }
@@ -454,7 +305,7 @@ export class ThreadPool {
     }
     this.look();
     // Also where the backlog is empty: what it had may lie behind another thread's task by now, and that may take long.
-    if (this.outstanding > 0) this.planDispatch();
+    if (this.outstanding > 0) this.dispatcher.plan();
   }
 
   /** It begins again elsewhere, and no attempt is counted; false: it can't, since its arguments were moved. */
@@ -473,10 +324,7 @@ export class ThreadPool {
 
   private crashed(task: PooledTask, thread: PoolThread, code: number, error: Error | undefined): void {
     if (this.again(task)) return;
-    const how = error === undefined ? `exited with code ${code}` : `ended: ${error.message}`;
-    const message = `the thread ${thread.name} ${how} while it ran the task ${JSON.stringify(task.name)}`;
-    const failure = new ThreadCrashedError(message, { cause: error });
     if (task.abandoned) this.release(task);
-    else this.refuse(task, failure);
+    else this.refuse(task, crashedUnder(task.name, thread.name, code, error));
   }
 }
