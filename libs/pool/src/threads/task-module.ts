@@ -1,4 +1,5 @@
 /** A task module's tasks: its function exports, by name. */
+import { HeddleError } from '@heddle/primitives';
 
 export type Task = (...args: unknown[]) => unknown;
 
@@ -19,4 +20,19 @@ export async function importTasks(module: string): Promise<ReadonlyMap<string, T
     for (const [name, value] of Object.entries(whole)) add(name, value);
   }
   return tasks;
+}
+
+/** Calls the task of that name, which is to run before all others. @throws HeddleError where there is none */
+export async function initialise(
+  tasks: ReadonlyMap<string, Task>,
+  name: string,
+  args: readonly unknown[],
+): Promise<void> {
+  const initializer = tasks.get(name);
+  if (initializer === undefined) {
+    throw new HeddleError(
+      `the task module exports no function ${JSON.stringify(name)} to be the initializer`,
+    );
+  }
+  await initializer(...args);
 }

@@ -7,42 +7,28 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import { workerData } from 'node:worker_threads';
-import { HeddleError } from '@heddle/primitives';
-import {
-  adoptThread,
-  decodeText,
-  encodeText,
-  enterJob,
-  fromPortable,
-  show,
-  toPortable,
-} from '@heddle/primitives/internal';
-import { captureContext, restoreContext } from '../context/context-var.ts';
-import { restoreTrace } from '../context/trace-context.ts';
-import { Children } from '../executor/children.ts';
+import { adoptThread, fromPortable } from '@heddle/primitives/internal';
 import { Bell } from '../shared-memory/bell.ts';
 import { Claims } from '../shared-memory/claims.ts';
-import { Flow, lengthOf } from '../shared-memory/flow.ts';
-import { Output } from './output.ts';
+import { callTask, isThenable } from './call-task.ts';
+import { JobDesk } from './job-desk.ts';
 import {
   BEGUN,
   type Boot,
-  type ChunkOutcome,
   FAILED,
   OK,
   type Order,
   PASSED_OVER,
-  type Printed,
   TASK_HEAD,
   type TaskExtra,
   WHOLE,
 } from './protocol.ts';
-import { jobAround, nameCopy, RunningJob, withinJob } from './running-job.ts';
-import { SessionLine } from './session-line.ts';
-import { attach, share } from './sharing.ts';
+import { jobAround, nameCopy, RunningJob } from './running-job.ts';
+import { attach } from './sharing.ts';
 import { Standby } from './standby.ts';
-import { importTasks, type Task } from './task-module.ts';
+import { importTasks, initialise, type Task } from './task-module.ts';
 import { TaskQueue } from './task-queue.ts';
+import { asError, portableError, threadCodec } from './thread-codec.ts';
 
 /** A task is quick when it took less than this, in ms … */
 const QUICK = 0.05;
@@ -62,12 +48,10 @@ const boot = workerData as Boot;
 nameCopy();
 const { port } = boot;
 const claims = new Claims(boot.claims);
-const flow = new Flow(boot.flow);
 const place = { host: boot.host, thread: boot.name };
-const text = boot.codec === 'text';
-const decode = (value: unknown) => (text ? decodeText(value as string) : fromPortable(value, { attach }));
-const encode = (value: unknown, where: string) =>
-  text ? encodeText(value, where) : toPortable(value, where, { share });
+const { decode, encode, encodeError } = threadCodec(boot.codec);
+const desk = new JobDesk(boot, encode, lend);
+const outputs = boot.tellsOutput ? [desk.divert('stdout'), desk.divert('stderr')] : [];
 
 let tasks: KnownTask[] = [];
 /** The batch that is being worked off, where in it, and those behind it. */
@@ -78,7 +62,6 @@ let running = 0;
 const runningJobs = new Map<number, RunningJob>();
 /** Slots of those that wait for their children: they don't count as running. */
 const lending = new Set<number>();
-const families = new Map<number, Children>();
 
 let outcomes: unknown[] = [];
 /** The time as it was last looked at: one look a task is what it takes to know how long each took. */
@@ -89,53 +72,8 @@ let busySince: number | undefined;
 let busy = 0;
 let sendPlanned = false;
 
-const line =
-  boot.session && new SessionLine(boot.session, (slot, call) => port.postMessage({ ask: slot, call }));
-const jobPort = {
-  line,
-  progress: (slot: number, value: unknown) => {
-    const encoded = encode(value, 'progress');
-    flow.enter(lengthOf(encoded));
-    port.postMessage({ progress: slot, value: encoded });
-  },
-  children: (slot: number, job: RunningJob, failures: number) =>
-    boot.session && childrenOf(slot, job, failures),
-  log: (slot: number, line: string) => {
-    flow.enter(line.length);
-    port.postMessage({ log: slot, line, context: portableContext() });
-  },
-};
-
-const outputs = boot.tellsOutput
-  ? (['stdout', 'stderr'] as const).map((stream) => {
-      const tell = (printed: string, job: RunningJob | undefined) => {
-        const by = job && { job: job.id, task: job.task, attempt: job.attempt };
-        const told: Printed = { printed, stream, by, context: portableContext() };
-        flow.enter(printed.length);
-        port.postMessage(told);
-      };
-      return new Output<RunningJob>(stream, jobAround, tell);
-    })
-  : [];
-
 /** The context of nobody: what runs on behalf of all begins here. */
 const outside = new AsyncResource('heddle-thread');
-
-let children = 0;
-
-function childrenOf(slot: number, job: RunningJob, failures: number): Children {
-  return new Children(`${job.id}.${failures}`, boot.session?.id ?? '', {
-    number: (family) => {
-      children += 1;
-      families.set(children, family);
-      return children;
-    },
-    forget: (child) => families.delete(child),
-    tell: (calls) => port.postMessage({ parent: slot, calls }),
-    lend: (place) => lend(slot, place),
-    withinJob: (ttl) => withinJob(ttl, job),
-  });
-}
 
 /** A job that waits for its children does without its place, in which the next begins. */
 function lend(slot: number, place: boolean): void {
@@ -150,14 +88,6 @@ function lend(slot: number, place: boolean): void {
     clock = performance.now();
     outside.runInAsyncScope(pump);
   });
-}
-
-function portableContext(): unknown {
-  return toPortable(captureContext(), 'context', { share, lenient: true });
-}
-
-function portableError(error: unknown): unknown {
-  return toPortable(error, 'error', { share, lenient: true });
 }
 
 function send(): void {
@@ -234,7 +164,7 @@ function begin(
     extra?.attempt ?? 1,
     place,
     slot,
-    jobPort,
+    desk,
     extra,
   );
   running += 1;
@@ -243,7 +173,7 @@ function begin(
   let goesOn: boolean;
   try {
     const given = count === WHOLE ? (decode(batch[at]) as unknown[]) : batch.slice(at, at + count);
-    value = outside.runInAsyncScope(run, undefined, job, known, given, extra);
+    value = outside.runInAsyncScope(callTask, undefined, job, known.call, given, extra, decode);
     goesOn = isThenable(value); // a getter may throw
   } catch (error) {
     end(slot, job, known, startedAt, FAILED, error);
@@ -259,43 +189,6 @@ function begin(
       end(slot, job, known, startedAt, FAILED, error);
       pump();
     },
-  );
-}
-
-/** In a scope of its own. */
-function run(
-  job: RunningJob,
-  { name, call }: KnownTask,
-  given: unknown[],
-  extra: TaskExtra | undefined,
-): unknown {
-  enterJob(name, job);
-  if (extra === undefined) return call(...given);
-  const context =
-    extra.context === undefined ? undefined : (decode(extra.context) as Record<string, unknown>);
-  return restoreContext(context, () =>
-    restoreTrace(extra.trace, () => (extra.chunk ? runChunk(call, given, extra.again) : call(...given))),
-  );
-}
-
-/** Each input in turn; what has been done before the first error is kept, unless all of it is to be done again. */
-async function runChunk(call: Task, inputs: readonly unknown[], again = false): Promise<ChunkOutcome> {
-  const values: unknown[] = [];
-  for (const input of inputs) {
-    try {
-      const value = call(input);
-      values.push(isThenable(value) ? await value : value);
-    } catch (error) {
-      if (again) throw error;
-      return { values, error: asError(error) };
-    }
-  }
-  return { values };
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    value !== null && typeof value === 'object' && typeof (value as { then?: unknown }).then === 'function'
   );
 }
 
@@ -323,24 +216,11 @@ function end(
   claims.finish(slot);
 }
 
-function encodeError(error: Error): unknown {
-  return text ? encodeText(error, 'error', { lenient: true }) : portableError(error);
-}
-
-function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  return new HeddleError(
-    `the task threw something that is no Error: ${show(thrown)}`,
-    'ERR_HEDDLE_NON_ERROR_THROWN',
-    { cause: thrown },
-  );
-}
-
 function obey(order: Order): void {
   if ('close' in order) process.exit(0);
   if ('ping' in order) return port.postMessage({ pong: true });
-  if ('session' in order) return line?.hear(order.session);
-  if ('news' in order) return families.get(order.news.child)?.hear(order.news);
+  if ('session' in order) return desk.line?.hear(order.session);
+  if ('news' in order) return desk.hearOfChild(order.news);
   runningJobs.get(order.abort)?.abort(fromPortable(order.reason));
 }
 
@@ -362,7 +242,8 @@ async function start(): Promise<void> {
   try {
     const found = await importTasks(boot.module);
     stage = 'initializer';
-    if (boot.initializer !== undefined) await initialise(found, boot.initializer);
+    if (boot.initializer !== undefined)
+      await initialise(found, boot.initializer, fromPortable(boot.initargs, { attach }) as unknown[]);
     tasks = [...found].map(([name, call]) => ({ name, call, streak: 0 }));
   } catch (error) {
     port.postMessage({ broken: portableError(asError(error)), stage });
@@ -371,16 +252,6 @@ async function start(): Promise<void> {
   process.on('uncaughtException', stray);
   process.on('unhandledRejection', stray);
   port.postMessage({ ready: tasks.map((task) => task.name) });
-}
-
-async function initialise(found: ReadonlyMap<string, Task>, name: string): Promise<void> {
-  const initializer = found.get(name);
-  if (initializer === undefined) {
-    throw new HeddleError(
-      `the task module exports no function ${JSON.stringify(name)} to be the initializer`,
-    );
-  }
-  await initializer(...(fromPortable(boot.initargs, { attach }) as unknown[]));
 }
 
 const standby = new Standby(
