@@ -15,6 +15,7 @@ import { type CancelledError, InvalidStateError, TimeoutError, type WaitOptions 
 import { checkFunction, checkWait, Deadline, typeError } from '@heddle/primitives/internal';
 import { checkKnown } from '../known-options.ts';
 import { aborted, cancelledUnbegun } from './cancelled.ts';
+import { followProgress } from './progress.ts';
 import { callUser, reportException } from './report-exception.ts';
 
 type State = 'pending' | 'running' | 'finished' | 'cancelled';
@@ -261,39 +262,12 @@ export class Future<T> implements PromiseLike<T> {
   }
 
   #listen(): AsyncIterator<unknown> {
-    const values: unknown[] = [];
-    const waiting: ((result: IteratorResult<unknown>) => void)[] = [];
-    let left = false;
-    const serve = () => {
-      while (waiting.length > 0) {
-        if (values.length > 0) waiting.shift()?.({ done: false, value: values.shift() });
-        else if (left || this.#outcome !== undefined) waiting.shift()?.({ done: true, value: undefined });
-        else return;
-      }
-    };
-    const take = (value: unknown) => {
-      values.push(value);
-      serve();
-    };
     this.#progress ??= new Set();
-    const listeners = this.#progress;
-    listeners.add(take);
-    const stop = this.#outcome === undefined ? this.#subscribe(serve) : () => {};
-    return {
-      next: () =>
-        new Promise((resolve) => {
-          waiting.push(resolve);
-          serve();
-        }),
-      return: async () => {
-        left = true;
-        stop();
-        listeners.delete(take);
-        values.length = 0;
-        serve();
-        return { done: true, value: undefined };
-      },
-    };
+    return followProgress({
+      listeners: this.#progress,
+      done: () => this.done(),
+      whenDone: (fn) => settle.whenDone(this, fn),
+    });
   }
 
   static {
