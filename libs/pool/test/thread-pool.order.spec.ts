@@ -1,6 +1,6 @@
 /** Which task of a pool of threads begins when, and in which thread. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { marked, openGate, poolBench, words } from './pool-bench.ts';
 
 const pool = poolBench();
@@ -13,6 +13,17 @@ describe('a ThreadPoolExecutor', () => {
     await marked(memory, 0, 3);
     openGate(memory, 1);
     expect(new Set(await Promise.all(blocked)).size).toBeLessThanOrEqual(3);
+  });
+
+  it('starts none for tasks that are not due yet', async () => {
+    const executor = pool({ maxWorkers: 4 });
+    const started = vi.fn();
+    process.on('worker', started);
+    onTestFinished(() => void process.off('worker', started));
+    for (let n = 0; n < 3; n += 1) executor.with({ delay: 60_000 }).submit('noop');
+    await executor.submit('noop');
+    await executor.with({ delay: 1 }).submit('noop');
+    expect(started).toHaveBeenCalledTimes(1);
   });
 
   it('takes what waits behind a slow task to an idle thread, also past one that has nothing to give', async () => {

@@ -15,8 +15,8 @@ export interface DispatchDesk {
   readonly maxWorkers: number;
   /** Tasks that a thread runs at once. */
   readonly concurrency: number;
-  /** How many tasks wait or were sent. */
-  outstanding(): number;
+  /** How many tasks wait in the backlog or were sent. */
+  due(): number;
   /** Starts one more thread; false: none is started any more. */
   spawn(): boolean;
   /** The module has no such task. */
@@ -79,7 +79,7 @@ export class Dispatcher {
     const retiring = [...this.threads].filter((thread) => thread.retiring);
     const kept = retiring.reduce((sum, thread) => sum + thread.tasks().length, 0);
     const crowded = [...this.threads].filter((thread) => thread.crowded && !thread.retiring).length;
-    const needed = Math.ceil((this.desk.outstanding() - kept) / concurrency);
+    const needed = Math.ceil((this.desk.due() - kept) / concurrency);
     const wanted = retiring.length + Math.min(maxWorkers + crowded, needed);
     while (this.threads.size < wanted && this.desk.spawn());
     const free = [...this.threads].filter((thread) => thread.room > 0);

@@ -37,7 +37,7 @@ export class ThreadPool {
   private broken: BrokenExecutorError | undefined;
   private closing = false;
   private terminated = false;
-  /** Tasks that are in the backlog or sent, whoever may still want their outcome. */
+  /** Tasks that are delayed, in the backlog or sent, whoever may still want their outcome. */
   private outstanding = 0;
   private readonly delayed = new Set<PooledTask>();
   private named = 0;
@@ -49,7 +49,7 @@ export class ThreadPool {
     this.dispatcher = new Dispatcher(this.backlog, this.threads, {
       maxWorkers: settings.maxWorkers,
       concurrency: settings.concurrency,
-      outstanding: () => this.outstanding,
+      due: () => this.outstanding - this.delayed.size,
       spawn: () => this.spawn(),
       unknown: (task) => this.refuse(task, unknownTask(task.name, this.tasks ?? [])),
     });
