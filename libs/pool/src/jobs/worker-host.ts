@@ -122,7 +122,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
       queues: [...this.#queues.keys()],
       threads: this.threads,
       busy: this.#pool.busyCount,
-      running: sum(({ running }) => running),
+      running: sum(({ jobs }) => jobs.size),
       completed: sum(({ counts }) => counts.completed),
       failed: sum(({ counts }) => counts.failed),
       tasks: this.#tasks,
@@ -133,16 +133,16 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   abort(id: string, reason: string): boolean {
-    return [...this.#queues.values()].some((queue) => queue.abort(id, reason));
+    return [...this.#queues.values()].some((queue) => queue.jobs.abort(id, reason));
   }
 
   askAgain(): void {
-    for (const queue of this.#queues.values()) queue.askAgain();
+    for (const queue of this.#queues.values()) queue.jobs.askAgain();
   }
 
   cancel(id: string): CancelAnswer {
     for (const queue of this.#queues.values()) {
-      const answer = queue.cancel(id);
+      const answer = queue.jobs.cancel(id);
       if (answer !== 'unknown') return answer;
     }
     return 'unknown';
@@ -216,7 +216,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     if (this.#loading) await this.#pool.terminate(); // there is no job yet, and a module may take for ever
     const late = Promise.withResolvers<'late'>();
     let stopClock = Deadline.after(gracePeriod).onExpiry(() => {
-      for (const queue of this.#queues.values()) queue.sendBack();
+      for (const queue of this.#queues.values()) queue.jobs.sendBack();
       const patience = Deadline.after(this.#pool.settings.gracePeriod + REDIS_PATIENCE);
       stopClock = patience.onExpiry(() => late.resolve('late'));
     });
@@ -261,8 +261,8 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     let jobs = 0;
     for (const queue of this.#queues.values()) {
       queue.tellRunning();
-      queue.returnWaiting();
-      jobs += queue.running;
+      queue.jobs.returnWaiting();
+      jobs += queue.jobs.size;
     }
     if (jobs > 0) return;
     clearInterval(this.#looks);
