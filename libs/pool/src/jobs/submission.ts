@@ -1,10 +1,17 @@
-/** One job, as its submitter holds it: what was asked of its Future, passed on to the desk. */
-import { Deadline, now } from '@heddle/primitives/internal';
-import { type Future, type FutureSource, makeFuture } from '../future/future.ts';
+/**
+ * One job, as its submitter holds it: what is asked of its Future is passed on to the desk, what is told of the job to the
+ * Future.
+ */
+import { Deadline, decodeText, now } from '@heddle/primitives/internal';
+import { settleFailure } from '../future/failure.ts';
+import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
+import type { JobNews } from './job-form.ts';
 import type { NewJob } from './job-queue.ts';
 
 /** What the desk does for its submissions. */
 export interface SubmissionDesk {
+  /** Whether results are given as the texts they are. */
+  readonly raw: boolean;
   cancel(submission: Submission): Promise<boolean>;
   abort(submission: Submission, reason: unknown): Promise<void>;
 }
@@ -81,6 +88,22 @@ export class Submission implements FutureSource {
       else if (this.state === 'refused') this.arrival.reject(this.refusal);
     }
     return this.arrival.promise;
+  }
+
+  /** What has become of the job. */
+  tell(what: JobNews[1], text: string): void {
+    const { future, heard } = this;
+    if (what === 'running' || what === 'progress') heard?.(what, text);
+    if (what === 'running') return settling().running(future);
+    if (what === 'pending') return settling().pending(future);
+    try {
+      if (what === 'ok') settling().result(future, this.desk.raw ? text : decodeText(text));
+      else if (what === 'error' || what === 'cancelled')
+        settleFailure(future, { what, error: decodeText(text) as Error });
+      else if (heard === undefined) settling().progress(future, decodeText(text));
+    } catch (error) {
+      settling().error(future, error as Error);
+    }
   }
 
   cancel(): Promise<boolean> {

@@ -1,9 +1,9 @@
 /**
  * The submitter's desk: puts jobs in the queue, those of one tick together, and ends their Futures when news of them
- * come. News are hints: what is missed is asked for, after each reconnect and by a slow tick.
+ * come, or it has asked for what they did not tell.
  */
-import { HeddleError, InvalidStateError, OutcomeUnknownError, SessionClosedError } from '@heddle/primitives';
-import { Deadline, decodeText, encodeText, now } from '@heddle/primitives/internal';
+import { InvalidStateError, SessionClosedError } from '@heddle/primitives';
+import { Deadline, encodeText } from '@heddle/primitives/internal';
 import type { ScheduledTask } from '../executor/executor.ts';
 import { asFailure, settleFailure } from '../future/failure.ts';
 import { type Future, settling } from '../future/future.ts';
@@ -15,21 +15,13 @@ import { DyingKeys } from './dying-keys.ts';
 import { announceQueue } from './fleet.ts';
 import type { JobNews, QueueAddress } from './job-form.ts';
 import { JobInbox, type NewsReader } from './job-inbox.ts';
-import { type Fetched, JobQueue, type NewJob } from './job-queue.ts';
-import { isMark } from './large-texts.ts';
-import { asRefusal, refusing } from './refusal.ts';
+import { JobQueue, type NewJob } from './job-queue.ts';
+import { OpenSubmissions } from './open-submissions.ts';
+import { OutcomePoll } from './outcome-poll.ts';
+import { asRefusal } from './refusal.ts';
 import type { SessionParts } from './session-parts.ts';
 import { Submission, type SubmissionDesk } from './submission.ts';
-
-/** Jobs of others are looked after so often, in ms; one's own, of which news should come, every tenth time. */
-const LOOK_EVERY = 500;
-const OWN_EVERY = 10;
-/** How many jobs are asked after at most in one slow look, and how long they must have been silent for it. */
-const LOOK_AT = 500;
-const SILENT = 4000;
-/** A job that somebody follows may be on its way to Redis: for so long, in ms, it is looked for, and this often. */
-const ON_ITS_WAY = 400;
-const LOOK_AGAIN = 100;
+import { whileOpen } from './while-open.ts';
 
 /** What a job that a task submits has beside others. */
 export interface ChildTerms {
@@ -43,22 +35,19 @@ let numbered = 0;
 
 export class Submitter implements NewsReader, SubmissionDesk {
   readonly parts: SessionParts;
+  /** Whether results are given as the texts they are. */
+  readonly raw: boolean;
   /** Called where the session closes. */
   readonly readers = new Set<() => void>();
   private readonly queue: JobQueue;
-  private readonly open = new Map<string, Submission | Set<Submission>>();
+  private readonly open = new OpenSubmissions();
+  private readonly poll: OutcomePoll;
   private unfinished = 0;
   private closing = false;
   private readonly whenIdle: (() => void)[] = [];
   private readonly undo: (() => void)[] = [];
-  private looks = 0;
-  /** Whose results are being fetched piece by piece, and when that is done. */
-  private readonly bringing = new Set<Submission>();
-  private brought: Promise<void> = Promise.resolve();
   private readonly dispatch: Dispatch;
   private readonly dying: DyingKeys;
-  /** Whether results are given as the texts they are. */
-  private readonly raw: boolean;
 
   constructor(
     parts: SessionParts,
@@ -70,6 +59,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
     this.dying = DyingKeys.of(parts, name);
     this.raw = raw;
     this.queue = new JobQueue(parts, address, () => {}); // a broken connection is not news: it comes back, or the session ends
+    this.poll = new OutcomePoll(this.queue, this.open);
     this.dispatch = new Dispatch(parts, this.queue, admission, {
       arrived: (submission, id) => this.arrived(submission, id),
       refused: (batch, error) => this.refused(batch, error),
@@ -78,11 +68,9 @@ export class Submitter implements NewsReader, SubmissionDesk {
     });
     const inbox = JobInbox.of(parts);
     inbox.news.add(this);
-    const look = setInterval(() => this.look(), LOOK_EVERY);
-    look.unref();
     this.undo.push(
       () => inbox.news.delete(this),
-      () => clearInterval(look),
+      () => this.poll.stop(),
     );
     announceQueue(parts, name).catch(() => {}); // only a listing
   }
@@ -119,25 +107,29 @@ export class Submitter implements NewsReader, SubmissionDesk {
     numbered += 1;
     const id = `${this.parts.id}-s${numbered.toString(36)}`;
     const template = { name, data, opts };
-    await this.ask('the schedule', () => this.queue.bull.upsertJobScheduler(id, repeat, template));
-    return { id, cancel: () => this.ask('to end the schedule', () => this.queue.endSchedule(id)) };
+    await whileOpen(this.parts, 'the schedule', () =>
+      this.queue.bull.upsertJobScheduler(id, repeat, template),
+    );
+    return {
+      id,
+      cancel: () => whileOpen(this.parts, 'to end the schedule', () => this.queue.endSchedule(id)),
+    };
   }
 
   /** Ends what was scheduled under this id, here or elsewhere; false: there was nothing. */
   async unschedule(id: string): Promise<boolean> {
     this.assertOpen();
     const end = async () => (await this.queue.endSchedule(id)) || this.queue.cancel(id);
-    return this.ask('to end the schedule', end);
+    return whileOpen(this.parts, 'to end the schedule', end);
   }
 
   /** A job that is in the queue already. */
   follow(id: string): Submission {
     this.assertOpen();
-    const own = this.open.get(id);
-    const first = own instanceof Set ? own.values().next().value : own;
+    const [first] = this.open.of(id);
     const submission = new Submission(this, id, undefined);
     this.track(submission);
-    if (first === undefined || first.state === 'accepted') void this.fetch([submission]);
+    if (first === undefined || first.state === 'accepted') void this.poll.ask([submission]);
     else void this.followOnceThere(submission, first);
     return submission;
   }
@@ -168,25 +160,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   async cancel(submission: Submission): Promise<boolean> {
     if (this.dispatch.takeBack(submission)) return true;
     await submission.accepted();
-    return this.ask('to cancel the job', () => this.queue.cancel(submission.id));
-  }
-
-  /**
-   * What `work` gives, as long as the session is open. What its connection says when that is closed is told as that; and where
-   * Redis is away then, nothing may be said of it any more: BullMQ waits for a connection that nobody makes.
-   */
-  private async ask<R>(what: string, work: () => Promise<R>): Promise<R> {
-    const over = () => new SessionClosedError(`${what}: the session is closed; connect() a new one`);
-    if (this.parts.closed()) throw over();
-    const closed = Promise.withResolvers<never>();
-    const forget = this.parts.onClose(() => closed.reject(over()));
-    try {
-      return await Promise.race([refusing(what, work), closed.promise]);
-    } catch (error) {
-      throw this.parts.closed() && !(error instanceof HeddleError) ? over() : error;
-    } finally {
-      forget();
-    }
+    return whileOpen(this.parts, 'to cancel the job', () => this.queue.cancel(submission.id));
   }
 
   /** Never rejects. */
@@ -201,7 +175,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   unfinishedFutures(): Future<unknown>[] {
-    return [...this.submissions()].map((submission) => submission.future);
+    return [...this.open].map((submission) => submission.future);
   }
 
   /** Refuses new jobs; resolves when all Futures are done and the queue's handle is closed. */
@@ -220,12 +194,11 @@ export class Submitter implements NewsReader, SubmissionDesk {
   }
 
   read([id, what, text]: JobNews): void {
-    const some = this.open.get(id);
-    if (some === undefined) return;
+    const submissions = this.open.of(id);
+    if (submissions.length === 0) return;
     this.dispatch.lookForRoom();
-    const submissions = some instanceof Set ? [...some] : [some];
-    if (what === 'fetch') void this.fetch(submissions);
-    else for (const submission of submissions) if (!submission.missing) this.tell(submission, what, text);
+    if (what === 'fetch') void this.poll.ask(submissions);
+    else for (const submission of submissions) if (!submission.missing) submission.tell(what, text);
   }
 
   /** @throws SessionClosedError, InvalidStateError after `close`. */
@@ -237,33 +210,20 @@ export class Submitter implements NewsReader, SubmissionDesk {
 
   private track(submission: Submission): void {
     this.unfinished += 1;
-    this.enlist(submission);
+    this.open.add(submission);
     settling().whenDone(submission.future, () => {
-      this.unlist(submission);
+      this.open.remove(submission);
       this.unfinished -= 1;
       if (this.unfinished === 0) for (const wake of this.whenIdle.splice(0)) wake();
     });
   }
 
-  private enlist(submission: Submission): void {
-    const same = this.open.get(submission.id);
-    if (same instanceof Set) same.add(submission);
-    // A Set is larger than what it would hold: most ids are one submission's.
-    else this.open.set(submission.id, same === undefined ? submission : new Set([same, submission]));
-  }
-
-  private unlist(submission: Submission): void {
-    const same = this.open.get(submission.id);
-    if (same instanceof Set) same.delete(submission);
-    if (same === submission || (same instanceof Set && same.size === 0)) this.open.delete(submission.id);
-  }
-
   private arrived(submission: Submission, id: string): void {
     if (id === submission.id || submission.future.done()) return submission.accept(id);
-    this.unlist(submission);
+    this.open.remove(submission);
     submission.accept(id);
-    this.enlist(submission);
-    void this.fetch([submission]);
+    this.open.add(submission);
+    void this.poll.ask([submission]);
   }
 
   private refused(batch: readonly Submission[], error: Error): void {
@@ -273,96 +233,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
     }
   }
 
-  private *submissions(): Generator<Submission> {
-    for (const some of this.open.values()) {
-      if (some instanceof Set) yield* some;
-      else yield some;
-    }
-  }
-
-  private *accepted(): Generator<Submission> {
-    for (const submission of this.submissions()) if (submission.state === 'accepted') yield submission;
-  }
-
-  private look(): void {
-    this.looks += 1;
-    const own = this.looks % OWN_EVERY === 0;
-    const before = now() - SILENT;
-    const some: Submission[] = [];
-    for (const submission of this.accepted()) {
-      if (submission.foreign || (own && submission.since < before)) some.push(submission);
-      if (some.length === LOOK_AT) break;
-    }
-    // Those that were asked after go to the end of the line.
-    for (const submission of some) {
-      this.unlist(submission);
-      this.enlist(submission);
-    }
-    if (some.length > 0) void this.fetch(some);
-  }
-
-  private async fetch(submissions: readonly Submission[]): Promise<void> {
-    try {
-      const fetched = await this.queue.fetch(submissions.map((submission) => submission.id));
-      for (const [n, submission] of submissions.entries()) {
-        const one = fetched[n];
-        if (one?.state === 'ok' && isMark(one.text)) void this.fetchLarge(submission, one.text);
-        else this.settle(submission, one);
-      }
-    } catch {
-      // Redis is away: the next look asks again.
-    }
-  }
-
-  /** One after the other: each may be large. */
-  private async fetchLarge(submission: Submission, mark: string): Promise<void> {
-    if (this.bringing.has(submission)) return;
-    this.bringing.add(submission);
-    const before = this.brought;
-    const bring = async () => {
-      await before;
-      if (submission.future.done()) return;
-      try {
-        this.tell(submission, 'ok', await this.queue.result(submission.id, mark));
-      } catch (error) {
-        if (error instanceof OutcomeUnknownError) settleFailure(submission.future, asFailure(error));
-      }
-    };
-    this.brought = bring().finally(() => this.bringing.delete(submission));
-    await this.brought;
-  }
-
-  private tell({ future, heard }: Submission, what: JobNews[1], text: string): void {
-    if (what === 'running' || what === 'progress') heard?.(what, text);
-    if (what === 'running') return settling().running(future);
-    if (what === 'pending') return settling().pending(future);
-    try {
-      if (what === 'ok') settling().result(future, this.raw ? text : decodeText(text));
-      else if (what === 'error' || what === 'cancelled')
-        settleFailure(future, { what, error: decodeText(text) as Error });
-      else if (heard === undefined) settling().progress(future, decodeText(text));
-    } catch (error) {
-      settling().error(future, error as Error);
-    }
-  }
-
-  private settle(submission: Submission, fetched: Fetched | undefined): void {
-    submission.missing = fetched?.state === 'missing'; // what is told of its id then is another queue's
-    if (fetched?.state === 'ok') this.tell(submission, 'ok', fetched.text);
-    else if (fetched?.state === 'missing' && submission.foreign && now() - submission.since < ON_ITS_WAY)
-      setTimeout(() => submission.future.done() || void this.fetch([submission]), LOOK_AGAIN);
-    else if (fetched?.state === 'failed' || fetched?.state === 'missing')
-      settleFailure(submission.future, fetched.failure);
-    else if (fetched !== undefined) this.tell(submission, fetched.running ? 'running' : 'pending', '');
-  }
-
   askAgain(): void {
-    void this.fetch([...this.accepted()]);
+    this.poll.askAll();
   }
 
   sessionClosed(): void {
     const error = leftOpen();
-    for (const submission of [...this.submissions()]) {
+    for (const submission of [...this.open]) {
       submission.refuse(error);
       settling().error(submission.future, error);
     }
