@@ -39,6 +39,16 @@ describe('a DistributedExecutor', () => {
     await expect(first).rejects.toMatchObject({ name: 'CancelledError' });
   });
 
+  it('cancels no job by the id of a schedule that has ended', async () => {
+    const pool = bench.executor();
+    const schedule = await pool.schedule('noop', [], { every: 60_000, delay: 60_000 });
+    expect(await schedule.cancel()).toBe(true);
+    const jobs = Array.from({ length: 1100 }, () => pool.submit('noop'));
+    await Promise.all(jobs.map((job) => job.accepted));
+    expect(await pool.scheduled(schedule.id).cancel()).toBe(false);
+    expect(jobs.filter((job) => job.cancelled())).toEqual([]);
+  });
+
   it('finds no job of another queue by its id', async () => {
     await bench.host();
     const elsewhere = bench.executor({}, 'elsewhere');
