@@ -105,7 +105,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
     this.assertOpen();
     if ('pattern' in repeat) checkCron(repeat);
     numbered += 1;
-    const id = `${this.parts.id}-s-${numbered.toString(36)}`; // no job's: `scheduled` is either's
+    const id = `${this.parts.id}-s-${numbered.toString(36)}`; // no job has such a one: `unschedule` ends either
     const template = { name, data, opts };
     await whileOpen(this.parts, 'the schedule', () =>
       this.queue.bull.upsertJobScheduler(id, repeat, template),
