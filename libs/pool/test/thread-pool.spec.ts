@@ -72,6 +72,13 @@ describe('a pool that cannot start', () => {
     await executor.shutdown();
   });
 
+  it('breaks also where it is shut down before it could: shutdown ends', async () => {
+    const executor = broken('./exits.ts');
+    const future = executor.submit('a');
+    await executor.shutdown();
+    expect(await future.exception()).toBeInstanceOf(BrokenExecutorError);
+  });
+
   it('so does a failing initializer', async () => {
     const executor = pool({ initializer: 'failingInit' });
     const error = await executor.submit('noop').exception();

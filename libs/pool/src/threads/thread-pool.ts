@@ -300,7 +300,9 @@ export class ThreadPool {
       if (task.lends) thread.lend(task, false);
       if (!innocent || !this.displace(task)) this.crashed(task, thread, code, error);
     }
-    if (!started && !this.closing && this.broken === undefined) {
+    // A pool that closes ends what has not started yet, but not while it has tasks: any other could not start.
+    const itself = !this.closing || (this.outstanding > 0 && !this.terminated);
+    if (!started && itself && this.broken === undefined) {
       this.breakDown(error ?? new ThreadCrashedError(`the thread exited with code ${code}`), 'start');
     }
     this.look();
