@@ -132,14 +132,17 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     };
   }
 
+  /** @internal Ends a running job; false where none of that id runs here. */
   abort(id: string, reason: string): boolean {
     return [...this.#queues.values()].some((queue) => queue.jobs.abort(id, reason));
   }
 
+  /** @internal Messages may have been lost: looks whether jobs it runs were aborted. */
   askAgain(): void {
     for (const queue of this.#queues.values()) queue.jobs.askAgain();
   }
 
+  /** @internal Takes a job back that no thread has begun. */
   cancel(id: string): CancelAnswer {
     for (const queue of this.#queues.values()) {
       const answer = queue.jobs.cancel(id);
@@ -148,6 +151,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     return 'unknown';
   }
 
+  /** @internal Another host has left a job; true where that is to this one. */
   offer(host: string, queue: string, id: string): boolean {
     if (host !== this.id) return false;
     this.#queues.get(queue)?.offer(id);
