@@ -166,8 +166,8 @@ end
 
 -- Permits that are held, one hold after the other: for where their number is gone, as by a foreign hand.
 local function semaphore_held(holders)
-  local used = 0
-  for _, held in ipairs(redis.call('HVALS', holders)) do used = used + tonumber(string.match(held, '^%d+')) end
+  local used, holds = 0, redis.call('HGETALL', holders)
+  for i = 2, #holds, 2 do used = used + tonumber(string.match(holds[i], '^%d+')) end
   return text(used)
 end
 
