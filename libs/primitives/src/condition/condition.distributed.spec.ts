@@ -5,6 +5,7 @@ import { type Seat, seatKey } from '../session/core.ts';
 import { nameOn } from '../session/keys.ts';
 import { connect, coreOf, type Session } from '../session.distributed.ts';
 import { pause } from '../shared-memory/word.ts';
+import { holdReplies } from '../testing/held-replies.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
@@ -204,13 +205,7 @@ describe('Condition, distributed', () => {
     const waiting = condition.wait();
     await until(async () => (await bench.admin.zcard(waitersOf(name))) === 1, 'it waits');
     const before = await runAs('another', () => condition.acquire());
-    const { line } = coreOf(session);
-    const [sent, heard] = [line.evalsha.bind(line), Promise.withResolvers<void>()];
-    line.evalsha = async (...call) => {
-      const reply = await sent(...call);
-      if (call.join().includes('lock.release')) await heard.promise;
-      return reply;
-    };
+    const hear = holdReplies(session, 'lock.release');
     const released = before.release();
     await other.condition(name).with(() => other.condition(name).notify());
     const state = `{heddle:0}:condition-lock:${name}:state`;
@@ -219,7 +214,7 @@ describe('Condition, distributed', () => {
       'the lock is its again',
     );
     expect(await stillPending(waiting)).toBe(true);
-    heard.resolve();
+    hear();
     await released;
     expect(await waiting).toBe(true);
     expect(held.valid).toBe(true);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { NotHeldError, SessionClosedError } from '../errors.ts';
 import { coreOf } from '../session.distributed.ts';
+import { holdReplies } from '../testing/held-replies.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { INNER } from './inner-lock.distributed.ts';
@@ -355,15 +356,9 @@ describe('Lock, distributed: between sessions', () => {
       const name = bench.name();
       const [a, b] = [await bench.session({ ttl: 60_000 }), await bench.session()];
       const token = await a.lock(name).with((lease) => lease.token);
-      const { line, inbox } = coreOf(a);
       const theirs = await b.lock(name).acquire();
-      const [sent, heard] = [line.evalsha.bind(line), Promise.withResolvers<void>()];
-      line.evalsha = async (...call) => {
-        const reply = await sent(...call);
-        if (call.join().includes('lock.acquire')) await heard.promise;
-        return reply;
-      };
-      if (when.startsWith('while')) heard.resolve();
+      const hear = holdReplies(a, 'lock.acquire');
+      if (when.startsWith('while')) hear();
       const waiting = a.lock(name).acquire();
       await until(
         async () => (await bench.admin.zcard(`{heddle:0}:lock:${name}:queue`)) === 1,
@@ -373,8 +368,8 @@ describe('Lock, distributed: between sessions', () => {
       const channel = `{heddle:0}:inbox:${a.id}`;
       await bench.admin.publish(channel, ['lock', `${a.id}-1`, name, token, token + 63].join('\n'));
       await bench.admin.publish(channel, 'of no kind');
-      await until(() => inbox.dropped === 1, 'both have come');
-      heard.resolve();
+      await until(() => coreOf(a).inbox.dropped === 1, 'both have come');
+      hear();
       expect(await stillPending(waiting)).toBe(true);
       await theirs.release();
       const lease = await waiting;
@@ -382,6 +377,23 @@ describe('Lock, distributed: between sessions', () => {
       await lease.release();
     },
   );
+
+  it('keeps no place in line that was given up while it was asked for', async () => {
+    const name = bench.name();
+    const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session()];
+    const theirs = await other.lock(name).acquire();
+    const inLine = () => bench.admin.zcard(`{heddle:0}:lock:${name}:queue`);
+    const hear = holdReplies(session, 'lock.acquire');
+    const controller = new AbortController();
+    const aborted = session.lock(name).acquire({ signal: controller.signal });
+    aborted.catch(() => {});
+    await until(async () => (await inLine()) === 1, 'it stands in line');
+    controller.abort('enough');
+    hear();
+    await expect(aborted).rejects.toBe('enough');
+    await until(async () => (await inLine()) === 0, 'its place is gone');
+    await theirs.release();
+  });
 
   it('counts nothing twice when its connection breaks at any moment', async () => {
     const name = bench.name();
