@@ -27,10 +27,11 @@ export function callTask(
 /** Each input in turn; what has been done before the first error is kept, unless all of it is to be done again. */
 async function callWithEach(call: Task, inputs: readonly unknown[], again = false): Promise<ChunkOutcome> {
   const values: unknown[] = [];
+  const goesOn = isThenable; // V8 looks an exported function up anew at each call
   for (const input of inputs) {
     try {
       const value = call(input);
-      values.push(isThenable(value) ? await value : value);
+      values.push(goesOn(value) ? await value : value);
     } catch (error) {
       if (again) throw error;
       return { values, error: asError(error) };
