@@ -10,6 +10,7 @@ import { coreOf, type Session } from './session.distributed.ts';
 export type { InboxHandler } from './session/inbox.ts';
 export { Script } from './session/lua.ts';
 export { refused } from './session/refused.ts';
+export { isOutOfReach, sayingOf } from './session/unreachable.ts';
 
 /** The seam between a session and the pools. */
 export interface SessionParts {
@@ -23,6 +24,8 @@ export interface SessionParts {
   readonly sharded: boolean;
   readonly closed: boolean;
   readonly logger: Logger | undefined;
+  /** Where Redis is, for messages. */
+  readonly where: string;
   /** An ordinary connection (commands queue while it is away), made at the first call, shared, closed with the session. */
   client(): Redis | Cluster;
   /** Another one like it, for blocking commands. */
@@ -57,6 +60,7 @@ export function sessionParts(session: Session): SessionParts {
       return core.closed;
     },
     logger: core.options.logger,
+    where: core.where,
     client() {
       shared ??= core.ordinaryClient();
       return shared;

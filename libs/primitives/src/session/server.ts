@@ -12,6 +12,7 @@ import {
   nodesOf,
   type Options,
 } from './taken-over.ts';
+import { isOutOfReach, sayingOf } from './unreachable.ts';
 
 /** What a connection is made of; clonable wherever the user's options are. */
 export type Target =
@@ -156,10 +157,10 @@ function refuseUnfit({ version, policy }: ServerFacts, where: string): void {
   }
 }
 
-/** What a failure to connect was, in our terms. */
-export function connectionError(error: unknown, where: string): HeddleError {
+/** What a failure to connect was, in our terms; what is none, such as a mistake of a program's, is given as it is. */
+export function connectionError(error: unknown, where: string): unknown {
   if (error instanceof HeddleError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = sayingOf(error);
   if (/WRONGPASS|NOAUTH|invalid password|ERR AUTH|without any password/i.test(message)) {
     return new RedisRefusedError(
       `Redis at ${where} refused the credentials (${message}); check user and password`,
@@ -172,10 +173,15 @@ export function connectionError(error: unknown, where: string): HeddleError {
       { cause: error },
     );
   }
+  if (!isOutOfReach(error) && !isReply(error)) return error;
   return new RedisUnreachableError(
     `Redis at ${where} cannot be reached (${message || 'no answer'}); check that it runs and the address is right`,
     { cause: error },
   );
+}
+
+function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 /** One span of time for several steps. */
