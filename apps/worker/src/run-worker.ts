@@ -1,6 +1,7 @@
 /** A worker's life: connect, announce, work, end. */
 import process from 'node:process';
 import { BrokenExecutorError, WorkerHost } from '@heddle/pool';
+import { HeddleError, LeaseLostError, RedisUnreachableError } from '@heddle/primitives';
 import { connect, type Session } from '@heddle/primitives/distributed';
 import type { Logger } from 'pino';
 import { exitCode } from './command/exit-code.ts';
@@ -11,6 +12,7 @@ import type { WorkerSettings } from './config.ts';
 import { metricsOf } from './metrics.ts';
 import { PATIENCE, within } from './patience.ts';
 import { type ProbeServer, type Probes, serveProbes } from './probe-server.ts';
+import { RedisWatch } from './redis-watch.ts';
 import { lineFields } from './task-line.ts';
 import { findTaskModule } from './task-module.ts';
 
@@ -27,7 +29,10 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   const before = await Promise.race([told, connecting.then(() => undefined)]);
   if (before !== undefined) return void log.info({ why: before }, 'ended before it was connected');
   await using session = await connecting;
-  const away = watchConnection(session);
+  using redis = new RedisWatch(session, log, {
+    where: hideSecrets(settings.redis),
+    stallTimeout: settings.stallTimeout,
+  });
   const broken = Promise.withResolvers<never>();
   const host = new WorkerHost(settings.queue, {
     ...{ session, tasks, threads: settings.threads, concurrency: settings.concurrency },
@@ -39,7 +44,7 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
       log[from.stream === 'stdout' ? 'info' : 'warn'](lineFields(context, from), text);
     },
     onError(error) {
-      log.error({ err: error }, hideSecrets(error.message));
+      tellError(error, log, redis);
       if (error instanceof BrokenExecutorError) broken.reject(cannotLoad(settings.tasks, error));
     },
   });
@@ -47,7 +52,7 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
   await using _probes = await openProbes(settings, log, {
     async unready() {
       if (state !== 'ready') return state;
-      return away() || !(await answers(session)) ? 'Redis is out of reach' : undefined;
+      return redis.away || !(await answers(session)) ? 'Redis is out of reach' : undefined;
     },
     metrics: metricsOf(host, session),
   });
@@ -73,22 +78,18 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
 async function connectAs({ redis, namespace, name }: WorkerSettings, log: Logger): Promise<Session> {
   const logger = { warn: (line: string) => log.warn(line), error: (line: string) => log.error(line) };
   const session = await connect(redis, { namespace, name, logger });
-  session.on('reconnecting', () => log.warn('Redis is out of reach; trying again'));
-  session.on('ready', () => log.info('Redis is back'));
   session.on('lost', (reason) => log.warn({ reason }, 'the session was lost; it goes on under a new one'));
   return session;
 }
 
-/** Whether Redis is out of reach, as far as the session knows. */
-function watchConnection(session: Session): () => boolean {
-  let away = false;
-  session.on('reconnecting', () => {
-    away = true;
-  });
-  session.on('ready', () => {
-    away = false;
-  });
-  return () => away;
+/** What is foreseen says by its words all that there is to say; where any other was thrown its stack tells. */
+function tellError(error: Error, log: Logger, redis: RedisWatch): void {
+  const words = hideSecrets(error.message);
+  if (error instanceof RedisUnreachableError) redis.heard(error);
+  else if (error instanceof LeaseLostError) log.warn({ code: error.code }, words);
+  else if (error instanceof HeddleError && !(error instanceof BrokenExecutorError))
+    log.error({ code: error.code }, words);
+  else log.error({ err: error }, words);
 }
 
 /** Of one that has frozen, or is behind a cut line, no connection tells. */

@@ -278,6 +278,27 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     expect(taken).toMatchObject({ code: 1, err: expect.stringContaining('EADDRINUSE') });
   });
 
+  it('says in a line each that Redis is away, where and why, and that it is back', async () => {
+    await using own = (await startRedis({ sources: ['process'] })) as RedisProcess;
+    await using program = worker('--redis', own.url.replace('127.0.0.1', 'localhost'));
+    await program.said(/"msg":"ready"/);
+    await own.kill();
+    await program.said(/out of reach/);
+    await own.restart();
+    await program.said(/Redis is back, after/);
+    const told = lines(program).filter(({ level }) => level >= 40);
+    const away = told.filter(({ msg }) => !msg.startsWith('the session was lost'));
+    expect(away).toHaveLength(1);
+    const { port } = new URL(own.url);
+    const msg = new RegExp(
+      `Redis at redis://\\S*localhost:${port} is out of reach \\([^)]*ECONN.*again every second`,
+    );
+    expect(away[0]).toMatchObject({ level: 40, since: expect.any(String), msg: expect.stringMatching(msg) });
+    expect(away[0]).not.toHaveProperty('err');
+    process.kill(program.pid, 'SIGTERM');
+    expect(await program.ended).toMatchObject({ code: 0, err: '' });
+  });
+
   it('says in one line what keeps it from starting, and ends with the code for it', async () => {
     const needed = ['--queue', queue, '--tasks', tasks];
     const cases: [string[], NodeJS.ProcessEnv, number, string][] = [

@@ -1,6 +1,7 @@
 /** The way of jobs into the queue: those of one tick together, as there is room for them, again while Redis is away. */
 import { CancelledError, QueueFullError, SessionClosedError } from '@heddle/primitives';
 import { Deadline } from '@heddle/primitives/internal';
+import { isOutOfReach } from '@heddle/primitives/internal-session';
 import { reportException } from '../future/report-exception.ts';
 import { type Admission, Pause } from './admission.ts';
 import type { JobQueue, NewJob } from './job-queue.ts';
@@ -173,7 +174,6 @@ export function leftOpen(): SessionClosedError {
 /** Redis has said no, or the job is such that it can't be put there: trying again would not help. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return true;
-  if (error.name !== 'ReplyError')
-    return !/connection|closed|ECONN|EPIPE|writeable|timed out/i.test(error.message);
+  if (error.name !== 'ReplyError') return !isOutOfReach(error);
   return !/^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|UNKILLABLE)/.test(error.message);
 }

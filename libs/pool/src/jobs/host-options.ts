@@ -49,7 +49,11 @@ export interface WorkerHostOptions {
    * descriptors themselves, does not come here.
    */
   readonly onOutput?: ((entry: TaskOutput) => void) | undefined;
-  /** What fails and belongs to no job: the connection, a stray error in a thread (default: a warning). */
+  /**
+   * What fails and belongs to no job, a stray error in a thread for one (default: a warning). A Redis that is out of reach is told
+   * once, until it is back (RedisUnreachableError); what it refuses in the same words once a minute; a job that is no more this
+   * host's once (LeaseLostError).
+   */
   readonly onError?: ((error: Error) => void) | undefined;
 }
 

@@ -6,7 +6,8 @@ import {
   TimeoutError,
 } from '@heddle/primitives';
 import { Deadline, show } from '@heddle/primitives/internal';
-import { DelayedError, isNotConnectionError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
+import { isOutOfReach, sayingOf } from '@heddle/primitives/internal-session';
+import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq';
 import type { ChildCall } from '../threads/session-protocol.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
 import type { ChildJobs } from './child-jobs.ts';
@@ -20,6 +21,7 @@ import { HostWorker } from './host-worker.ts';
 import { type JobPayload, type QueueAddress, readPayload } from './job-form.ts';
 import { JobsInHand } from './jobs-in-hand.ts';
 import { leaveToOthers } from './leave-to-others.ts';
+import { LostJobs } from './lost-jobs.ts';
 import type { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -41,6 +43,8 @@ export interface HostShare {
   /** There is a job to look at. */
   watch(): void;
   report(error: Error): void;
+  /** A connection to Redis is there again. */
+  back(): void;
   broken(error: BrokenExecutorError): void;
 }
 
@@ -52,6 +56,7 @@ export class HostQueue implements HostDesk {
   readonly #news: HostNews;
   readonly #parking: Parking;
   readonly #fetching: Fetching;
+  readonly #lost: LostJobs;
   readonly #turnstile: Turnstile;
 
   constructor(name: string, address: QueueAddress, share: HostShare, turnstile: Turnstile, weight: number) {
@@ -82,11 +87,17 @@ export class HostQueue implements HostDesk {
       toKey: (part) => worker.toKey(part),
       report: share.report,
     });
-    worker.on('error', (error) => share.report(error));
+    this.#lost = new LostJobs(name, options.lockDuration ?? 0, share.report);
+    worker.on('error', (error) => this.#lost.hear(error));
+    worker.onBack(share.back);
     worker.on('completed', (job, result: string) => news.done(job, result));
     worker.on('failed', (job, error) => news.broke(job, error));
     worker.on('lockRenewalFailed', (ids) => {
-      for (const task of ids.map((id) => this.jobs.get(id))) if (task !== undefined) this.jobs.lose(task);
+      for (const task of ids.map((id) => this.jobs.get(id))) {
+        if (task === undefined) continue;
+        this.jobs.lose(task);
+        void this.#tellLost(task.job);
+      }
     });
   }
 
@@ -100,9 +111,9 @@ export class HostQueue implements HostDesk {
     try {
       await this.#worker.waitUntilReady();
     } catch (error) {
-      if (isNotConnectionError(error as Error)) throw error;
+      if (!isOutOfReach(error)) throw error;
       throw new RedisUnreachableError(
-        `WorkerHost.start: Redis went away as queue ${this.#name} was opened (${(error as Error).message}); start another host when it is back`,
+        `WorkerHost.start: Redis went away as queue ${this.#name} was opened (${sayingOf(error)}); start another host when it is back`,
         { cause: error },
       );
     }
@@ -178,6 +189,7 @@ export class HostQueue implements HostDesk {
       throw bullFailure(new TimeoutError(`the task ${show(job.name)} was not begun within its ttl`));
     }
     const id = job.id ?? '';
+    this.#lost.fetched(id);
     const older = this.jobs.get(id);
     if (older !== undefined) {
       // This host lost the job and got it anew; two runs of it at a time would not know of each other.
@@ -254,8 +266,15 @@ export class HostQueue implements HostDesk {
 
   /** Where the job is another's by now, there is nothing to hand back. */
   async #handBack(job: Job): Promise<never> {
-    await job.moveToWait(job.token).catch((error: Error) => this.#share.report(error));
+    await job.moveToWait(job.token).catch((error: Error) => this.#lost.hear(error));
     throw new WaitingError();
+  }
+
+  /** Its lock could not be renewed: Redis knows whether the job is there at all. */
+  async #tellLost(job: Job): Promise<void> {
+    const id = job.id ?? '';
+    const there = await this.#share.parts.redis.exists(this.#worker.toKey(id)).catch(() => 1);
+    this.#lost.lose(id, { there: there === 1 });
   }
 }
 

@@ -5,7 +5,8 @@
  * when a job is done.
  */
 import { readFileSync } from 'node:fs';
-import { isNotConnectionError, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { isOutOfReach } from '@heddle/primitives/internal-session';
+import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import type { SessionParts } from './session-parts.ts';
 import type { Entrant, Turnstile } from './turnstile.ts';
 
@@ -59,6 +60,11 @@ export class HostWorker extends Worker {
     this.on('completed', () => this.#count());
     this.on('failed', () => this.#count());
     this.on('closing', () => turnstile.sendAway(this.#entrant));
+  }
+
+  /** Calls `fn` each time one of its connections is there again. */
+  onBack(fn: () => void): void {
+    this.backend.on('ready', fn);
   }
 
   /** A job of it does without its place for a while: another may be fetched. */
@@ -145,8 +151,7 @@ export class HostWorker extends Worker {
     try {
       job = await this.getNextJob(token, { block });
     } catch (error) {
-      if (this.closing === undefined && isNotConnectionError(error as Error))
-        this.emit('error', error as Error);
+      if (this.closing === undefined && !isOutOfReach(error)) this.emit('error', error as Error);
     }
     if (block) this.#placeless = undefined;
     if (job === undefined || job === null) return false;

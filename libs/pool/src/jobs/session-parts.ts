@@ -9,7 +9,7 @@ import { RedisClock } from './redis-clock.ts';
 type Lent = ReturnType<typeof sessionParts>;
 
 export interface SessionParts
-  extends Pick<Lent, 'namespace' | 'inbox' | 'onReconnect' | 'onClose' | 'lifeWords'> {
+  extends Pick<Lent, 'namespace' | 'where' | 'inbox' | 'onReconnect' | 'onClose' | 'lifeWords'> {
   readonly id: string;
   readonly session: Session;
   /** The shared connection of all that has to do with jobs in this session. */
@@ -38,6 +38,7 @@ export function partsOf(session: unknown, where: string): SessionParts {
     redis,
     clock: new RedisClock(redis),
     namespace: lent.namespace,
+    where: lent.where,
     inbox: lent.inbox,
     lifeWords: (name) => lent.lifeWords(name),
     onReconnect: (fn) => lent.onReconnect(fn),

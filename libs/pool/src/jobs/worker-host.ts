@@ -17,8 +17,9 @@ import { HostQueue, type HostShare, LOOK_EVERY } from './host-queue.ts';
 import { type CancelAnswer, queueAddress, thisHost } from './job-form.ts';
 import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
-import { asRefusal, refusing } from './refusal.ts';
+import { refusing } from './refusal.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
+import { Trouble } from './trouble.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** So long, in ms, a host that closes waits for Redis when nothing else keeps it any more. */
@@ -44,6 +45,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   readonly id: string;
   readonly #options: WorkerHostOptions;
   readonly #parts: SessionParts;
+  readonly #trouble: Trouble;
   readonly #pool: ThreadPool;
   readonly #outbox: Outbox;
   readonly #children: ChildJobs;
@@ -66,6 +68,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     this.queue = [...weights.keys()].join(', ');
     this.#options = given;
     this.#parts = partsOf(given.session, 'WorkerHost');
+    this.#trouble = new Trouble(this.#parts, (error) => this.#tell(error));
     this.id = `${this.#parts.id}:${hosts}`;
     this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
     this.#children = new ChildJobs(this.#parts);
@@ -171,6 +174,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
         this.#looks ??= setInterval(() => this.#look(), LOOK_EVERY).unref();
       },
       report: (error) => this.#report(error),
+      back: () => this.#trouble.back(),
       broken: (error) => this.#broken(error),
     };
     const turnstile = new Turnstile(this.threads * (this.#options.concurrency ?? 1));
@@ -190,6 +194,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     inbox.hosts.add(this);
     const announce = setInterval(() => this.#announce(), ANNOUNCE_EVERY).unref();
     this.#undo.push(
+      this.#trouble.watch(),
       () => inbox.hosts.delete(this),
       () => clearInterval(announce),
       () => clearInterval(this.#looks),
@@ -280,9 +285,12 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     announceHost(this.#parts, this.status()).catch(report);
   }
 
-  #report(raised: Error): void {
+  #report(error: Error): void {
     if (this.#abandoned) return;
-    const error = asRefusal(raised, 'a host of jobs') as Error;
+    this.#trouble.hear(error);
+  }
+
+  #tell(error: Error): void {
     if (this.#options.onError !== undefined) this.#options.onError(error);
     else reportException(error);
   }
