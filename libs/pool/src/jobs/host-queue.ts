@@ -216,8 +216,8 @@ export class HostQueue implements HostDesk {
 
   /** The task, or its version, is not here. */
   async #leave(job: Job, version: string | undefined, left: number | undefined): Promise<never> {
-    const { parts, id, tasks } = this.#share;
-    const terms = { id, queue: this.#name, version, known: tasks(), left };
+    const { parts, id, tasks, options } = this.#share;
+    const terms = { id, queue: this.#name, version, own: options.version, known: tasks(), left };
     await leaveToOthers(parts, this.#worker.toKey(job.id ?? ''), job, terms);
     throw new DelayedError();
   }

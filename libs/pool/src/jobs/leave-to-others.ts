@@ -25,7 +25,10 @@ export interface LeavingTerms {
   /** The host's. */
   readonly id: string;
   readonly queue: string;
+  /** Which the job asks for. */
   readonly version: string | undefined;
+  /** The host's own. */
+  readonly own: string | undefined;
   readonly known: readonly string[];
   /** Milliseconds until the job's time to live ends; `undefined`: it has none. */
   readonly left: number | undefined;
@@ -54,8 +57,10 @@ export async function leaveToOthers(
     await parts.publish(other.session, OFFER, JSON.stringify([other.id, queue, job.id])).catch(() => {}); // its delay ends too
 }
 
-function missing(task: string, { version, known }: LeavingTerms, why: string): UnknownTaskError {
+function missing(task: string, { version, own, known }: LeavingTerms, why: string): UnknownTaskError {
   const what = version === undefined ? show(task) : `${show(task)} of version ${show(version)}`;
-  const list = known.length === 0 ? 'this one exports no function' : `this one has ${known.join(', ')}`;
+  const mine =
+    version === undefined ? '' : own === undefined ? ', of no version,' : `, of version ${show(own)},`;
+  const list = `this one${mine} ${known.length === 0 ? 'exports no function' : `has ${known.join(', ')}`}`;
   return new UnknownTaskError(`the queue's hosts have no task ${what}: ${why}; ${list}`, known);
 }

@@ -1,4 +1,5 @@
 /** The job around the caller, inside a task. */
+import { readFileSync } from 'node:fs';
 import { HeddleError, InvalidStateError, type Lease } from '@heddle/primitives';
 import { currentLogicalThread, now } from '@heddle/primitives/internal';
 import type { Children } from '../executor/children.ts';
@@ -187,6 +188,16 @@ export function nameCopy(): void {
   Reflect.set(globalThis, COPY, import.meta.url);
 }
 
+/** A copy of this package as people know it: `0.1.0 at file:///…`. Any copy's files lie two folders below its package.json. */
+function copyAt(url: string): string {
+  try {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', url), 'utf8'));
+    return `${version} at ${url}`;
+  } catch {
+    return `of unknown version at ${url}`; // bundled, or laid out as no copy is today
+  }
+}
+
 /**
  * The job that the caller runs in.
  * @throws InvalidStateError outside a task, and of another copy of this package than the one that runs it.
@@ -201,5 +212,5 @@ function whyNoJob(): string {
   const running: unknown = Reflect.get(globalThis, COPY);
   return running === undefined || running === import.meta.url
     ? 'there is no job here; it is for code that an executor runs as a task'
-    : `this is another copy of @heddle/pool (${import.meta.url}) than the one that runs the task (${running}), and knows of no job; have both find the same`;
+    : `this is another copy of @heddle/pool (${copyAt(import.meta.url)}) than the one that runs the task (${copyAt(String(running))}), and knows of no job; have both find the same`;
 }
