@@ -3,7 +3,7 @@ import type { Session } from '@heddle/primitives/distributed';
 import { now } from '@heddle/primitives/internal';
 import { queueAddress } from './job-form.ts';
 import { JobQueue } from './job-queue.ts';
-import { refusing } from './refusal.ts';
+import { asking } from './refusal.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
 
@@ -90,9 +90,9 @@ export async function withdrawHost(parts: SessionParts, id: string): Promise<voi
  * The hosts that live, and the queues there are with their counts, in the session's namespace. A host that died is
  * listed for six seconds more at the most.
  */
-export function fleet(session: Session): Promise<Fleet> {
-  return refusing('to list the fleet', async () => {
-    const parts = partsOf(session, 'fleet');
+export async function fleet(session: Session): Promise<Fleet> {
+  const parts = partsOf(session, 'fleet');
+  return asking(parts, 'to list the fleet', async () => {
     const hosts = await liveHosts(parts);
     const names = (await parts.redis.smembers(key(parts, 'queues'))).sort();
     const queues = await Promise.all(names.map((name) => queueStatus(parts, name, hosts)));
@@ -168,6 +168,6 @@ async function queueStatus(
       paused: await queue.bull.isPaused(),
     };
   } finally {
-    await queue.close();
+    await queue.close().catch(() => {});
   }
 }

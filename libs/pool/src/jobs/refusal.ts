@@ -1,5 +1,7 @@
-/** What Redis says no with to a command about jobs. */
-import { refused } from '@heddle/primitives/internal-session';
+/** What Redis says no with to a command about jobs, and what is told where it can't be asked any more. */
+import { HeddleError, RedisUnreachableError, SessionClosedError } from '@heddle/primitives';
+import { isOutOfReach, refused, sayingOf } from '@heddle/primitives/internal-session';
+import type { SessionParts } from './session-parts.ts';
 
 /** A RedisRefusedError, where that is what it is; any other error as it is. */
 export function asRefusal(error: unknown, what: string): unknown {
@@ -7,11 +9,29 @@ export function asRefusal(error: unknown, what: string): unknown {
   return refused(what, error.message, { cause: error });
 }
 
-/** What `work` gives; what Redis refuses is told as such. */
-export async function refusing<R>(what: string, work: () => Promise<R>): Promise<R> {
+/**
+ * What `work` gives, as long as the session is open. What its connection says when that is closed is told as that; and where
+ * Redis is away then, nothing may be said of it any more: BullMQ waits for a connection that nobody makes.
+ * @throws SessionClosedError, RedisRefusedError, RedisUnreachableError
+ */
+export async function asking<R>(parts: SessionParts, what: string, work: () => Promise<R>): Promise<R> {
+  const over = () => new SessionClosedError(`${what}: the session is closed; connect() a new one`);
+  if (parts.closed()) throw over();
+  const closed = Promise.withResolvers<never>();
+  const forget = parts.onClose(() => closed.reject(over()));
   try {
-    return await work();
+    return await Promise.race([work(), closed.promise]);
   } catch (error) {
-    throw asRefusal(error, what);
+    if (parts.closed() && !(error instanceof HeddleError)) throw over();
+    throw isOutOfReach(error) ? unreachable(parts, what, error) : asRefusal(error, what);
+  } finally {
+    forget();
   }
+}
+
+function unreachable({ where }: SessionParts, what: string, cause: unknown): RedisUnreachableError {
+  return new RedisUnreachableError(
+    `${what}: Redis at ${where} is out of reach (${sayingOf(cause)}); whether it took effect is not known: look, and try again`,
+    { cause },
+  );
 }

@@ -30,7 +30,9 @@ export function partsOf(session: unknown, where: string): SessionParts {
   const redis = lent.client();
   refuseKeyPrefix(redis, where);
   // Left to BullMQ, a first attempt that fails would be the last it hears of: ioredis tries on, and BullMQ waits for that.
-  if (redis.status === 'wait') redis.connect().catch(() => {});
+  // Of a session that is closed nobody would end it.
+  if (lent.closed) redis.disconnect();
+  else if (redis.status === 'wait') redis.connect().catch(() => {});
   const publish = lent.sharded ? 'spublish' : 'publish';
   const made: SessionParts = {
     id: (session as Session).id,

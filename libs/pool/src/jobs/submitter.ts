@@ -18,10 +18,9 @@ import { JobInbox, type NewsReader } from './job-inbox.ts';
 import { JobQueue, type NewJob } from './job-queue.ts';
 import { OpenSubmissions } from './open-submissions.ts';
 import { OutcomePoll } from './outcome-poll.ts';
-import { asRefusal } from './refusal.ts';
+import { asking } from './refusal.ts';
 import type { SessionParts } from './session-parts.ts';
 import { Submission, type SubmissionDesk } from './submission.ts';
-import { whileOpen } from './while-open.ts';
 
 /** What a job that a task submits has beside others. */
 export interface ChildTerms {
@@ -107,20 +106,15 @@ export class Submitter implements NewsReader, SubmissionDesk {
     numbered += 1;
     const id = `${this.parts.id}-s-${numbered.toString(36)}`; // no job has such a one: `unschedule` ends either
     const template = { name, data, opts };
-    await whileOpen(this.parts, 'the schedule', () =>
-      this.queue.bull.upsertJobScheduler(id, repeat, template),
-    );
-    return {
-      id,
-      cancel: () => whileOpen(this.parts, 'to end the schedule', () => this.queue.endSchedule(id)),
-    };
+    await asking(this.parts, 'the schedule', () => this.queue.bull.upsertJobScheduler(id, repeat, template));
+    return { id, cancel: () => asking(this.parts, 'to end the schedule', () => this.queue.endSchedule(id)) };
   }
 
   /** Ends what was scheduled under this id, here or elsewhere; false: there was nothing. */
   async unschedule(id: string): Promise<boolean> {
     this.assertOpen();
     const end = async () => (await this.queue.endSchedule(id)) || this.queue.cancel(id);
-    return whileOpen(this.parts, 'to end the schedule', end);
+    return asking(this.parts, 'to end the schedule', end);
   }
 
   /** A job that is in the queue already. */
@@ -160,7 +154,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   async cancel(submission: Submission): Promise<boolean> {
     if (this.dispatch.takeBack(submission)) return true;
     await submission.accepted();
-    return whileOpen(this.parts, 'to cancel the job', () => this.queue.cancel(submission.id));
+    return asking(this.parts, 'to cancel the job', () => this.queue.cancel(submission.id));
   }
 
   /** Never rejects. */
@@ -168,9 +162,10 @@ export class Submitter implements NewsReader, SubmissionDesk {
     if (this.dispatch.takeBack(submission)) return;
     try {
       await submission.accepted();
-      await this.queue.abort(submission.id, encodeText(reason, 'reason', { lenient: true }));
+      const text = encodeText(reason, 'reason', { lenient: true });
+      await asking(this.parts, 'to abort the job', () => this.queue.abort(submission.id, text));
     } catch (error) {
-      if (!this.parts.closed()) reportException(asRefusal(error, 'to abort the job'));
+      if (!this.parts.closed()) reportException(error);
     }
   }
 

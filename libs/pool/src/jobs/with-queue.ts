@@ -1,7 +1,7 @@
 import type { Session } from '@heddle/primitives/distributed';
 import { queueAddress } from './job-form.ts';
 import { JobQueue } from './job-queue.ts';
-import { refusing } from './refusal.ts';
+import { asking } from './refusal.ts';
 import { partsOf } from './session-parts.ts';
 
 /** One use of a queue by its name, from anywhere; what was opened for that is closed again. */
@@ -14,8 +14,8 @@ export async function withQueue<R>(
   const parts = partsOf(session, where);
   const queue = new JobQueue(parts, queueAddress(parts.namespace, name, where), () => {});
   try {
-    return await refusing(where, () => use(queue));
+    return await asking(parts, where, () => use(queue));
   } finally {
-    await queue.close();
+    await queue.close().catch(() => {}); // what it was for is told
   }
 }

@@ -17,7 +17,7 @@ import { HostQueue, type HostShare, LOOK_EVERY } from './host-queue.ts';
 import { type CancelAnswer, queueAddress, thisHost } from './job-form.ts';
 import { type HostReader, JobInbox } from './job-inbox.ts';
 import { Outbox } from './outbox.ts';
-import { refusing } from './refusal.ts';
+import { asking } from './refusal.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { Trouble } from './trouble.ts';
 import { Turnstile } from './turnstile.ts';
@@ -86,13 +86,18 @@ export class WorkerHost implements HostReader, AsyncDisposable {
    * InvalidStateError.
    * @throws BrokenExecutorError where the module or the initializer throws, or the module exports no function.
    * @throws RedisRefusedError where Redis does not let it work; RedisUnreachableError where it goes away meanwhile.
+   * @throws SessionClosedError where its session is closed, or is before it has started.
    */
   start(): Promise<void> {
     if (this.#started !== undefined || this.#closed !== undefined) {
       return Promise.reject(new InvalidStateError('WorkerHost.start: it was started before; make a new one'));
     }
-    this.#started = refusing('to start a WorkerHost', () => this.#start());
-    return this.#started;
+    const started = asking(this.#parts, 'to start a WorkerHost', () => {
+      this.#started = this.#start();
+      return this.#started;
+    });
+    this.#started ??= started;
+    return started;
   }
 
   /**
