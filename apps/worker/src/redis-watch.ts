@@ -1,5 +1,5 @@
 /** Whether a worker's Redis is out of reach, and what is logged of that: few lines, however long it lasts. */
-import type { RedisUnreachableError } from '@heddle/primitives';
+import type { RedisRefusedError, RedisUnreachableError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
 import { sayingOf } from '@heddle/primitives/internal-session';
 import type { Logger } from 'pino';
@@ -43,6 +43,14 @@ export class RedisWatch implements Disposable {
     if (this.#since === undefined) return this.#log.warn({ code: error.code }, error.message); // not the session's own
     this.#reason = reasonOf(error);
     if (this.#untold !== undefined) this.#tell();
+  }
+
+  /** Redis is there and lets nobody in: that is told as the reason. */
+  denied(error: RedisRefusedError): boolean {
+    if (this.#untold === undefined) return false;
+    this.#reason = error.message;
+    this.#tell();
+    return true;
   }
 
   [Symbol.dispose](): void {

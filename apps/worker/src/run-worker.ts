@@ -1,7 +1,7 @@
 /** A worker's life: connect, announce, work, end. */
 import process from 'node:process';
 import { BrokenExecutorError, WorkerHost } from '@heddle/pool';
-import { HeddleError, LeaseLostError, RedisUnreachableError } from '@heddle/primitives';
+import { HeddleError, LeaseLostError, RedisRefusedError, RedisUnreachableError } from '@heddle/primitives';
 import { connect, type Session } from '@heddle/primitives/distributed';
 import type { Logger } from 'pino';
 import { exitCode } from './command/exit-code.ts';
@@ -13,14 +13,19 @@ import { metricsOf } from './metrics.ts';
 import { PATIENCE, within } from './patience.ts';
 import { type ProbeServer, type Probes, serveProbes } from './probe-server.ts';
 import { RedisWatch } from './redis-watch.ts';
-import { lineFields } from './task-line.ts';
+import { lineFields, lineText } from './task-line.ts';
 import { findTaskModule } from './task-module.ts';
 
 /** Runs until a signal, until the parent that forked it is gone, or until it can run nothing any more, which it throws. */
 export async function runWorker(settings: WorkerSettings, version: string): Promise<void> {
   const tasks = findTaskModule(settings.tasks);
   const log = openLog(settings, 1, { base: { pid: process.pid, worker: settings.name } });
-  using signals = watchSignals();
+  using signals = watchSignals((signal) =>
+    log.warn(
+      { why: signal },
+      `ended at once by a second signal; its jobs go to other workers ${settings.stallTimeout} ms from now, or within twice that`,
+    ),
+  );
   using parent = watchParent();
   const told = Promise.race([untilStopped(signals.stop), parent.gone]);
   tellThreads(settings);
@@ -39,9 +44,9 @@ export async function runWorker(settings: WorkerSettings, version: string): Prom
     version: settings.tasksVersion ?? version,
     ...{ stallTimeout: settings.stallTimeout, maxStalls: settings.maxStalls },
     ...(settings.rateLimit === undefined ? {} : { rateLimit: settings.rateLimit }),
-    onLog: ({ line, context, ...job }) => log.info(lineFields(context, job), line),
+    onLog: ({ line, context, ...job }) => log.info(lineFields(context, job), lineText(line)),
     onOutput({ text, context, ...from }) {
-      log[from.stream === 'stdout' ? 'info' : 'warn'](lineFields(context, from), text);
+      log[from.stream === 'stdout' ? 'info' : 'warn'](lineFields(context, from), lineText(text));
     },
     onError(error) {
       tellError(error, log, redis);
@@ -86,6 +91,7 @@ async function connectAs({ redis, namespace, name }: WorkerSettings, log: Logger
 function tellError(error: Error, log: Logger, redis: RedisWatch): void {
   const words = hideSecrets(error.message);
   if (error instanceof RedisUnreachableError) redis.heard(error);
+  else if (error instanceof RedisRefusedError && redis.denied(error)) return;
   else if (error instanceof LeaseLostError) log.warn({ code: error.code }, words);
   else if (error instanceof HeddleError && !(error instanceof BrokenExecutorError))
     log.error({ code: error.code }, words);

@@ -1,6 +1,15 @@
 /** What a task has said or printed, as fields of a line of the log. */
 import { inspect } from 'node:util';
 
+/** Characters of what a task says in one line: a log that is given more than it may keep waiting drops the whole of it. */
+const LONGEST = 2 ** 16;
+
+/** The text as a line of the log has it. */
+export function lineText(text: string): string {
+  if (text.length <= LONGEST) return text;
+  return `${text.slice(0, LONGEST)}… (the first ${LONGEST} of ${text.length} characters)`;
+}
+
 /** What a line has of its own, or what readers of such lines take to be so. */
 const TAKEN: ReadonlySet<string> = new Set([
   ...['level', 'time', 'pid', 'hostname', 'name', 'worker', 'msg', 'err'],

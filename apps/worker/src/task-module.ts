@@ -1,6 +1,6 @@
 /** Finds the task module before anything is started, so that a wrong path is told as one. */
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { accessSync, constants, statSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { exitCode } from './command/exit-code.ts';
@@ -10,12 +10,21 @@ import { CommandFailure } from './command/failure.ts';
 export function findTaskModule(tasks: string, cwd: string = process.cwd()): URL {
   const url = tasks.startsWith('file:') ? URL.parse(tasks) : pathToFileURL(resolve(cwd, tasks));
   if (url === null) throw new CommandFailure(`--tasks ${tasks}: not a URL`, exitCode.noInput);
-  let isFile = false;
+  const wrong = whatIsWrong(url);
+  if (wrong === undefined) return url;
+  const where = isAbsolute(tasks) || tasks.startsWith('file:') ? '' : ` (${resolve(cwd, tasks)})`;
+  throw new CommandFailure(`--tasks ${tasks}: ${wrong}${where}`, exitCode.noInput);
+}
+
+/** `undefined`: nothing. */
+function whatIsWrong(url: URL): string | undefined {
   try {
-    isFile = statSync(url).isFile();
-  } catch {
-    // Not there, or not for us: the message below says so.
+    if (!statSync(url).isFile()) return 'is no file; name the module itself, such as ./dist/tasks.js';
+    accessSync(url, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
+    return code === 'EACCES' ? 'this user may not read it' : message;
   }
-  if (!isFile) throw new CommandFailure(`--tasks ${tasks}: there is no such file`, exitCode.noInput);
-  return url;
 }

@@ -33,6 +33,12 @@ export function sayWithin(context: Readonly<Record<string, unknown>>): void {
   within();
 }
 
+/** Says, and prints, a line of so many characters. */
+export function sayMuch(length: number): void {
+  currentJob().log('s'.repeat(length));
+  console.log('p'.repeat(length));
+}
+
 /** Prints, rather than says. */
 export function print(): void {
   console.log('printed %s', 'out');

@@ -110,6 +110,17 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     ]);
   });
 
+  it('logs the beginning of a line that is larger than a log can keep', async () => {
+    await using program = worker();
+    await executor.submit('sayMuch', 2_000_000);
+    process.kill(program.pid, 'SIGTERM');
+    await program.ended;
+    const said = lines(program).filter(({ task }) => task === 'sayMuch');
+    const [line, printed] = said.map(({ msg }) => msg);
+    expect(line).toMatch(/^s{65536}… \(the first 65536 of 2000000 characters\)$/);
+    expect(printed).toMatch(/^p{65536}… /);
+  });
+
   it('takes jobs of the version that its tasks have', async () => {
     await using program = worker('--tasks-version', '2');
     await program.said(/"msg":"ready"/);
@@ -162,6 +173,10 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
     await program.said(/ending/);
     process.kill(program.pid, 'SIGINT');
     expect(await program.ended).toMatchObject({ code: 130 });
+    expect(lines(program).at(-1)).toMatchObject({
+      ...{ level: 40, why: 'SIGINT' },
+      msg: expect.stringMatching(/second signal; its jobs go to other workers 500 ms from now/),
+    });
     await using other = worker('--stall-timeout', '500', '--grace-period', '0');
     await other.said(/napping, attempt 2/);
     await future.abort();
@@ -318,6 +333,19 @@ describe('heddle-worker', { timeout: 60_000 }, () => {
         66,
         '--tasks /nowhere/tasks.ts: there is no such file',
       ],
+      [
+        ['--queue', queue, '--tasks', 'nowhere.ts'],
+        {},
+        66,
+        `--tasks nowhere.ts: there is no such file (${join(process.cwd(), 'nowhere.ts')})`,
+      ],
+      [
+        ['--queue', queue, '--tasks', tmpdir()],
+        {},
+        66,
+        `--tasks ${tmpdir()}: is no file; name the module itself`,
+      ],
+      [needed, { REDIS_URL: `${redis.url}/9999` }, 77, 'give a database that it has'],
       [['--queue', queue, '--tasks', throws], { REDIS_URL: redis.url }, 70, 'the loom is broken'],
       [['--queue', queue, '--tasks', noTasks], { REDIS_URL: redis.url }, 70, 'exports no function'],
       [needed, { REDIS_URL: 'redis://127.0.0.1:1' }, 69, '127.0.0.1:1'],

@@ -270,11 +270,14 @@ describe('a Redis that is full', () => {
       ].map((each) => Promise.resolve(each).catch((error: unknown) => error)),
     ]);
     const REFUSED = { code: 'ERR_HEDDLE_REDIS_REFUSED', message: expect.stringContaining('maxmemory') };
+    await until(() => expect(onError).toHaveBeenCalled());
     for (const error of said.slice(0, 5)) {
       expect(error).toBeInstanceOf(RedisRefusedError);
       expect(error).toMatchObject(REFUSED);
     }
     for (const [error] of onError.mock.calls) expect(error).toMatchObject(REFUSED);
+    const words = onError.mock.calls.map(([{ message }]) => message);
+    expect(words).toEqual([...new Set(words)]); // each once
     await bench.plain.config('SET', 'maxmemory', '0');
   });
 });

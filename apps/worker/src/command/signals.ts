@@ -15,12 +15,12 @@ const watched = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * Watches for the signals that end programs. A second one ends the process at once, with 128 + its number.
  * `beforeExit` runs right before that and may not wait.
  */
-export function watchSignals(beforeExit: () => void = () => {}): SignalWatch {
+export function watchSignals(beforeExit: (signal: NodeJS.Signals) => void = () => {}): SignalWatch {
   const stop = new AbortController();
   let received: NodeJS.Signals | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (received !== undefined) {
-      beforeExit();
+      beforeExit(signal);
       process.exit(exitCodeOfSignal(signal));
     }
     received = signal;

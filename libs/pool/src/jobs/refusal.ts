@@ -6,7 +6,13 @@ import type { SessionParts } from './session-parts.ts';
 /** A RedisRefusedError, where that is what it is; any other error as it is. */
 export function asRefusal(error: unknown, what: string): unknown {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return error;
-  return refused(what, error.message, { cause: error });
+  return refused(what, saidOf(error), { cause: error });
+}
+
+/** Of a transaction that was given up: what was refused in it. */
+function saidOf(error: Error & { readonly previousErrors?: readonly unknown[] }): string {
+  const [first] = error.previousErrors ?? [];
+  return first instanceof Error ? first.message : error.message;
 }
 
 /**

@@ -41,6 +41,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
     /WRONGTYPE/,
     'a key of another type stands under this name: remove it, or choose another name or namespace',
   ],
+  [/WRONGPASS|NOAUTH|invalid password/i, 'check user and password'],
   [NO_LEAVE, 'allow this user the command, its keys and its channel'],
   [/OOM/, 'Redis is out of memory: free some, or raise maxmemory'],
   [/MISCONF/, 'Redis can\u2019t save its data, and takes no writes until it can: look into its log'],

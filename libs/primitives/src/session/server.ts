@@ -79,7 +79,8 @@ export function describe(target: Target): string {
   const { path, host, port, sentinels } = target.options;
   if (sentinels)
     return `Sentinel ${sentinels.map((sentinel) => `${sentinel.host}:${sentinel.port}`).join(', ')}`;
-  return path ?? `${host ?? '127.0.0.1'}:${port ?? 6379}`;
+  if (path !== undefined) return path;
+  return `${host ?? '127.0.0.1'}:${port ?? 6379}${target.options.tls ? ' (TLS)' : ''}`;
 }
 
 /** Ms between attempts: quick at first, never more than a second. */
@@ -168,16 +169,22 @@ export function connectionError(error: unknown, where: string): unknown {
     );
   }
   if (/^(NOPERM|ERR|DENIED|NOGOODREPLICA|LOADING)\b/.test(message)) {
-    return new RedisRefusedError(
-      `Redis at ${where} refused (${message}); check the permissions and state of the server`,
-      { cause: error },
-    );
+    return new RedisRefusedError(`Redis at ${where} refused (${message}); ${remedyForOpening(message)}`, {
+      cause: error,
+    });
   }
   if (!isOutOfReach(error) && !isReply(error)) return error;
   return new RedisUnreachableError(
     `Redis at ${where} cannot be reached (${message || 'no answer'}); check that it runs and the address is right`,
     { cause: error },
   );
+}
+
+function remedyForOpening(said: string): string {
+  if (/DB index/.test(said)) return 'give a database that it has (`databases` in its configuration)';
+  if (/max number of clients/.test(said)) return 'end connections, or raise its maxclients';
+  if (/not allowed in cluster mode/.test(said)) return 'a Cluster has database 0 alone';
+  return 'check the permissions and state of the server';
 }
 
 function isReply(error: unknown): boolean {
