@@ -8,6 +8,7 @@ import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
+import { ThreadCount } from '../jobs/thread-count.ts';
 import { checkKnown } from '../known-options.ts';
 import { withinJob } from '../threads/running-job.ts';
 import { type CallJob, finite, jobOfCall, KEEP } from './call-job.ts';
@@ -29,8 +30,8 @@ export interface DistributedOptions
   /** The session to submit through. It stays open when the executor is shut down. */
   readonly session: Session;
   /**
-   * At a guess, how many tasks the hosts run at once (default 16): `map` reads an async input so far ahead that
-   * twice as many are on their way.
+   * How many tasks the hosts run at once (default: as many as they announce to have threads, and 16 at least): `map` reads an
+   * async input so far ahead that twice as many are on their way.
    */
   readonly parallelism?: number | undefined;
   /**
@@ -99,8 +100,13 @@ export class DistributedExecutor<T = AnyTasks> extends DistributedFront<T> {
   }
 }
 
+/** Threads that are taken to be there: with fewer ahead, the way to Redis and back would show. */
+const FEWEST = 16;
+
 class DistributedCore implements ExecutorCore {
-  readonly parallelism: number;
+  /** What was said of it, and else what is known of the hosts. */
+  private readonly given: number | undefined;
+  private readonly threads: ThreadCount;
   readonly defaults: SubmitOptions;
   readonly submitter: Submitter;
   readonly readers: Set<() => void>;
@@ -113,7 +119,7 @@ class DistributedCore implements ExecutorCore {
     const where = 'DistributedExecutor';
     const {
       session,
-      parallelism = 16,
+      parallelism,
       keep,
       maxPending,
       whenFull = 'wait',
@@ -123,7 +129,8 @@ class DistributedCore implements ExecutorCore {
     const address = queueAddress(parts.namespace, queue, where);
     const others = ['session', 'parallelism', 'keep', 'maxPending', 'whenFull'];
     this.defaults = checkSubmitOptions(defaults, where, others);
-    this.parallelism = checkCount(parallelism, `${where}: parallelism`);
+    this.given = parallelism === undefined ? undefined : checkCount(parallelism, `${where}: parallelism`);
+    this.threads = new ThreadCount(parts, queue, FEWEST);
     const { age = KEEP.age, count = KEEP.count } = checkKnown(keep, ['age', 'count'], `${where}: keep`);
     this.keep = {
       age: checkCount(age, `${where}: keep.age`),
@@ -135,6 +142,10 @@ class DistributedCore implements ExecutorCore {
     const admission = maxPending === undefined ? undefined : { maxPending, whenFull };
     this.submitter = new Submitter(parts, address, queue, { admission });
     this.readers = this.submitter.readers;
+  }
+
+  get parallelism(): number {
+    return this.given ?? this.threads.count;
   }
 
   assertOpen(): void {

@@ -22,8 +22,8 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
   private readonly options: SubmitOptions;
   private readonly chunksize: number;
   private readonly ordered: boolean;
-  /** How many chunks may be submitted whose results have not all been taken. */
-  private readonly limit: number;
+  /** `undefined`: twice as many as run at once, which may change meanwhile. */
+  private readonly bound: number | undefined;
   private readonly timeout: number | undefined;
   private readonly inputs: MapInputs;
 
@@ -58,9 +58,9 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
     if (buffersize !== undefined) checkCount(buffersize, 'map: buffersize');
     this.ordered = checkFlag(ordered, 'map: ordered');
     const isAsync = isAsyncIterable(inputs);
-    const ahead = buffersize ?? (isAsync ? 2 * core.parallelism * chunksize : Number.POSITIVE_INFINITY);
-    this.chunksize = Math.min(chunksize, ahead);
-    this.limit = Math.floor(ahead / this.chunksize);
+    this.chunksize = Math.min(chunksize, buffersize ?? chunksize);
+    if (buffersize !== undefined) this.bound = Math.floor(buffersize / this.chunksize);
+    else if (!isAsync) this.bound = Number.POSITIVE_INFINITY;
     this.timeout = timeout;
     this.deadline = Deadline.after(timeout);
     this.inputs = new MapInputs(inputs, this.chunksize, {
@@ -77,6 +77,11 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
       this.end();
       throw failure.reason; // all inputs have been read in this very call
     }
+  }
+
+  /** How many chunks may be submitted whose results have not all been taken. */
+  private get limit(): number {
+    return this.bound ?? 2 * this.core.parallelism;
   }
 
   [Symbol.asyncIterator](): this {

@@ -132,7 +132,7 @@ export async function othersWith(
 
 const lately = new WeakMap<SessionParts, { readonly hosts: readonly HostStatus[]; readonly at: number }>();
 
-async function liveHosts(parts: SessionParts): Promise<HostStatus[]> {
+export async function liveHosts(parts: SessionParts): Promise<HostStatus[]> {
   const ids = (await parts.redis.smembers(key(parts, 'hosts'))).sort();
   if (ids.length === 0) return [];
   const texts = await parts.redis.mget(...ids.map((id) => key(parts, `host:${id}`)));
