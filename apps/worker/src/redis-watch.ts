@@ -26,6 +26,8 @@ export class RedisWatch implements Disposable {
   #untold: NodeJS.Timeout | undefined;
   #reminder: NodeJS.Timeout | undefined;
 
+  #blip = 0;
+
   constructor(session: Session, log: Logger, terms: RedisWatchTerms) {
     this.#log = log;
     this.#terms = terms;
@@ -86,12 +88,19 @@ export class RedisWatch implements Disposable {
   #back(): void {
     if (this.#since === undefined) return;
     const seconds = ((Date.now() - this.#since) / 1000).toFixed(1);
-    if (this.#untold !== undefined) this.#log.info(`Redis is back: it was out of reach for ${seconds} s`);
+    if (this.#untold !== undefined) this.#tellBlip(seconds);
     else this.#log.info(`Redis is back, after ${seconds} s`);
     clearTimeout(this.#untold);
     clearInterval(this.#reminder);
     this.#untold = undefined;
     this.#since = undefined;
+  }
+
+  /** One after the other, as where a replica lets nobody write, they are told of now and then. */
+  #tellBlip(seconds: string): void {
+    if (Date.now() - this.#blip < REMIND_EVERY) return;
+    this.#blip = Date.now();
+    this.#log.info(`Redis is back: it was out of reach for ${seconds} s`);
   }
 
   #because(): string {

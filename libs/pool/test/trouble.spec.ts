@@ -60,6 +60,26 @@ it('tells once that Redis is out of reach, however often it tries, and again the
   }
 });
 
+it('tells once of a Redis that has become a replica, and takes no writes', async () => {
+  const told: Error[] = [];
+  await bench.host({ threads: 1, onError: (error) => told.push(error) });
+  await bench.plain.call('REPLICAOF', '127.0.0.1', '1');
+  try {
+    const refusals = async () =>
+      Number(/errorstat_READONLY:count=(\d+)/.exec(await bench.plain.info('errorstats'))?.[1] ?? 0);
+    await until(async () => expect(await refusals()).toBeGreaterThan(30));
+    await until(() => expect(told).not.toHaveLength(0));
+  } finally {
+    await bench.plain.call('REPLICAOF', 'NO', 'ONE');
+  }
+  expect(await bench.executor().submit('square', 3)).toBe(9);
+  expect(told.map(({ message }) => message)).toEqual([
+    expect.stringMatching(
+      /^Redis refused .*: READONLY .*against a read only replica\.?; it is a replica now/,
+    ),
+  ]);
+});
+
 it.each([
   ['before it ends', 300],
   ['as it ends', 60_000],

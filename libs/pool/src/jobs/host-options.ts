@@ -51,7 +51,7 @@ export interface WorkerHostOptions {
   readonly onOutput?: ((entry: TaskOutput) => void) | undefined;
   /**
    * What fails and belongs to no job, a stray error in a thread for one (default: a warning). A Redis that is out of reach is told
-   * once, until it is back (RedisUnreachableError); what it refuses in the same words once a minute; a job that is no more this
+   * once, until it is back (RedisUnreachableError); what it refuses for the same reason once a minute; a job that is no more this
    * host's once (LeaseLostError).
    */
   readonly onError?: ((error: Error) => void) | undefined;

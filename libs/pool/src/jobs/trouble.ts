@@ -13,10 +13,13 @@ import type { SessionParts } from './session-parts.ts';
  * how it broke.
  */
 const SOON = 300;
-/** So long, in ms, a refusal in the same words is no news. */
+/** So long, in ms, a refusal for the same reason is no news. */
 const SAME_REFUSAL = 60_000;
-/** Words that are remembered at most. */
+/** Reasons that are remembered at most. */
 const MOST = 100;
+
+/** What Redis says to who waits for jobs as it becomes a replica, or a master again. */
+const UNBLOCKED = /^UNBLOCKED\b/;
 
 export class Trouble {
   readonly #parts: SessionParts;
@@ -24,7 +27,7 @@ export class Trouble {
   /** Why a connection is away, as the last attempt said; `undefined`: none is. */
   #cause: Error | undefined;
   #soon: NodeJS.Timeout | undefined;
-  /** By their words, when refusals were told. */
+  /** By their reasons, when refusals were told. */
   readonly #refusals = new Map<string, number>();
 
   constructor(parts: SessionParts, tell: (error: Error) => void) {
@@ -51,8 +54,9 @@ export class Trouble {
   /** Tells of an error in our terms, as far as that is news. */
   hear(raised: Error): void {
     if (isOutOfReach(raised)) return this.#broke(raised);
+    if (UNBLOCKED.test(raised.message)) return; // it asks again
     const error = asRefusal(raised, 'a host of jobs') as Error;
-    if (!(error instanceof RedisRefusedError && this.#isToldLately(error.message))) this.#tell(error);
+    if (!(error instanceof RedisRefusedError && this.#isToldLately(reasonOf(raised)))) this.#tell(error);
   }
 
   #broke(cause: Error): void {
@@ -70,12 +74,17 @@ export class Trouble {
     );
   }
 
-  #isToldLately(words: string): boolean {
-    const told = this.#refusals.get(words);
+  #isToldLately(reason: string): boolean {
+    const told = this.#refusals.get(reason);
     if (told !== undefined && now() - told < SAME_REFUSAL) return true;
-    this.#refusals.delete(words);
-    this.#refusals.set(words, now());
+    this.#refusals.delete(reason);
+    this.#refusals.set(reason, now());
     for (const oldest of this.#refusals.keys()) if (this.#refusals.size > MOST) this.#refusals.delete(oldest);
     return false;
   }
+}
+
+/** What Redis refuses begins with the kind of it; the rest may name the script or the command. */
+function reasonOf({ message }: Error): string {
+  return /^[A-Z]+\b/.exec(message)?.[0] ?? message;
 }

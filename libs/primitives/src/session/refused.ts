@@ -43,6 +43,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
   [/WRONGPASS|NOAUTH|invalid password/i, 'check user and password'],
   [NO_LEAVE, 'allow this user the command, its keys and its channel'],
+  [/READONLY/, 'it is a replica now: give the address of its master, or of its Sentinels'],
   [/OOM/, 'Redis is out of memory: free some, or raise maxmemory'],
   [/MISCONF/, 'Redis can\u2019t save its data, and takes no writes until it can: look into its log'],
   [/NOREPLICAS/, 'too few replicas are connected for its min-replicas-to-write: connect them'],
@@ -70,12 +71,16 @@ export function askLater(who: { later: boolean }, ask: () => void): void {
   setTimeout(again, SHORTAGE_RETRY).unref();
 }
 
+/** Where in which script it was refused tells nobody anything. */
+const SCRIPT = /\.? script: [0-9a-f]{40}, on @user_script:\d+\.?$/;
+
 export function refused(
   what: string,
   said: string,
   { primitive, cause }: { primitive?: string | undefined; cause?: unknown } = {},
 ): RedisRefusedError {
-  return new RedisRefusedError(`Redis refused ${what}: ${said}; ${remedyFor(said)}`, { primitive, cause });
+  const shown = said.replace(SCRIPT, '');
+  return new RedisRefusedError(`Redis refused ${what}: ${shown}; ${remedyFor(said)}`, { primitive, cause });
 }
 
 export function asRefused(error: unknown, said: string): RedisRefusedError {
