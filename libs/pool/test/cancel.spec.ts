@@ -112,7 +112,7 @@ describe('a job that its host has fetched ahead and not begun', () => {
       }
       expect(Math.min(counts.cancelled, counts.begun)).toBeGreaterThan(0);
     });
-  });
+  }, 60_000);
 
   it('goes back before long, and has had no attempt by that', async () => {
     const plain = new Redis(server.url);

@@ -39,7 +39,7 @@ describe('a host', () => {
     await made.close();
     child.kill('SIGKILL');
     await until(async () => expect((await fleet(bench.session)).hosts).toEqual([]));
-  });
+  }, 60_000);
 
   it('that is closed lets running jobs end in their grace period', async () => {
     const made = await bench.host();

@@ -205,7 +205,7 @@ describe('a job with children', () => {
     const { attempt, runs } = await future;
     expect(attempt).toBe(2);
     expect(runs.toSorted()).toEqual([1, 2]);
-  });
+  }, 60_000);
 
   it('is run again, with the children it has, where another task ends the thread it waits in', async () => {
     const [, , gate] = terms();

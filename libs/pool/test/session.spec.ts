@@ -378,7 +378,7 @@ describe('with({ holding })', () => {
     const working = await host();
     await expect(executor().future(waiting.id)).rejects.toMatchObject({ name: 'CancelledError' });
     expect(working.status().completed).toBe(0);
-  });
+  }, 60_000);
 
   it('holds nothing any more where the host has no such task, or the lock has another shape', async () => {
     await host();
