@@ -31,16 +31,16 @@ async function scene(shape = 'Queue 0') {
     record: `queue\n1\n${name}`,
     bare: async () => {
       const one = await bareSession(session, bench.admin);
-      const ask = (operation: string, ...args: (string | number)[]) =>
-        one.ask(operation, keys, [name, 1, ...args]);
+      const ask = (operation: string, id: number, ...args: (string | number)[]) =>
+        one.ask(operation, keys, [name, id, ...args]);
       return {
         ...one,
         wait: `${one.id}#1`,
-        get: (wait: 0 | 1) => ask('queue.get', wait, shape),
+        get: (wait: 0 | 1, id = 1) => ask('queue.get', id, wait, shape),
         /** Asked again without the item, as clients do. */
-        put: (wait: 0 | 1, body = '') => ask('queue.put', wait, shape, '8', body),
-        join: (wait: 0 | 1) => ask('queue.join', wait, shape),
-        cancel: (keep: 0 | 1) => ask('queue.cancel', keep),
+        put: (wait: 0 | 1, body = '', id = 1) => ask('queue.put', id, wait, shape, '8', body),
+        join: (wait: 0 | 1) => ask('queue.join', 1, wait, shape),
+        cancel: (keep: 0 | 1, id = 1) => ask('queue.cancel', id, keep),
       };
     },
     advance: () => asNobody('queue.advance'),
@@ -262,6 +262,119 @@ describe('a wait for all to be dealt with', () => {
     expect(await outcomes()).toEqual({});
     expect(await bench.admin.zrange(key.joiners, '0', '-1')).toEqual([late.wait]);
     expect(await late.listed()).toEqual([record]);
+  });
+});
+
+describe('those in line whom no message reaches', () => {
+  const ids = Array.from({ length: 300 }, (_, at) => at + 1);
+  const waitsIn = async (line: string) =>
+    (await bench.admin.zrange(line, '0', '-1')).map((wait) => wait.split('#')[1]);
+
+  it('keep no taker behind them waiting, be they hundreds, and find their places again', async () => {
+    const { name, bare, key, advance, outcomes } = await scene();
+    const [deaf, putter] = [await bare(), await bare()];
+    const live = (await bench.session()).queue(name);
+    for (const id of ids) expect(await deaf.get(1, id)).toEqual(['waiting', '']);
+    const next = live.get();
+    await until(async () => (await bench.admin.zcard(key.takers)) === 301, 'it stands behind them');
+    expect(await putter.put(0, '1')).toEqual(['put', 'more']);
+    expect(await advance()).toEqual(['done', '']);
+    expect(await next).toBe(1);
+    expect(await bench.admin.zcard(key.takers)).toBe(0); // Nobody looks at them a second time.
+
+    expect(await deaf.get(1, 3)).toEqual(['waiting', '']);
+    expect(await bench.admin.pttl(key.takers)).toBeGreaterThan(HOUR);
+    const late = live.get();
+    await until(async () => (await bench.admin.zcard(key.takers)) === 2, 'it stands behind one');
+    for (const id of [2, 1, 2]) expect(await deaf.get(1, id)).toEqual(['waiting', '']);
+    expect((await waitsIn(key.takers)).slice(0, 3)).toEqual(['1', '2', '3']);
+    await putter.put(0, '2');
+    expect(await late).toBe(2); // They are as deaf as before.
+    await putter.put(0, '3');
+    expect((await deaf.get(1, 2))[0]).toBe('item');
+    await deaf.cancel(0, 2);
+    expect((await deaf.get(1, 1))[0]).toBe('item');
+    for (const id of ids) expect((await deaf.cancel(0, id))[0]).toBe('left');
+    await until(async () => Object.keys(await outcomes()).length === 0, 'what was taken was read');
+    expect(await bench.admin.exists(key.takers)).toBe(0);
+    expect(await deaf.listed()).toEqual([]);
+    expect(await live.get({ timeout: 0 })).toBe(3);
+  });
+
+  it('keep no putter behind them waiting, be they hundreds, and find their places again', async () => {
+    const { name, bare, key, bodies, advance, outcomes } = await scene('Queue 1');
+    const [deaf, first] = [await bare(), await bare()];
+    const live = (await bench.session()).queue(name, { maxsize: 1 });
+    await first.put(0, '0');
+    for (const id of ids) expect(await deaf.put(1, `${id}`, id)).toEqual(['waiting', '']);
+    const next = live.put('next');
+    await until(async () => (await bench.admin.zcard(key.putters)) === 301, 'it stands behind them');
+    expect(await first.get(0)).toMatchObject({ 0: 'item', 1: 'more' });
+    expect(await advance()).toEqual(['done', '']);
+    await next;
+    expect(await bodies()).toEqual(['"next"']);
+    expect(await bench.admin.zcard(key.putters)).toBe(0); // Nobody looks at them a second time.
+
+    expect(await deaf.put(1, '', 3)).toEqual(['waiting', '']);
+    expect(await bench.admin.pttl(key.putters)).toBeGreaterThan(HOUR);
+    const late = live.put('late');
+    await until(async () => (await bench.admin.zcard(key.putters)) === 2, 'it stands behind one');
+    for (const id of [2, 1, 2]) expect(await deaf.put(1, '', id)).toEqual(['waiting', '']);
+    expect((await waitsIn(key.putters)).slice(0, 3)).toEqual(['1', '2', '3']);
+    expect(await live.get()).toBe('next');
+    await late; // They are as deaf as before.
+    expect(await live.get()).toBe('late');
+    expect(await deaf.put(1, '', 2)).toEqual(['put', '']);
+    expect(await bodies()).toEqual(['2']);
+    expect(await deaf.cancel(0, 2)).toEqual(['put', '']);
+    for (const id of ids) expect(await deaf.cancel(0, id)).toEqual(['left', '', '1']);
+    await until(async () => (await outcomes())[first.wait] !== undefined, 'the rest was read');
+    await first.cancel(0);
+    await until(async () => Object.keys(await outcomes()).length === 0, 'all was read');
+    expect(await bench.admin.exists(key.putters, key.parcels)).toBe(0);
+    expect(await deaf.listed()).toEqual([]);
+  });
+
+  it('hear of a shutdown as they ask again, and leave nothing', async () => {
+    const { bare, key, bodies, shutdown, outcomes } = await scene('Queue 1');
+    const [taker, putter, other] = [await bare(), await bare(), await bare()];
+    await taker.get(1);
+    await other.put(0, 'one');
+    await putter.put(1, 'two');
+    await other.get(0);
+    expect(Object.keys(await outcomes()).sort()).toEqual([taker.wait, putter.wait, other.wait].sort());
+    expect(await bench.admin.exists(key.takers, key.putters)).toBe(0);
+    await other.cancel(1);
+    await shutdown(1);
+    expect((await taker.get(1))[0]).toBe('shut');
+    expect((await putter.put(1))[0]).toBe('shut');
+    await other.cancel(0);
+    expect([await outcomes(), await bodies()]).toEqual([{}, []]);
+    expect(await bench.admin.exists(key.takers, key.putters, key.parcels)).toBe(0);
+    for (const one of [taker, putter]) expect(await one.listed()).toEqual([]);
+  });
+
+  it.each(['die', 'only try again'])('leave nothing where they %s', async (end) => {
+    const { bare, key, bodies, sweep, outcomes } = await scene('Queue 1');
+    const [taker, putter, other] = [await bare(), await bare(), await bare()];
+    await taker.get(1);
+    await other.put(0, 'one');
+    await putter.put(1, 'two');
+    await other.get(0);
+    await other.cancel(0); // It goes back: there is no room.
+    expect(Object.keys(await outcomes()).sort()).toEqual([taker.wait, putter.wait].sort());
+    if (end === 'die') {
+      for (const one of [taker, putter]) await one.die();
+      for (const { id } of [taker, putter]) expect(await sweep(id)).toEqual({ state: 'swept' });
+    } else {
+      expect(await putter.put(0)).toEqual(['busy', '', '1']);
+      await other.get(0);
+      expect(await taker.get(0)).toEqual(['busy', '', '0']);
+      await other.cancel(0);
+      for (const one of [taker, putter]) expect(await one.listed()).toEqual([]);
+    }
+    expect([await outcomes(), await bodies()]).toEqual([{}, ['one']]);
+    expect(await bench.admin.exists(key.takers, key.putters, key.parcels)).toBe(0);
   });
 });
 

@@ -376,13 +376,14 @@ end
 
 -- Moves a queue as far as it can go: items to those who take, then waiting items to where there is room, each first
 -- come, first served; where it is shut down, its end to those who wait; where all was dealt with, that to those who
--- join. What became of a wait is kept until its session has read it; `asker` has it from the reply. Takers and putters
--- whom no message reaches keep their places and are passed over. Gives 'more' where its bound was met, and the asker's item.
+-- join. What became of a wait is kept until its session has read it; `asker` has it from the reply. A taker or putter
+-- whom no message reaches is passed over: it leaves its line, and finds its place again when it asks again. Gives 'more'
+-- where its bound was met, and the asker's item.
 local function queue_advance(keys, name, asker)
   local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
   local fields = redis.call('HMGET', state, 'max', 'shut', 'zero')
   local max, shut, zero = tonumber(fields[1]), fields[2] ~= '0', tonumber(fields[3])
-  local taker_at, putter_at, more, given = 0, 0, '', nil
+  local more, given = '', nil
   if not max then return more end
 
   local function announce(waiter, ...)
@@ -397,8 +398,14 @@ local function queue_advance(keys, name, asker)
     return true
   end
 
+  -- Were it to stand there, each script would look at it, and at hundreds like it at none behind them.
+  local function pass_over(line, waiter)
+    redis.call('HSET', outcomes, waiter, 'place ' .. redis.call('ZSCORE', line, waiter))
+    return settle(line, waiter)
+  end
+
   local function grant()
-    local taker = redis.call('ZRANGE', takers, taker_at, taker_at)[1]
+    local taker = redis.call('ZRANGE', takers, 0, 0)[1]
     if not taker then return false end
     if not alive(string.match(taker, '^[^#]+')) then return settle(takers, taker) end
     local item, score = unpack(redis.call('ZRANGE', items, 0, 0, 'WITHSCORES'))
@@ -409,18 +416,15 @@ local function queue_advance(keys, name, asker)
     -- A long item is fetched by the one it was given to: messages are short.
     local told
     if #item > CARRIED then told = announce(taker, 'item') else told = announce(taker, 'item', item) end
-    if told then
-      redis.call('HSET', outcomes, taker, 'item ' .. score .. ' ' .. item)
-      redis.call('ZREM', items, item)
-      if taker == asker then given = item end
-      return settle(takers, taker)
-    end
-    taker_at = taker_at + 1
-    return true
+    if not told then return pass_over(takers, taker) end
+    redis.call('HSET', outcomes, taker, 'item ' .. score .. ' ' .. item)
+    redis.call('ZREM', items, item)
+    if taker == asker then given = item end
+    return settle(takers, taker)
   end
 
   local function admit()
-    local putter = redis.call('ZRANGE', putters, putter_at, putter_at)[1]
+    local putter = redis.call('ZRANGE', putters, 0, 0)[1]
     if not putter then return false end
     local parcel = redis.call('HGET', parcels, putter)
     if shut then announce(putter, 'shut') end
@@ -429,15 +433,12 @@ local function queue_advance(keys, name, asker)
       return settle(putters, putter)
     end
     if redis.call('ZCARD', items) >= max then return false end
-    if announce(putter, 'put') then
-      redis.call('HSET', outcomes, putter, 'put')
-      redis.call('HDEL', parcels, putter)
-      local ends = string.find(parcel, ' ', 1, true)
-      queue_push(state, items, string.sub(parcel, 1, ends - 1), string.sub(parcel, ends + 1))
-      return settle(putters, putter)
-    end
-    putter_at = putter_at + 1
-    return true
+    if not announce(putter, 'put') then return pass_over(putters, putter) end
+    redis.call('HSET', outcomes, putter, 'put')
+    redis.call('HDEL', parcels, putter)
+    local ends = string.find(parcel, ' ', 1, true)
+    queue_push(state, items, string.sub(parcel, 1, ends - 1), string.sub(parcel, ends + 1))
+    return settle(putters, putter)
   end
 
   local function dismiss()
@@ -464,15 +465,24 @@ local function queue_advance(keys, name, asker)
   return more, given
 end
 
--- What every wait at a queue begins with: the shape, and what has become of the wait. All its keys are looked at, so that
--- one of another type is an error before anything was changed.
+-- What every wait at a queue begins with: the shape, and what has become of the wait, or the place it had in line when it
+-- was passed over. All its keys are looked at, so that one of another type is an error before anything was changed.
 local function queue_enter(keys, shape, me)
   local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
   for _, key in ipairs({ items, takers, putters, joiners }) do redis.call('ZCARD', key) end
   redis.call('HGET', parcels, me)
   local outcome = redis.call('HGET', outcomes, me)
   local same, existing = queue_shape(state, shape)
-  return same, existing, outcome
+  local place = outcome and string.match(outcome, '^place (.+)$')
+  return same, existing, not place and outcome, place
+end
+
+-- A place in line: the one it had when it was passed over, or that it has, or behind everybody.
+local function queue_stand(line, outcomes, me, place)
+  if not place then return join_tail(line, me) end
+  redis.call('HDEL', outcomes, me)
+  redis.call('ZADD', line, 'NX', place, me)
+  arm(line)
 end
 
 -- A wait leaves whatever line it stands in.
