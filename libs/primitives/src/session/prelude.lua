@@ -54,16 +54,17 @@ end
 local function punctual(members, session)
   local ttl = string.match(redis.call('HGET', members, session) or '', '"ttl":([%d.]+)')
   local ends = redis.call('ZSCORE', SESSIONS, session)
-  return tonumber(ends or '0') - now > 0.65 * (ttl or 0)
+  return tonumber(ends or '0') - now > 0.65 * (tonumber(ttl or '') or 0)
 end
 
 -- Has `other`, which ends in so many ms, watched by those who stand before `session` in the ring: by the first of them, and
 -- where that one hears nothing or is late with its own sign of life, as whoever has died is, by the one before it too.
 local function tell_watchers(ring, members, session, other, remaining)
-  local before = session
+  local before, first = session, nil
   for _ = 1, BOUND do
     before = ring_before(ring, before)
-    if before == session then return end
+    if before == session or before == first then return end -- Round: `session` itself may be out of the ring by now.
+    first = first or before
     if before ~= other and tell(before, 'watch', before, other, remaining) and punctual(members, before) then return end
   end
 end

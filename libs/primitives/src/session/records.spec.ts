@@ -127,6 +127,32 @@ describe('the ring of sessions', () => {
     expect(await told()).toEqual([watch(b, c), watch(a, c)]);
   });
 
+  it.each([
+    ['of no number', '{"ttl":1.2.3}'],
+    ['of dots', '{"ttl":...}'],
+  ])(
+    'takes one whose ttl is %s for one that says none: nobody else is the worse for it',
+    async (_, about) => {
+      for (const id of [a, b]) await open(id);
+      await bench.admin.hset(members, b, about);
+      expect(await watched(a)).toEqual([b]);
+      await told();
+      expect((await open(c))[0]).toBe('open');
+      expect(await told()).toEqual([watch(b, c)]);
+    },
+  );
+
+  it('goes round once where one who is not there any more ends again', async () => {
+    for (const id of [a, c, d]) await open(id);
+    for (const id of [a, c, d]) await late(id);
+    await told();
+    await end(b);
+    expect(await told()).toEqual([
+      expect.stringMatching(`^${'a'.repeat(24)}: watch ${a} ${c} `),
+      expect.stringMatching(`^${'d'.repeat(24)}: watch ${d} ${c} `),
+    ]);
+  });
+
   it('names no more than 16 at once', async () => {
     const many = Array.from({ length: 20 }, (_, n) => idOf('b').replace(/^bb/, (n + 16).toString(16)));
     for (const id of [a, ...many]) await open(id);

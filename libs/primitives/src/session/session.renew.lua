@@ -29,6 +29,6 @@ for _ = 1, 16 do
   watched[#watched + 1] = other
   watched[#watched + 1] = text(remaining)
   local its_ttl = string.match(redis.call('HGET', KEYS[4], other) or '', '"ttl":([%d.]+)')
-  if remaining > 0.65 * (its_ttl or 0) then break end
+  if remaining > 0.65 * (tonumber(its_ttl or '') or 0) then break end
 end
 return { 'alive', text(now_us), run_id, redis.call('GET', KEYS[6]) or '', history or '', before or '', watched, unpack(overdue) }
