@@ -127,6 +127,24 @@ describe('keys of another type under our names', () => {
     );
     await Promise.all([dead.close(), other.close()]);
   });
+
+  it('hide no dead session behind them, however many of the dead have what is for others to drop', async () => {
+    const { admin } = bench;
+    const watcher = await bench.session({ ttl: 300, namespace: 'hidden' });
+    const dead = Array.from({ length: 41 }, (_, n) => `${watcher.id}-${20 + n}`);
+    const last = dead.pop();
+    for (const id of dead) await admin.zadd(`{hidden:0}:session:${id}:holds`, 0, 'unheard of\n1\nx');
+    for (const id of [...dead, last]) await admin.zadd('{hidden:0}:ring', 0, `${id}`);
+    const gone = async () => (await admin.zscore('{hidden:0}:ring', `${last}`)) === null;
+    await until(gone, 'the one behind them is swept');
+    const before = await calls('evalsha');
+    const start = performance.now();
+    await until(() => performance.now() - start > 500, 'some ticks have passed');
+    expect((await calls('evalsha')) - before).toBeLessThan(500);
+    for (const id of dead) await admin.del(`{hidden:0}:session:${id}:holds`);
+    await until(async () => (await admin.zcard('{hidden:0}:ring')) === 1, 'they are swept, once they may be');
+    await watcher.close();
+  });
 });
 
 async function calls(command: string): Promise<number> {

@@ -47,6 +47,8 @@ export interface PulseEvents {
 /** Seconds by which a clock that counts suspend may part from one that does not. */
 const SUSPEND_TOLERANCE = 0.5;
 const SHORTEST_RETRY = 20;
+/** How many a tick names for us to watch. */
+const AT_ONCE = 16;
 /** What a timer takes, ms. */
 const LONGEST = 2 ** 31 - 2;
 
@@ -67,6 +69,8 @@ export class Pulse {
   #timer: NodeJS.Timeout | undefined;
   /** Whom we watch: when their sweeps begin, and since when (monotonic ms) that is known. */
   readonly #watched = new Map<string, { readonly timer: NodeJS.Timeout; readonly since: number }>();
+  /** The last whom a tick named, where it named as many as it may. */
+  #last: string | undefined;
   /** The dead who are being swept. */
   readonly #sweeping = new Set<string>();
   readonly #reached = Promise.withResolvers<void>();
@@ -141,9 +145,10 @@ export class Pulse {
     this.#jobs.delete(job);
   }
 
-  async #beat(): Promise<void> {
+  /** @param past one whom we watch and can't sweep, where those after it are to be watched too */
+  async #beat(past?: string): Promise<void> {
     const { ttl } = this.#config;
-    const again = await this.#renew().then(
+    const again = await this.#renew(past).then(
       (alive) => {
         this.#failing = false;
         return alive ? ttl / 3 : undefined;
@@ -159,11 +164,12 @@ export class Pulse {
   }
 
   /** One command. False where the session has ended. */
-  async #renew(): Promise<boolean> {
+  async #renew(past: string | undefined): Promise<boolean> {
     const { id, ttl, keep, margin } = this.#config;
     if (this.#stalled()) return false;
     const sent = now();
-    const reply = await this.#renewal.run(this.#client, [...this.#keys, ...this.#overdue], [id, ttl, keep]);
+    const words = [id, ttl, keep, past ?? id, AT_ONCE];
+    const reply = await this.#renewal.run(this.#client, [...this.#keys, ...this.#overdue], words);
     const received = now();
     const [state, time, runId, epoch, history, before, watched, ...overdue] = list(reply);
     if (state === 'alive') {
@@ -184,7 +190,8 @@ export class Pulse {
     }
     if (!this.#words.extendTo(sent + ttl - margin)) return false;
     this.#overdue = this.#keysOf(overdue.map(String));
-    this.#watchThose(list(watched), sent);
+    if (past === undefined) this.#unwatch(sent); // But for those whom we were told of since.
+    this.#watchThose(list(watched));
     return true;
   }
 
@@ -293,9 +300,9 @@ export class Pulse {
     this.#watched.set(id, { timer, since: now() });
   }
 
-  /** Those whom a tick names, by their ids and the ms they have left; and those whom we were told of since it was sent. */
-  #watchThose(named: readonly Reply[], sent: number): void {
-    this.#unwatch(sent);
+  /** Those whom a tick names, by their ids and the ms they have left. */
+  #watchThose(named: readonly Reply[]): void {
+    this.#last = named.length < 2 * AT_ONCE ? undefined : String(named.at(-2));
     for (let at = 0; at < named.length; at += 2) this.watch(String(named[at]), Number(named[at + 1]));
   }
 
@@ -313,18 +320,19 @@ export class Pulse {
     const swept = await this.#sweepOnce(id).finally(() => this.#sweeping.delete(id));
     if (this.#stopped) return;
     if (swept?.state === 'alive') return this.watch(id, swept.remaining);
-    // Whoever follows may be dead too: look at once, out of turn. One that could not be swept is left to the next tick.
+    // Whoever follows may be dead too: look at once, out of turn. One that can't be swept is left to the next tick, and
+    // looked past where a tick names no more than those before it.
     if (swept?.state === 'swept') await this.#beat();
+    else if (swept?.state === 'kept' && id === this.#last) await this.#beat(id);
   }
 
   async #sweepOnce(id: string): Promise<Swept | undefined> {
     return sweep(this.#client, this.#operations, this.#site, this.#config.kinds, id, (record, why) =>
       this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
     ).catch((error: unknown) => {
-      // Where Redis is away nothing is told: the next tick comes back to it.
-      if (saidForGood(error) !== undefined)
-        this.#events.warn(`could not sweep the dead session ${id}: ${String(error)}`);
-      return undefined;
+      if (saidForGood(error) === undefined) return undefined; // Redis is away: the next tick comes back to it.
+      this.#events.warn(`could not sweep the dead session ${id}: ${String(error)}`);
+      return { state: 'kept' } as const;
     });
   }
 }

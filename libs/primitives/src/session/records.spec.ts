@@ -57,13 +57,13 @@ function sweep(id: string, ...spoiled: string[]) {
   const { calls, holds } = keyspace.ofSession(0, id);
   return run('session.sweep', [calls, ring, members, holds], [id, ...spoiled]);
 }
-function renew(id: string) {
+function renew(id: string, after = id) {
   const { calls, holds } = keyspace.ofSession(0, id);
-  return beat.run(bench.admin, [sessions, calls, ring, members, holds, epoch], [id, TTL, DAY]);
+  return beat.run(bench.admin, [sessions, calls, ring, members, holds, epoch], [id, TTL, DAY, after, 16]);
 }
 /** Whom it is to watch, as its sign of life is told. */
-async function watched(id: string): Promise<string[]> {
-  const [state, , , , , , named] = (await renew(id)) as [string, ...string[], string[]];
+async function watched(id: string, after = id): Promise<string[]> {
+  const [state, , , , , , named] = (await renew(id, after)) as [string, ...string[], string[]];
   expect(state).toBe('alive');
   return (named as unknown as string[]).filter((_, at) => at % 2 === 0);
 }
@@ -157,7 +157,9 @@ describe('the ring of sessions', () => {
     const many = Array.from({ length: 20 }, (_, n) => idOf('b').replace(/^bb/, (n + 16).toString(16)));
     for (const id of [a, ...many]) await open(id);
     for (const id of many) await expire(id);
-    expect(await watched(a)).toHaveLength(16);
+    expect(await watched(a)).toEqual(many.slice(0, 16));
+    expect(await watched(a, many[15])).toEqual(many.slice(16));
+    expect(await watched(a, many[19])).toEqual([]);
     for (const id of many) await sweep(id);
   });
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- The sign of life: moves the session's end, keeps its keys, and names whom to watch. It revives nobody.
 -- KEYS: sessions calls ring members holds epoch, then keys to keep
--- ARGV: id ttl keep
+-- ARGV: id ttl keep after most
 -- RETURNS: {'alive', time, run id, epoch, replication id, the one before, {session to watch, its remaining ms, …}, overdue record, …}
 -- | {'gone', time}
 local time = redis.call('TIME')
@@ -19,10 +19,10 @@ for _, record in ipairs(overdue) do redis.call('ZADD', KEYS[5], text(now), recor
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local replication = redis.call('INFO', 'replication')
 local history, before = string.match(replication, 'master_replid:(%w*)'), string.match(replication, 'master_replid2:(%w*)')
--- Whom to watch: the next in the ring; and while that one is late with its own sign of life, as whoever has died is, the
--- one after it too, which it may watch over no more.
-local watched, other = {}, id
-for _ = 1, 16 do
+-- Whom to watch: the next in the ring, after this one or one that can't be swept; and while that one is late with its own
+-- sign of life, as whoever has died is, the one after it too, which it may watch over no more.
+local watched, other = {}, ARGV[4]
+for _ = 1, ARGV[5] do
   other = redis.call('ZRANGE', KEYS[3], '(' .. other, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[3], 0, 0)[1]
   if other == id then break end
   local remaining = math.max(0, tonumber(redis.call('ZSCORE', KEYS[1], other) or '0') - now)
