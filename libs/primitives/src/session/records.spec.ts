@@ -121,7 +121,7 @@ describe('the ring of sessions', () => {
     await told();
     await open(c);
     expect(await told()).toEqual([watch(b, c)]);
-    await late(b, 1);
+    await expire(b);
     expect(await watched(a)).toEqual([b, c]);
   });
 
