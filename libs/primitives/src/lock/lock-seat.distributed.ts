@@ -99,7 +99,8 @@ export class LockSeat implements Seat {
       target: this.#target,
       calls: this.#calls,
       released: (lease) => this.#released(lease),
-      overdue: (grant) => this.#giveBack(grant),
+      // One that ended with its life, as it began, may still come to its limit: what is held then is another.
+      overdue: (grant) => grant === this.#grant && this.#giveBack(grant),
     };
     this.#foothold = new Foothold(core.partitionOf(name), () => this.#lifeEnded());
   }
@@ -397,8 +398,8 @@ export class LockSeat implements Seat {
   }
 
   #hold(grant: LockGrant, wish: Wish): HeldLease {
+    this.#become('held'); // First: an end of the life that is found meanwhile ends that.
     const lease = grant.hold(wish);
-    this.#become('held');
     this.#waiters.decide();
     return lease;
   }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { NotHeldError, SessionClosedError } from '../errors.ts';
 import { coreOf } from '../session.distributed.ts';
 import { holdReplies } from '../testing/held-replies.ts';
@@ -246,6 +246,31 @@ describe('Lock, distributed: between sessions', () => {
     expect(await lock.acquire({ timeout: 0 })).toBeNull();
     await lease.release();
   });
+
+  it.each([60_000, 300])(
+    'is not held on where its session is lost as it begins (maxHold %i)',
+    async (maxHold) => {
+      const session = await bench.session();
+      const lock = session.lock(bench.name(), { maxHold });
+      await (await lock.acquire()).release();
+      const partition = coreOf(session).partitionOf(lock.name);
+      // As if its time had been up just then: whoever looks at the life next tells.
+      vi.spyOn(partition, 'runAt').mockImplementationOnce(() => {
+        const life = partition.current;
+        life?.words.end(1);
+        expect(life?.lives).toBe(false);
+        return () => true;
+      });
+      const [first, second] = [lock.acquire(), session.lock(lock.name).acquire()];
+      expect((await first).valid).toBe(false);
+      const next = await second;
+      const start = performance.now();
+      await until(() => performance.now() > start + 400, 'the shorter maxHold is past');
+      expect(await lock.locked()).toBe(true);
+      await next.release();
+      expect(await lock.locked()).toBe(false);
+    },
+  );
 
   it('tells of the end of maxHold before it grants the lock to another, and before anybody looks', async () => {
     const name = bench.name();
