@@ -479,10 +479,11 @@ export class SessionCore extends Voice implements PartitionHost {
       const life = partition.current;
       if (life?.id !== id) continue;
       if (kind === 'watch') {
-        const [before = '', remaining = ''] = parts;
-        if (!INCARNATION.test(before) || !/^\d{1,10}$/.test(remaining))
+        const [other = '', ...times] = parts;
+        if (!INCARNATION.test(other) || !/^\d{1,10} \d{1,10}$/.test(times.join(' ')))
           throw new TypeError('no message of ours');
-        return partition.watch(before, Number(remaining));
+        const [remaining = 0, keep = 0] = times.map(Number);
+        return partition.watch(other, remaining, keep);
       }
       if (kind === 'deadlock') return this.deadlocks.told(life, parts);
       const name = parts.shift();

@@ -36,7 +36,7 @@ port.on('message', (message: ToKeeper) => {
     const { runAt, job, at, invocation, once } = message;
     kept.get(runAt)?.pulse.runAt(job, at, invocation, new OnceWord(once));
   } else if ('watch' in message) {
-    kept.get(message.watch)?.pulse.watch(message.id, message.remaining);
+    kept.get(message.watch)?.pulse.watch(message.id, message.remaining, message.keep);
   } else if ('cancel' in message) {
     kept.get(message.cancel)?.pulse.cancel(message.job);
   } else {

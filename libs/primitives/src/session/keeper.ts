@@ -29,7 +29,7 @@ export type ToKeeper =
       readonly once: SharedArrayBuffer;
     }
   | { readonly cancel: number; readonly job: number }
-  | { readonly watch: number; readonly id: string; readonly remaining: number }
+  | { readonly watch: number; readonly id: string; readonly remaining: number; readonly keep: number }
   | { readonly stop: number };
 
 /** From the keeper to a session. */
@@ -51,7 +51,7 @@ export interface Kept {
   /** Settles with the keeper's first sign of life, or with why it can give none. */
   readonly started: Promise<void>;
   /** Watches over a session that has just opened. */
-  watch(id: string, remaining: number): void;
+  watch(id: string, remaining: number, keep: number): void;
   /** Runs an operation at a moment of the monotonic clock; gives back what cancels it: false where it is too late. */
   runAt(at: number, invocation: Invocation): () => boolean;
   stop(): Promise<void>;
@@ -100,7 +100,7 @@ class Keeper {
     this.#post({ start: key, target, config, words: words.buffer });
     return {
       started: started.promise,
-      watch: (id, remaining) => this.#post({ watch: key, id, remaining }),
+      watch: (id, remaining, keep) => this.#post({ watch: key, id, remaining, keep }),
       runAt: (at, invocation) => {
         this.#made += 1;
         const job = this.#made;

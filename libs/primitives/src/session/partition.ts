@@ -143,9 +143,9 @@ export class Partition {
     return runAsNobody(this.#host.line, this.#host.operations, this.site, invocations);
   }
 
-  /** A session after ours in the ring is to be watched from now on. */
-  watch(id: string, remaining: number): void {
-    this.#signs.watch(id, remaining);
+  /** A session after ours in the ring is to be watched from now on; see `Pulse.watch`. */
+  watch(id: string, remaining: number, keep: number): void {
+    this.#signs.watch(id, remaining, keep);
   }
 
   /** Has the keeper run an operation at a moment; see `SignsOfLife`. */

@@ -50,24 +50,27 @@ local function ring_after(ring, id)
   return redis.call('ZRANGE', ring, '(' .. id, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', ring, 0, 0)[1] or id
 end
 
--- Whether it gave its sign of life when that was due, every third of its ttl; or lives, where nobody knows its ttl.
-local function punctual(members, session)
+-- In how many ms it is late with its sign of life, which is due every third of its ttl; or dead, where nobody knows its ttl.
+local function late_in(members, session)
   local ttl = string.match(redis.call('HGET', members, session) or '', '"ttl":([%d.]+)')
   local ends = redis.call('ZSCORE', SESSIONS, session)
-  return tonumber(ends or '0') - now > 0.65 * (tonumber(ttl or '') or 0)
+  return tonumber(ends or '0') - now - 0.65 * (tonumber(ttl or '') or 0)
 end
 
 -- Has `other`, which ends in so many ms, watched by those who stand before `session` in the ring: by the first of them, and
 -- where that one hears nothing or is late with its own sign of life, as whoever has died is, by the one before it too. Those
--- whose end has passed are told nothing: where thousands end at once there are hundreds of them before each.
+-- whose end has passed are told nothing: where thousands end at once there are hundreds of them before each. Whoever is
+-- told instead of others keeps it in mind until these are late, if they don't come back: so long its ticks stop at them.
 local function tell_watchers(ring, members, session, other, remaining)
-  local before, first = session, nil
+  local before, first, keep = session, nil, 0
   for _ = 1, BOUND do
     before = ring_before(ring, before)
     if before == session or before == first then return end -- Round: `session` itself may be out of the ring by now.
     first = first or before
-    if before ~= other and alive(before) and tell(before, 'watch', before, other, remaining) and punctual(members, before) then
-      return
+    if before ~= other and alive(before) then
+      local ahead = late_in(members, before)
+      if tell(before, 'watch', before, other, remaining, text(keep)) and ahead > 0 then return end
+      keep = math.max(keep, math.ceil(ahead))
     end
   end
 end

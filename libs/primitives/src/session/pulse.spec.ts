@@ -193,6 +193,28 @@ describe('the watch over others', () => {
     expect([beats.length, sweeps.length]).toEqual([2, 0]);
   });
 
+  it('keeps one for as long as it was told to, whomever ticks name, and as long as that one lives', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { pulse, beats, sweeps } = watching();
+    beats[0]?.resolve(naming());
+    await vi.advanceTimersByTimeAsync(0);
+    pulse.watch(other, 15_000, 50_000);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect([beats.length, sweeps.length]).toEqual([2, 1]);
+    sweeps[0]?.resolve(['ok', ['alive', '29000']]);
+    beats[1]?.resolve(naming());
+    await vi.advanceTimersByTimeAsync(20_000);
+    beats[2]?.resolve(naming());
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect([beats.length, sweeps.length]).toEqual([3, 2]);
+    sweeps[1]?.resolve(['ok', ['alive', '30000']]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    beats[3]?.resolve(naming());
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(sweeps).toHaveLength(2);
+  });
+
   it('sweeps nobody twice at a time, and looks at once who follows one that is swept', async () => {
     const { beats, sweeps, pulse } = watching();
     beats[0]?.resolve(naming(other, '0'));

@@ -67,8 +67,8 @@ export class Pulse {
   #warned = false;
   #overdue: string[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** Whom we watch: when their sweeps begin, and since when (monotonic ms) that is known. */
-  readonly #watched = new Map<string, { readonly timer: NodeJS.Timeout; readonly since: number }>();
+  /** Whom we watch: when their sweeps begin, and until when (monotonic ms) a tick that does not name them changes nothing. */
+  readonly #watched = new Map<string, { readonly timer: NodeJS.Timeout; readonly until: number }>();
   /** The last whom a tick named, where it named as many as it may. */
   #last: string | undefined;
   /** The dead who are being swept. */
@@ -292,12 +292,18 @@ export class Pulse {
     });
   }
 
-  /** Another session is swept when its time comes, in ms, unless a later tick shows it renewed. */
-  watch(id: string, remaining: number): void {
+  /**
+   * Another session is swept when its time comes, in ms, unless a later tick shows it renewed, or others that are to be
+   * watched and not this one.
+   *
+   * @param keep ms in which it is watched also where a tick does not name it
+   */
+  watch(id: string, remaining: number, keep = 0): void {
     if (id === this.#config.id || this.#stopped || this.#sweeping.has(id)) return;
-    clearTimeout(this.#watched.get(id)?.timer);
+    const before = this.#watched.get(id);
+    clearTimeout(before?.timer);
     const timer = setTimeout(() => void this.#sweep(id), Math.min(remaining + 1, LONGEST));
-    this.#watched.set(id, { timer, since: now() });
+    this.#watched.set(id, { timer, until: Math.max(now() + keep, before?.until ?? 0) });
   }
 
   /** Those whom a tick names, by their ids and the ms they have left. */
@@ -307,19 +313,20 @@ export class Pulse {
   }
 
   #unwatch(before: number): void {
-    for (const [id, { timer, since }] of this.#watched) {
-      if (since >= before) continue;
+    for (const [id, { timer, until }] of this.#watched) {
+      if (until >= before) continue;
       clearTimeout(timer);
       this.#watched.delete(id);
     }
   }
 
   async #sweep(id: string): Promise<void> {
+    const { until = 0 } = this.#watched.get(id) ?? {};
     this.#watched.delete(id);
     this.#sweeping.add(id);
     const swept = await this.#sweepOnce(id).finally(() => this.#sweeping.delete(id));
     if (this.#stopped) return;
-    if (swept?.state === 'alive') return this.watch(id, swept.remaining);
+    if (swept?.state === 'alive') return this.watch(id, swept.remaining, Math.max(0, until - now()));
     // Whoever follows may be dead too: look at once, out of turn. One that can't be swept is left to the next tick, and
     // looked past where a tick names no more than those before it.
     if (swept?.state === 'swept') await this.#beat();

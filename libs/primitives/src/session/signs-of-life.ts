@@ -74,11 +74,11 @@ export class SignsOfLife {
     this.#pulse?.connected();
   }
 
-  /** A session after ours in the ring is to be watched from now on. */
-  watch(id: string, remaining: number): void {
+  /** A session after ours in the ring is to be watched from now on; see `Pulse.watch`. */
+  watch(id: string, remaining: number, keep: number): void {
     // While the keeper begins, both may; a pulse that was stopped does not.
-    this.#kept?.watch(id, remaining);
-    this.#pulse?.watch(id, remaining);
+    this.#kept?.watch(id, remaining, keep);
+    this.#pulse?.watch(id, remaining, keep);
   }
 
   /**
