@@ -1,11 +1,12 @@
 /** The parties that one session has at a barrier: each arrives under a number, and its outcome is kept for that number. */
 import { CallEnded } from '../session/calls.ts';
-import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { askLater, isShortage } from '../session/refused.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import { Waiters } from '../session/waiters.ts';
 import { brokenBarrier, mismatch } from './barrier.errors.ts';
 import { barrierParts } from './barrier.scripts.ts';
@@ -270,6 +271,6 @@ export class BarrierSeat implements Seat {
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave(seatKey('barrier', this.#name), this);
+    this.#core.seats.leave(seatKey('barrier', this.#name), this);
   }
 }

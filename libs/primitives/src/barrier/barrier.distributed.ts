@@ -12,9 +12,10 @@ import {
   type WaitOptions,
 } from '../options.ts';
 import type { CommandTerms } from '../session/commands.ts';
-import { type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
+import { seatKey } from '../session/seats.ts';
 import { mismatch } from './barrier.errors.ts';
 import { barrierParts } from './barrier.scripts.ts';
 import type { AnyBarrier, BarrierOptions } from './barrier.ts';
@@ -43,7 +44,10 @@ export class DistributedBarrier implements AnyBarrier {
   async wait(options?: WaitOptions): Promise<number> {
     const { timeout, signal } = checkWait(options, 'barrier.wait');
     this.#core.assertOpen(`barrier ${this.name}`);
-    const seat = this.#core.seat(seatKey('barrier', this.name), () => new BarrierSeat(this.#core, this.name));
+    const seat = this.#core.seats.take(
+      seatKey('barrier', this.name),
+      () => new BarrierSeat(this.#core, this.name),
+    );
     // An explicit `Infinity` waits for ever, whatever the barrier's own time-out.
     const patience = options?.timeout === undefined ? this.#timeout : timeout;
     return seat.wait(this.parties, this.#action, patience, signal);

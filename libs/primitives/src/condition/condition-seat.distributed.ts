@@ -7,13 +7,14 @@ import { LeaseLostError, NotHeldError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { InnerLock } from '../lock/inner-lock.distributed.ts';
 import { CallEnded } from '../session/calls.ts';
-import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError, type HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { nameOn } from '../session/keys.ts';
 import type { Partition } from '../session/partition.ts';
 import type { Answer } from '../session/run-operations.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import { Waiters } from '../session/waiters.ts';
 
 interface Wait {
@@ -52,7 +53,7 @@ export class ConditionSeat implements Seat {
   /** The seat of the condition of that name on that lock. */
   static of(core: SessionCore, lock: InnerLock, name: string): ConditionSeat {
     const id = nameOn(lock.kind, lock.name, name);
-    return core.seat(seatKey('condition', id), () => new ConditionSeat(core, lock, name, id));
+    return core.seats.take(seatKey('condition', id), () => new ConditionSeat(core, lock, name, id));
   }
 
   private constructor(core: SessionCore, lock: InnerLock, name: string, id: string) {
@@ -310,6 +311,6 @@ export class ConditionSeat implements Seat {
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave(seatKey('condition', this.#id), this);
+    this.#core.seats.leave(seatKey('condition', this.#id), this);
   }
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { NotHeldError, SessionClosedError } from '../errors.ts';
 import { runAs } from '../identity.ts';
-import { type Seat, seatKey } from '../session/core.ts';
 import { nameOn } from '../session/keys.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import { connect, coreOf, type Session } from '../session.distributed.ts';
 import { pause } from '../shared-memory/word.ts';
 import { holdReplies } from '../testing/held-replies.ts';
@@ -162,7 +162,7 @@ describe('Condition, distributed', () => {
 
   /** Messages to the condition's waits in `session` come so late from here on. */
   const delayMessages = (session: Session, name: string, ms: number) => {
-    const seat = coreOf(session).seat(
+    const seat = coreOf(session).seats.take(
       seatKey('condition', nameOn('condition-lock', name, name)),
       (): Seat => {
         throw new Error('nobody waits');
@@ -364,7 +364,7 @@ describe('Condition, distributed', () => {
     await expect(condition.notifyAll()).rejects.toThrow(NotHeldError);
     let made = 0;
     const seat: Seat = { told() {}, askAgain() {}, waited: false, closed() {} };
-    coreOf(session).seat(seatKey('condition', nameOn('condition-lock', name, name)), () => {
+    coreOf(session).seats.take(seatKey('condition', nameOn('condition-lock', name, name)), () => {
       made += 1;
       return seat;
     });

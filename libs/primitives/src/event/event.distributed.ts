@@ -6,8 +6,9 @@
 
 import { checkWait, type WaitOptions } from '../options.ts';
 import type { CommandTerms } from '../session/commands.ts';
-import { type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
+import { seatKey } from '../session/seats.ts';
 import { eventParts } from './event.scripts.ts';
 import type { AnyEvent } from './event.ts';
 import { FlagSeat } from './flag-seat.distributed.ts';
@@ -38,8 +39,8 @@ export class DistributedEvent implements AnyEvent {
     const { timeout, signal } = checkWait(options, 'event.wait');
     this.#core.assertOpen(`event ${this.name}`);
     if (timeout === 0) return this.#look(signal);
-    return this.#core
-      .seat(seatKey('event', this.name), () => new FlagSeat(this.#core, 'event', this.name))
+    return this.#core.seats
+      .take(seatKey('event', this.name), () => new FlagSeat(this.#core, 'event', this.name))
       .wait([], timeout, signal);
   }
 

@@ -3,13 +3,14 @@
  * waits registers and then looks, so that nothing in between is missed.
  */
 import { CallEnded } from '../session/calls.ts';
-import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import { Waiters } from '../session/waiters.ts';
 import { eventParts } from './event.scripts.ts';
 
@@ -150,7 +151,7 @@ export class FlagSeat implements Seat {
   /** Redis took no leave: once it does, unless somebody of this session has registered again by then. */
   #leaveLater(life: Incarnation): void {
     const leave = () => {
-      if (this.#core.seated(seatKey(this.#kind, this.#name))) return;
+      if (this.#core.seats.get(seatKey(this.#kind, this.#name)) !== undefined) return;
       life.later(this.#leaving(life), 0, () => this.#leaveLater(life));
     };
     setTimeout(leave, SHORTAGE_RETRY).unref();
@@ -166,6 +167,6 @@ export class FlagSeat implements Seat {
 
   #tidy(): void {
     this.#foothold.leave();
-    this.#core.leave(seatKey(this.#kind, this.#name), this);
+    this.#core.seats.leave(seatKey(this.#kind, this.#name), this);
   }
 }

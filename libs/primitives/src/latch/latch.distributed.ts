@@ -3,9 +3,10 @@ import { ConfigMismatchError } from '../errors.ts';
 import { FlagSeat } from '../event/flag-seat.distributed.ts';
 import { checkCount, checkWait, type WaitOptions } from '../options.ts';
 import type { CommandTerms } from '../session/commands.ts';
-import { type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
+import { seatKey } from '../session/seats.ts';
 import { latchParts } from './latch.scripts.ts';
 import type { AnyCountDownLatch } from './latch.ts';
 
@@ -33,8 +34,8 @@ export class DistributedCountDownLatch implements AnyCountDownLatch {
     if (timeout === 0) return (await this.#left(signal)) === 0;
     const refuse = (answer: Answer, [count]: readonly (string | number)[]) =>
       this.#refuse(answer, Number(count));
-    return this.#core
-      .seat(seatKey('latch', this.name), () => new FlagSeat(this.#core, 'latch', this.name, refuse))
+    return this.#core.seats
+      .take(seatKey('latch', this.name), () => new FlagSeat(this.#core, 'latch', this.name, refuse))
       .wait([this.#count], timeout, signal);
   }
 

@@ -8,12 +8,13 @@
  */
 import { Deadline, now } from '../deadline.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
-import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { type Claim, closedError, confirmed, type HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { isShortage } from '../session/refused.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import type { TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import { LockCalls } from './lock-calls.distributed.ts';
@@ -159,7 +160,7 @@ export class LockSeat implements Seat, Occupants {
   tidy(): void {
     if (!this.#place.unused || this.#waiters.size > 0) return;
     this.#place.rest();
-    this.#core.leave(this.#key, this);
+    this.#core.seats.leave(this.#key, this);
   }
 
   told(life: Incarnation, parts: readonly string[]): void {

@@ -8,7 +8,7 @@ import {
   checkWait,
   type ForeverOptions,
 } from '../options.ts';
-import { type SessionCore, seatOf } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
 import { INNER, type InnerLock } from './inner-lock.distributed.ts';
@@ -38,7 +38,7 @@ export class DistributedLock implements AnyLock {
     const { maxHold } = given;
     this.#maxHold = checkMaxHold(maxHold);
     this.#core = core;
-    this.#seat = seatOf(core, 'lock', name, () => new LockSeat(core, 'lock', name));
+    this.#seat = core.seats.way('lock', name, () => new LockSeat(core, 'lock', name));
     const held = () => this.#held();
     this[INNER] = { core, kind: 'lock', name, maxHold: this.#maxHold, seat: this.#seat, held };
   }

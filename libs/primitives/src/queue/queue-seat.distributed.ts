@@ -11,13 +11,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { CallEnded } from '../session/calls.ts';
-import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';
 import { closedError } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { Partition } from '../session/partition.ts';
 import { askLater, isShortage } from '../session/refused.ts';
 import type { Answer, Invocation } from '../session/run-operations.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import { Waiters } from '../session/waiters.ts';
 import { mismatch, unknownOutcome } from './queue.errors.ts';
 import { type QueueShape, queueParts, shapeText } from './queue.scripts.ts';
@@ -290,6 +291,6 @@ export class QueueSeat implements Seat {
   #tidy(): void {
     if (this.#line.size > 0 || this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave(seatKey('queue', this.#name), this);
+    this.#core.seats.leave(seatKey('queue', this.#name), this);
   }
 }

@@ -5,9 +5,10 @@
 import { HeddleError, show } from '../errors.ts';
 import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } from '../options.ts';
 import type { CommandTerms } from '../session/commands.ts';
-import { type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { Answer } from '../session/run-operations.ts';
+import { seatKey } from '../session/seats.ts';
 import { decodeText, encodeText } from '../values/text.ts';
 import { ItemsUntilShutdown } from './items-until-shutdown.ts';
 import { priorityKey } from './priority-key.ts';
@@ -117,7 +118,7 @@ export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
   }
 
   protected seat(): QueueSeat {
-    return this.core.seat(seatKey('queue', this.name), () => new QueueSeat(this.core, this.name));
+    return this.core.seats.take(seatKey('queue', this.name), () => new QueueSeat(this.core, this.name));
   }
 
   #pack(item: unknown): Parcel {

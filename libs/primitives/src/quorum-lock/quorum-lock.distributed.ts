@@ -27,9 +27,10 @@ import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { refuseOwn } from '../lock/own-body.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkKnown, checkMaxHold, checkWait, type ForeverOptions } from '../options.ts';
-import { type SessionCore, seatKey } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
+import { seatKey } from '../session/seats.ts';
 import { checkServer } from '../session/server.ts';
 import { QuorumLease, settledBy } from './quorum-lease.ts';
 import { type OpenCore, type QuorumServer, quorumServers } from './quorum-server.distributed.ts';
@@ -267,7 +268,7 @@ export class DistributedQuorumLock implements AnyLock {
   }
 
   #seat(core: SessionCore): LockSeat {
-    return core.seat(seatKey(KIND, this.name), () => new LockSeat(core, KIND, this.name));
+    return core.seats.take(seatKey(KIND, this.name), () => new LockSeat(core, KIND, this.name));
   }
 
   #unreachable(answered: number): RedisUnreachableError {

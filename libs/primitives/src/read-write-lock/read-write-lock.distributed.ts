@@ -8,7 +8,7 @@ import type { AnyLock, Lease } from '../lock/lock.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
 import { SemaphoreSeat } from '../semaphore/semaphore-seat.distributed.ts';
-import { type SessionCore, seatOf } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnyReadWriteLock } from './read-write-lock.ts';
 
@@ -50,7 +50,7 @@ export class DistributedLockSide implements AnyLock {
     this[INNER] = { core, kind: KIND, name };
     this.#permits = side === 'read' ? 1 : ALL;
     this.#what = `${KIND} ${name}`;
-    this.#seat = seatOf(core, KIND, name, () => new SemaphoreSeat(core, KIND, name));
+    this.#seat = core.seats.way(KIND, name, () => new SemaphoreSeat(core, KIND, name));
   }
 
   acquire(options?: ForeverOptions): Promise<Lease>;

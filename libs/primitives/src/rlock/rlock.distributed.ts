@@ -9,7 +9,7 @@ import type { Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { type AcquireOptions, checkWait, type ForeverOptions } from '../options.ts';
-import { type SessionCore, seatOf } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
 import { OwnWaits } from './own-waits.ts';
@@ -41,7 +41,7 @@ export class DistributedRLock implements AnyRLock {
     this.name = checkName(name, `${kind}: name`);
     this.#core = core;
     this.#kind = kind;
-    this.#seat = seatOf(core, kind, name, () => new LockSeat(core, kind, name));
+    this.#seat = core.seats.way(kind, name, () => new LockSeat(core, kind, name));
     const held = () => this.#hold()?.lease;
     this[INNER] = { core, kind, name, maxHold: undefined, seat: this.#seat, held };
   }

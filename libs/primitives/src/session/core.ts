@@ -13,13 +13,13 @@ import { tell } from './diagnostics.ts';
 import { Confirmer, type WaitingClient } from './durability.ts';
 import { closedError } from './held-lease.ts';
 import { Inbox } from './inbox.ts';
-import type { Incarnation } from './incarnation.ts';
 import { Keyspace } from './keys.ts';
 import { Line } from './line.ts';
 import { type Operation, renewal, Scripts, type ScriptTexts, scriptTexts } from './lua.ts';
 import type { ResolvedOptions } from './options.ts';
 import { keepOf, Partition, type PartitionHost } from './partition.ts';
 import type { Answer } from './run-operations.ts';
+import { Seats, seatKey } from './seats.ts';
 import {
   type Client,
   connectClient,
@@ -38,46 +38,10 @@ import { sessionOperations } from './session.scripts.ts';
 import type { RecordKinds } from './sweep.ts';
 import { Voice } from './voice.ts';
 
-/** A primitive's part here that others' scripts send messages to. */
-export interface Seat {
-  /** A message for it, in parts, to the life we live now: of what was asked under that, since a message follows its question. */
-  told(incarnation: Incarnation, parts: readonly string[]): void;
-  /** Messages may have been lost: ask again for whatever is waited for. */
-  askAgain(): void;
-  /** Whether a message may come for one who waits here. */
-  readonly waited: boolean;
-  /** The session closes: settle every waiter with `SessionClosedError`. */
-  closed(): void;
-}
-
 /** What the primitives bring along: their operations, and how their records are swept. */
 export interface Machinery {
   readonly operations: readonly Operation[];
   readonly kinds: RecordKinds;
-}
-
-/** Under which a session knows its seat at a primitive. */
-export function seatKey(kind: string, name: string): string {
-  return `${kind}\n${name}`;
-}
-
-/**
- * A handle's way to its session's seat. One that nobody uses is not kept by the session; where the handle made it, it is
- * there for the next use, which need make none.
- */
-export function seatOf<S extends Seat>(
-  core: SessionCore,
-  kind: string,
-  name: string,
-  make: () => S,
-): () => S {
-  const key = seatKey(kind, name);
-  let own: S | undefined;
-  const used = () => {
-    own ??= make();
-    return own;
-  };
-  return () => core.seat(key, used);
 }
 
 /** Partitions of a namespace on a Cluster. On one server a single one makes a sign of life one command. */
@@ -99,6 +63,7 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
   readonly kinds: RecordKinds;
   readonly inbox: Inbox;
+  readonly seats = new Seats();
   readonly confirmer: Confirmer | undefined;
   readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
@@ -106,7 +71,6 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly #subscriber: Client;
   readonly #commands: Commands;
   readonly #partitions = new Map<number, Partition>();
-  readonly #seats = new Map<string, Seat>();
   readonly #ordinary: Client[] = [];
   readonly #companions: (() => Promise<void>)[] = [];
   /** Work that is not to be cut off halfway. */
@@ -193,7 +157,7 @@ export class SessionCore extends Voice implements PartitionHost {
     client.on('ready', () => this.#connected());
     client.on('error', (error: unknown) => this.#deniedBy(error));
     client.on('close', () => this.#disconnected());
-    this.inbox.onReconnect(() => this.#askAgain());
+    this.inbox.onReconnect(() => this.seats.askAgain());
     for (const kind of [...Object.keys(machinery.kinds), 'deadlock', 'watch'])
       this.inbox.on(kind, (message) => this.#told(kind, message));
     this.#slowTick = setInterval(() => this.#lookAgain(), options.ttl);
@@ -259,25 +223,6 @@ export class SessionCore extends Voice implements PartitionHost {
   nextWait(): string {
     this.#lastWait += 1;
     return String(this.#lastWait);
-  }
-
-  /** The seat under that key (`seatKey`), which messages come to from here on; one may have been left before. */
-  seat<S extends Seat>(key: string, make: () => S): S {
-    let seat = this.#seats.get(key);
-    if (seat === undefined) {
-      seat = make();
-      this.#seats.set(key, seat);
-    }
-    return seat as S;
-  }
-
-  /** Whether anybody sits there. */
-  seated(key: string): boolean {
-    return this.#seats.has(key);
-  }
-
-  leave(key: string, seat: Seat): void {
-    if (this.#seats.get(key) === seat) this.#seats.delete(key);
   }
 
   /** Runs an operation that waits for nothing and belongs to no hold. */
@@ -362,7 +307,7 @@ export class SessionCore extends Voice implements PartitionHost {
   }
 
   opened(partition: Partition): void {
-    for (const seat of [...this.#seats.values()]) seat.askAgain();
+    this.seats.askAgain();
     void partition;
   }
 
@@ -395,8 +340,7 @@ export class SessionCore extends Voice implements PartitionHost {
     this.tell('closing');
     this.#commands.close();
     this.deadlocks.close();
-    for (const seat of [...this.#seats.values()]) seat.closed();
-    this.#seats.clear();
+    this.seats.close();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.options.connectTimeout);
@@ -463,12 +407,8 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /** Once a ttl: a message that was lost without a trace costs no more than that, nor does a dead subscriber. */
   #lookAgain(): void {
-    if ([...this.#seats.values()].some(({ waited }) => waited)) this.inbox.probe(this.options.connectTimeout);
-    this.#askAgain();
-  }
-
-  #askAgain(): void {
-    for (const seat of [...this.#seats.values()]) seat.askAgain();
+    if (this.seats.waited) this.inbox.probe(this.options.connectTimeout);
+    this.seats.askAgain();
   }
 
   /** `incarnation LF name LF …` of a message by our scripts, whose kind is the primitive's; what is not for a living incarnation of ours is too late. */
@@ -487,7 +427,7 @@ export class SessionCore extends Voice implements PartitionHost {
       }
       if (kind === 'deadlock') return this.deadlocks.told(life, parts);
       const name = parts.shift();
-      return this.#seats.get(seatKey(kind, name ?? ''))?.told(life, parts);
+      return this.seats.get(seatKey(kind, name ?? ''))?.told(life, parts);
     }
   }
 }
