@@ -3,25 +3,25 @@
  *
  * While all who wait here want as many permits they are a cohort (Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012):
  * what is granted goes from one to the next without asking Redis, a token each, for at most `LOCAL_TURNS`; then back to
- * Redis, behind the other sessions. Their places in Redis's line are `semaphore-places.distributed.ts`.
+ * Redis, behind the other sessions. Their places in Redis's line are `semaphore-places.distributed.ts`, and how permits go
+ * back there is `semaphore-returns.distributed.ts`.
  *
  * Tokens are of the block that was granted here last: they rise from each holder of a permit to its next, and over holds
  * that could not both be had. Where others hold other permits of it at the same time, theirs may be greater.
  */
 
 import { Deadline, now } from '../deadline.ts';
-import { type DeadlockError, OutcomeUnknownError, OverReleaseError, rangeError } from '../errors.ts';
+import { type DeadlockError, OverReleaseError, rangeError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
-import { CallEnded, unlessEnded } from '../session/calls.ts';
-import { type Seat, type SessionCore, seatKey } from '../session/core.ts';
+import { unlessEnded } from '../session/calls.ts';
+import type { SessionCore } from '../session/core.ts';
 import { outlasts } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
-import type { Partition } from '../session/partition.ts';
-import { isShortage, SHORTAGE_RETRY } from '../session/refused.ts';
+import { type Seat, seatKey } from '../session/seats.ts';
 import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import {
@@ -32,6 +32,7 @@ import {
   shapeText,
 } from './semaphore-calls.distributed.ts';
 import { type Cohort, type Place, Places, type Wait } from './semaphore-places.distributed.ts';
+import { type Return, Returns } from './semaphore-returns.distributed.ts';
 
 interface Hold {
   readonly id: string;
@@ -45,8 +46,6 @@ interface Hold {
   readonly turns: number;
 }
 
-type Pairs = readonly (string | number)[];
-
 const NONE: TokenBlock = { first: 1, last: 0 };
 
 export class SemaphoreSeat implements Seat {
@@ -54,10 +53,10 @@ export class SemaphoreSeat implements Seat {
   readonly #kind: string;
   readonly #name: string;
   readonly #what: string;
-  readonly #partition: Partition;
   readonly #calls: SemaphoreCalls;
   readonly #foothold: Foothold;
   readonly #places: Places;
+  readonly #returns: Returns;
   readonly #line = new Waiters<HeldLease | null, Wait>();
   /** In the order of their grants: the oldest are given back first. */
   readonly #holds = new Map<string, Hold>();
@@ -71,15 +70,16 @@ export class SemaphoreSeat implements Seat {
     this.#kind = kind;
     this.#name = name;
     this.#what = `${kind} ${name}`;
-    this.#partition = core.partitionOf(name);
+    const partition = core.partitionOf(name);
     this.#calls = new SemaphoreCalls(core, kind, name);
-    this.#foothold = new Foothold(this.#partition, () => this.#lifeEnded());
+    this.#foothold = new Foothold(partition, () => this.#lifeEnded());
     this.#places = new Places(this.#calls, this.#foothold, () => core.nextWait(), {
       granted: (place, wait, life, block) => this.#granted(place, wait, life, block),
       queued: (cohort) => this.#decide(cohort),
       refused: (waits, error) => this.#refused(waits, error),
       busy: (by) => this.#count(by),
     });
+    this.#returns = new Returns(core, this.#what, partition, this.#calls, (by) => this.#count(by));
   }
 
   acquire(
@@ -341,63 +341,13 @@ export class SemaphoreSeat implements Seat {
     this.#tidy();
   }
 
-  /**
-   * Permits of holds go back under the life that holds them; where that ended they went back with it. Rejects where there
-   * was nothing to give back, if that is to be told to whoever held `lease`.
-   */
-  #giveBack(shape: SemaphoreShape, pairs: Pairs, raise: number, lease?: HeldLease): Promise<void> {
+  /** Rejects where there was nothing to give back, if that is to be told to whoever held `lease`. */
+  #giveBack(shape: SemaphoreShape, pairs: Return['pairs'], raise: number, lease?: HeldLease): Promise<void> {
     const life = pairs.length > 0 ? this.#foothold.life : undefined;
-    if (life === undefined) return this.#raise(shape, pairs, raise);
-    this.#count(1);
-    const given = this.#calls.release(life, shape, pairs, raise).then(
-      (held) => {
-        this.#count(-1);
-        if (!held && lease !== undefined) throw lease.notHeldThere();
-      },
-      (error: unknown) => {
-        const lost = error instanceof CallEnded && !error.sent && lease?.lostThere(life);
-        const left = this.#notGivenBack(shape, pairs, raise, error);
-        if (lost) throw lost;
-        return left;
-      },
-    );
+    if (life === undefined) return this.#returns.raise({ shape, pairs, raise });
+    const given = this.#returns.giveBack(life, { shape, pairs, raise }, lease);
     this.#places.fillAll(); // Behind the others, and before whatever else is asked.
     return given;
-  }
-
-  #notGivenBack(shape: SemaphoreShape, pairs: Pairs, raise: number, error: unknown): void | Promise<void> {
-    if (isShortage(error)) {
-      // Redis has them held still, by a session that lives: they are given back when it takes writes again.
-      const again = () => this.#giveBack(shape, pairs, 0).catch(() => {});
-      setTimeout(() => void again().finally(() => this.#count(-1)), SHORTAGE_RETRY).unref();
-    } else this.#count(-1);
-    if (!(error instanceof CallEnded)) throw error;
-    if (raise === 0) return;
-    if (error.sent) throw unknownOutcome(this.#what, error);
-    this.#core.assertOpen(this.#what);
-    return this.#raise(shape, [], raise);
-  }
-
-  /** What no hold of a life is given back with: it may be asked under whatever life there is. */
-  async #raise(shape: SemaphoreShape, pairs: Pairs, raise: number): Promise<void> {
-    this.#count(1);
-    try {
-      for (;;) {
-        const life =
-          this.#partition.free ?? (await this.#core.patiently(this.#what, this.#partition.inTurn()));
-        try {
-          await this.#calls.release(life, shape, pairs, raise);
-          return;
-        } catch (error) {
-          if (!(error instanceof CallEnded)) throw error;
-          if (raise === 0) return;
-          if (error.sent) throw unknownOutcome(this.#what, error);
-          this.#core.assertOpen(this.#what);
-        }
-      }
-    } finally {
-      this.#count(-1);
-    }
   }
 
   #lifeEnded(): void {
@@ -420,13 +370,6 @@ export class SemaphoreSeat implements Seat {
   #tidy(): void {
     if (this.#line.size + this.#holds.size + this.#places.size + this.#busy > 0) return;
     this.#foothold.leave();
-    this.#core.leave(seatKey(this.#kind, this.#name), this);
+    this.#core.seats.leave(seatKey(this.#kind, this.#name), this);
   }
-}
-
-function unknownOutcome(what: string, cause: unknown): OutcomeUnknownError {
-  return new OutcomeUnknownError(
-    `${what}: the session ended before Redis answered; whether it took effect is not known`,
-    { cause },
-  );
 }

@@ -3,7 +3,7 @@ import { INNER, type Inner } from '../lock/inner-lock.distributed.ts';
 import type { Lease } from '../lock/lock.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { checkCount, checkOptions, checkWait } from '../options.ts';
-import { type SessionCore, seatOf } from '../session/core.ts';
+import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
 import { MOST_PERMITS, type SemaphoreShape, tooMany } from './semaphore-calls.distributed.ts';
@@ -29,7 +29,7 @@ export class DistributedSemaphore implements AnySemaphore {
     };
     this.#core = core;
     this[INNER] = { core, kind: 'semaphore', name };
-    this.#seat = seatOf(core, 'semaphore', name, () => new SemaphoreSeat(core, 'semaphore', name));
+    this.#seat = core.seats.way('semaphore', name, () => new SemaphoreSeat(core, 'semaphore', name));
   }
 
   acquire(options?: SemaphoreForeverOptions): Promise<Lease>;
