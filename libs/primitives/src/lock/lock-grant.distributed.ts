@@ -7,7 +7,7 @@ import type { SessionCore } from '../session/core.ts';
 import type { Target } from '../session/deadlock.ts';
 import { type Claim, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
-import { LOCAL_TURNS, type TokenBlock } from '../session/tokens.ts';
+import type { TokenBlock } from '../session/tokens.ts';
 import { HoldLimit } from './hold-limit.distributed.ts';
 import type { LockCalls } from './lock-calls.distributed.ts';
 
@@ -59,7 +59,7 @@ export class LockGrant {
   /** Whether one more may hold it before it goes back. */
   get lasts(): boolean {
     const next = this.#nextToken;
-    return next <= this.last && next - this.first < LOCAL_TURNS && this.life.valid;
+    return next <= this.last && next - this.first < this.#source.core.options.localTurns && this.life.valid;
   }
 
   /** The next hold: its lease, new or of before. */

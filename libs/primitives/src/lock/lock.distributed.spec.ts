@@ -65,20 +65,6 @@ describe('Lock, distributed: what clients send', () => {
       await Promise.all(sessions.map((session) => session.close()));
     },
   );
-
-  it('none for hand-overs inside a session, but for its turns', async () => {
-    const lock = (await bench.session()).lock(bench.name());
-    const first = await lock.acquire();
-    const tokens: number[] = [first.token];
-    const commands = await bench.commandsDuring(async () => {
-      const all = Array.from({ length: 500 }, () => lock.with((lease) => tokens.push(lease.token)));
-      await first.release();
-      await Promise.all(all);
-    });
-    expect(tokens).toHaveLength(501);
-    expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
-    expect(calls(commands).length).toBeLessThan(501 / 32);
-  });
 });
 
 describe('Lock, distributed: its seat', () => {

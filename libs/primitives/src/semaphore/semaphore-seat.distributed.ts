@@ -2,8 +2,8 @@
  * What a session holds of, and waits for at, one semaphore.
  *
  * While all who wait here want as many permits they are a cohort (Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012):
- * what is granted goes from one to the next without asking Redis, a token each, for at most `LOCAL_TURNS`; then back to
- * Redis, behind the other sessions. Their places in Redis's line are `semaphore-places.distributed.ts`, and how permits go
+ * what is granted goes from one to the next without asking Redis, a token each, for as many turns as
+ * `maxLocalHandovers` lets; then back to  * Redis, behind the other sessions. Their places in Redis's line are `semaphore-places.distributed.ts`, and how permits go
  * back there is `semaphore-returns.distributed.ts`.
  *
  * Tokens are of the block that was granted here last: they rise from each holder of a permit to its next, and over holds
@@ -22,7 +22,7 @@ import { Foothold } from '../session/foothold.ts';
 import { type Claim, closedError, confirmed, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { type Seat, seatKey } from '../session/seats.ts';
-import { LOCAL_TURNS, parseBlock, type TokenBlock } from '../session/tokens.ts';
+import { parseBlock, type TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
 import {
   MOST_PERMITS,
@@ -288,7 +288,7 @@ export class SemaphoreSeat implements Seat {
     const { first: token, last } = this.#left;
     const next = this.#places.next(cohort);
     if (next === undefined || hold.permits !== cohort.permits) return false;
-    if (turns + 1 >= LOCAL_TURNS || token > last || !life.valid) return false;
+    if (turns + 1 >= this.#core.options.localTurns || token > last || !life.valid) return false;
     this.#left = { first: token + 1, last };
     this.#holds.delete(hold.id); // Its next is the youngest of the holds.
     cohort.holds -= 1;

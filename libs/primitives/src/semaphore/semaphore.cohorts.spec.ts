@@ -43,22 +43,29 @@ describe('permits inside a session', () => {
     },
   );
 
-  it('go back after 64 turns, though there is who waits here: others have waited longer', async () => {
-    const name = bench.name();
-    const [busy, other] = [await bench.session(), await bench.session()];
-    const first = await busy.semaphore(name, 1).acquire();
-    const served: string[] = [];
-    const all = Array.from({ length: 200 }, () =>
-      busy.semaphore(name, 1).with(() => void served.push('busy')),
-    );
-    await until(async () => (await inLine(name)) === 1, 'one place, of 200 who wait');
-    all.push(other.semaphore(name, 1).with(() => void served.push('other')));
-    await until(async () => (await inLine(name)) === 2, 'the other stands behind it');
-    await first.release();
-    await Promise.all(all);
-    // The rest of the first grant's 64, and those of the place before it.
-    expect(served.indexOf('other')).toBe(127);
-  });
+  it.each([
+    [64, undefined],
+    [5, 4],
+    [1, 0],
+  ])(
+    'go back after %i turns, though there is who waits here: others have waited longer',
+    async (turns, maxLocalHandovers) => {
+      const name = bench.name();
+      const [busy, other] = [await bench.session({ maxLocalHandovers }), await bench.session()];
+      const first = await busy.semaphore(name, 1).acquire();
+      const served: string[] = [];
+      const all = Array.from({ length: 200 }, () =>
+        busy.semaphore(name, 1).with(() => void served.push('busy')),
+      );
+      await until(async () => (await inLine(name)) === 1, 'one place, of 200 who wait');
+      all.push(other.semaphore(name, 1).with(() => void served.push('other')));
+      await until(async () => (await inLine(name)) === 2, 'the other stands behind it');
+      await first.release();
+      await Promise.all(all);
+      // The rest of the first grant's, and those of the place before it.
+      expect(served.indexOf('other')).toBe(2 * turns - 1);
+    },
+  );
 
   it('go back after 64 turns where others of the session bring new tokens, too', async () => {
     const name = bench.name();

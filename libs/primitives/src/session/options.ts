@@ -4,6 +4,7 @@ import { type Durability, type ResolvedDurability, resolveDurability } from './d
 import { checkName } from './keys.ts';
 import { isDatabase, resolveTarget, type Target } from './server.ts';
 import type { GivenOptions } from './taken-over.ts';
+import { TOKEN_BLOCK } from './tokens.ts';
 
 /** Where a session tells what nobody listens for; pino, `console` and their kin fit. */
 export interface Logger {
@@ -31,6 +32,12 @@ export interface ConnectOptions {
    */
   readonly deadlockAfter?: number | undefined;
   /**
+   * How often in a row a lock, or a permit, goes from one waiter of this session to the next without Redis while other
+   * sessions wait; then it is their turn. `0`: never, each hold is asked of Redis. At most 64, the default: a grant has as
+   * many tokens, that of its first hold among them.
+   */
+  readonly maxLocalHandovers?: number | undefined;
+  /**
    * What is granted to this session, lock or permit, is given to whoever asked once so many replicas have it; otherwise
    * it is given back, with `NotReplicatedError`. Its leases last no longer than signs of life that replicas have. So a
    * fail-over to one of them grants nothing twice. Left out: what a fail-over loses may be granted again, and the
@@ -48,6 +55,8 @@ export interface ResolvedOptions {
   readonly name: string | undefined;
   readonly connectTimeout: number;
   readonly deadlockAfter: number;
+  /** How many of the session may hold one after the other before others have their turn. */
+  readonly localTurns: number;
   readonly durability: ResolvedDurability | undefined;
   readonly logger: Logger | undefined;
   readonly target: Target;
@@ -59,6 +68,7 @@ const DEFAULTS = {
   maxStall: 60_000,
   connectTimeout: 5_000,
   deadlockAfter: 1_000,
+  maxLocalHandovers: 64,
 } as const;
 const KNOWN = [
   'namespace',
@@ -68,6 +78,7 @@ const KNOWN = [
   'redis',
   'connectTimeout',
   'deadlockAfter',
+  'maxLocalHandovers',
   'durability',
   'logger',
 ];
@@ -87,6 +98,17 @@ function duration(value: unknown, name: string, fallback: number, min: number, m
     throw typeError(`connect: ${name} must be a number of milliseconds, not ${show(value)}`);
   if (!(value >= min && value <= max))
     throw rangeError(`connect: ${name} must be ${min} to ${max} ms, not ${value}`);
+  return value;
+}
+
+function handovers(value: unknown): number {
+  if (value === undefined) return DEFAULTS.maxLocalHandovers;
+  if (typeof value !== 'number')
+    throw typeError(`connect: maxLocalHandovers must be a whole number, not ${show(value)}`);
+  if (!(Number.isInteger(value) && value >= 0 && value <= TOKEN_BLOCK))
+    throw rangeError(
+      `connect: maxLocalHandovers must be a whole number from 0 to ${TOKEN_BLOCK}, not ${value}; 0 hands nothing on inside the session`,
+    );
   return value;
 }
 
@@ -131,6 +153,7 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
       options.deadlockAfter === Number.POSITIVE_INFINITY
         ? options.deadlockAfter
         : duration(options.deadlockAfter, 'deadlockAfter', DEFAULTS.deadlockAfter, 1, LONGEST),
+    localTurns: Math.min(handovers(options.maxLocalHandovers) + 1, TOKEN_BLOCK),
     durability: resolveDurability(options.durability, ttl),
     logger: checkLogger(options.logger),
     target: resolveTarget(

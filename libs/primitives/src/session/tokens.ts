@@ -3,9 +3,6 @@
 /** Tokens a hand-over grants at once; the releaser's choice, so it is one constant for all. */
 export const TOKEN_BLOCK = 64;
 
-/** Hand-overs inside a session before the others get their turn. */
-export const LOCAL_TURNS = 64;
-
 /** Tokens granted together: the first, and the last that may be given out. */
 export interface TokenBlock {
   readonly first: number;
