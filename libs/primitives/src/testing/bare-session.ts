@@ -26,7 +26,7 @@ export async function bareSession(host: Session, admin: Redis): Promise<BareSess
   const core = coreOf(host);
   const { site } = core.partition(0);
   made += 1;
-  const id = `${made.toString(16).padStart(24, 'd')}-1`;
+  const id = `d${made.toString(16).padStart(23, '0')}-1`;
   const { calls, holds } = core.keyspace.ofSession(0, id);
   await admin.zadd(site.sessions, Date.now() + 60_000, id);
   const die = () => admin.zadd(site.sessions, 1, id);
