@@ -118,11 +118,11 @@ describe('what the keeper is to run at a moment', () => {
   const invocation = { operation: 'lock.expire', keys: [], args: [] };
 
   /** A pulse whose first beat is over, with what it sends from then on. */
-  async function resting() {
+  async function resting(answers: string[] = []) {
     let sent = 0;
     const { pulse } = beating(async () => {
       sent += 1;
-      return alive();
+      return sent === 1 ? alive() : ['ok', [answers[sent - 2] ?? 'done']];
     }, 50_000);
     await until(() => sent === 1, 'the first beat');
     return { pulse, sent: () => sent - 1 };
@@ -146,6 +146,12 @@ describe('what the keeper is to run at a moment', () => {
     await until(() => sent() > 0, 'the second is run');
     expect(free.take()).toBe(false);
     expect(sent()).toBe(1);
+  });
+
+  it('is run until nothing is left to do', async () => {
+    const { pulse, sent } = await resting(['more', 'more']);
+    pulse.runAt(1, now(), invocation, new OnceWord());
+    await until(() => sent() === 3, 'all three steps');
   });
 });
 

@@ -132,12 +132,20 @@ export class Pulse {
       if (now() < at) return this.runAt(job, at, invocation, once);
       this.#jobs.delete(job);
       if (!once.take()) return;
-      runAsNobody(this.#client, this.#operations, this.#site, [invocation]).catch((error: unknown) =>
+      this.#run(invocation).catch((error: unknown) =>
         this.#events.warn(`${invocation.operation} failed: ${String(error)}`),
       );
     };
     const left = Math.max(0, Math.ceil(at - now()));
     this.#jobs.set(job, setTimeout(run, Math.min(left, LONGEST_TIMER)));
+  }
+
+  /** In as many steps as it takes. */
+  async #run(invocation: Invocation): Promise<void> {
+    for (;;) {
+      const [answer] = await runAsNobody(this.#client, this.#operations, this.#site, [invocation]);
+      if (answer?.[0] !== 'more') return;
+    }
   }
 
   cancel(job: number): void {
