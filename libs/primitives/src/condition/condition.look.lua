@@ -2,4 +2,4 @@
 -- KEYS: waiters
 -- ARGV: wait_id
 -- RETURNS: {'waiting'} | {'notified'}
-return { redis.call('ZSCORE', KEYS[1], caller .. '#' .. ARGV[1]) and 'waiting' or 'notified' }
+return { line_return(KEYS[1], caller .. '#' .. ARGV[1]) and 'waiting' or 'notified' }

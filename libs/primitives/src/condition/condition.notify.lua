@@ -6,5 +6,5 @@
 local held = redis.call('HMGET', KEYS[1], 'holder', 'first')
 if held[1] ~= caller or held[2] ~= ARGV[2] then return { 'not held' } end
 local owed = condition_notify(KEYS, ARGV[1], tonumber(ARGV[3]))
-if owed > 0 and redis.call('EXISTS', KEYS[3]) == 1 then return { 'more', text(owed) } end
+if owed > 0 then return { 'more', text(owed) } end
 return { 'notified' }

@@ -14,7 +14,9 @@ if held[1] == caller then
   return { 'granted', first, last }
 end
 
-if not (held[1] and alive(held[1])) then
+if held[1] and alive(held[1]) then
+  if wait then join_tail(queue, caller) end
+else
   if redis.call('EXISTS', queue) == 0 then
     local first, last = next_tokens(past, block)
     redis.call('HSET', state, 'holder', caller, 'first', first, 'end', last)
@@ -38,6 +40,5 @@ if not (held[1] and alive(held[1])) then
 end
 
 if not wait then return { 'busy' } end
-join_tail(queue, caller)
 redis.call('ZADD', holds, now_text, record)
 return { 'queued', past }

@@ -133,9 +133,11 @@ describe('a free lock with more dead in line than a script may pass over', () =>
       await holder.die();
       expect(await sweep(holder.id)).toEqual({ state: 'swept' });
     } else {
-      const reply = how === 'released' ? holder.release(first) : expire(holder.id, first);
-      expect(await reply).toEqual(['more']);
-      expect(await advance()).toEqual(['done']);
+      const [begin, goOn] =
+        how === 'released'
+          ? [() => holder.release(first), advance]
+          : [() => expire(holder.id, first), () => expire(holder.id, first)];
+      expect([await begin(), await goOn()]).toEqual([['more'], ['done']]);
     }
     expect(await field('holder')).toBe(lifeOf(other));
     await (await next).release();
@@ -160,6 +162,31 @@ describe('who stands in line without being told', () => {
     expect(await listed(other)).toEqual([`lock\n\n${name}`]);
     expect(await bench.admin.zrange(queue, '0', '-1')).toEqual([deaf.id]);
     await lease?.release();
+  });
+
+  it('keeps nobody behind it waiting, be they hundreds, and finds its place again', async () => {
+    const { name, other, bare, queue, inLine, advance } = await scene();
+    const holder = await bare();
+    const [, first] = await holder.acquire(0);
+    const crowd = await Promise.all(Array.from({ length: 300 }, bare));
+    for (const deaf of crowd) expect((await deaf.acquire(1))[0]).toBe('queued');
+    const next = other.lock(name).acquire();
+    await inLine(301);
+    expect(await holder.release(first)).toEqual(['more']);
+    expect(await advance()).toEqual(['done']);
+    const lease = await next;
+    const looked = () => bench.admin.zrange(queue, '0', '+inf', 'BYSCORE');
+    expect(await looked()).toEqual([]); // Nobody looks at them a second time.
+
+    const late = other.lock(name).acquire();
+    const [one, two] = crowd as [(typeof crowd)[0], (typeof crowd)[0]];
+    for (const deaf of [two, one, two]) expect((await deaf.acquire(1))[0]).toBe('queued');
+    expect((await looked()).slice(0, 2)).toEqual([one.id, two.id]);
+    await lease.release(); // They are as deaf as before.
+    await (await late).release();
+    expect((await two.acquire(0))[0]).toBe('granted');
+    for (const deaf of crowd) if (deaf !== two) expect(await deaf.cancel(0)).toEqual(['left']);
+    expect(await bench.admin.exists(queue)).toBe(0);
   });
 
   it('keeps the key of a lock that is free', async () => {

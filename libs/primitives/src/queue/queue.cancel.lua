@@ -11,6 +11,6 @@ if member then queue_return(KEYS, score, member) end
 redis.call('HDEL', KEYS[7], me)
 queue_record(KEYS[8], wait, name, false)
 if member then more = queue_advance(KEYS, name, '') end
-if outcome == 'put' or outcome == 'joined' then return { outcome, '' } end
+if outcome and not member then return { outcome, '' } end
 queue_leave(KEYS, me)
 return { 'left', more, text(redis.call('ZCARD', KEYS[2])) }

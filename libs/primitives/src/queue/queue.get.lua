@@ -4,13 +4,13 @@
 -- RETURNS: {'item', more, member} | {'waiting', more} | {'busy', more, size} | {'shut', more} | {'mismatch', '', shape}
 local items, takers, holds = KEYS[2], KEYS[3], KEYS[8]
 local name, wait, me = ARGV[1], ARGV[2], caller .. '#' .. ARGV[2]
-local same, existing, outcome, place = queue_enter(KEYS, ARGV[4], me)
+local same, existing, outcome = queue_enter(KEYS, ARGV[4], me)
 if not same then return { 'mismatch', '', existing } end
 local more, item, _ = '', nil, nil
 if outcome then
   _, item = queue_given(outcome)
 else
-  queue_stand(takers, KEYS[7], me, place)
+  join_tail(takers, me)
   more, item = queue_advance(KEYS, name, me)
 end
 if item then

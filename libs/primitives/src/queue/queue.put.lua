@@ -4,13 +4,12 @@
 -- RETURNS: {'put', more} | {'waiting', more} | {'busy', more, size} | {'shut', more} | {'gone', ''} | {'mismatch', '', shape}
 local state, items, putters, parcels, outcomes, holds = KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[7], KEYS[8]
 local name, wait, me = ARGV[1], ARGV[2], caller .. '#' .. ARGV[2]
-local same, existing, outcome, place = queue_enter(KEYS, ARGV[4], me)
+local same, existing, outcome = queue_enter(KEYS, ARGV[4], me)
 if not same then return { 'mismatch', '', existing } end
 if outcome then return { 'put', '' } end
 local shut, max = unpack(redis.call('HMGET', state, 'shut', 'max'))
 max = tonumber(max)
-if place then queue_stand(putters, outcomes, me, place) end
-local stands = redis.call('ZSCORE', putters, me)
+local stands = line_return(putters, me)
 if not stands then
   if shut ~= '0' then return { 'shut', '' } end
   if ARGV[6] == '' then return { 'gone', '' } end

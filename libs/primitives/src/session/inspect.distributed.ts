@@ -22,7 +22,7 @@ export interface InspectedLock {
   readonly holder: LockParty | undefined;
   /** The first fencing token of the block that the holder was granted; `undefined` where it is free. */
   readonly token: number | undefined;
-  /** In the order in which they will be served; one place a session. */
+  /** In the order in which they will be served, whom no message reached last; one place a session. */
   readonly waiters: readonly LockParty[];
 }
 
@@ -116,14 +116,18 @@ async function partiesOf(core: SessionCore, partition: number): Promise<Parties>
 
 async function inspect(core: SessionCore, name: string, who: Parties): Promise<InspectedLock> {
   const [state = '', queue = ''] = core.keyspace.of('lock', name, ['state', 'queue']);
-  const [fields, waiters] = await look(core, () =>
-    Promise.all([reader(core).hmget(state, 'holder', 'first'), reader(core).zrange(queue, '0', '-1')]),
+  const [fields, standing, passedOver] = await look(core, () =>
+    Promise.all([
+      reader(core).hmget(state, 'holder', 'first'),
+      reader(core).zrange(queue, '0', '+inf', 'BYSCORE'),
+      reader(core).zrange(queue, '(0', '-inf', 'BYSCORE', 'REV'),
+    ]),
   );
   const [holder, first] = fields;
   return {
     name,
     holder: holder ? who(holder) : undefined,
     token: first ? Number(first) : undefined,
-    waiters: waiters.map(who),
+    waiters: [...standing, ...passedOver].map(who),
   };
 }

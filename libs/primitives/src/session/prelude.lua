@@ -93,26 +93,41 @@ local function minute_past(since)
   return math.floor(tonumber(since or '0') / 60000000) ~= math.floor(now_us / 60000000)
 end
 
--- A place behind everybody in a queue, by Redis's time of joining, unless it has one. Says whether it put off the queue's end.
-local function join_tail(queue, member)
-  local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
-  redis.call('ZADD', queue, 'NX', text(math.max(tonumber(last or '0') + 1, now_us)), member)
+-- Who is first in a line. One whom no message reached was passed over, since its subscriber may just be reconnecting: its
+-- place is negative until it asks again, and so out of the way of those behind it, were there hundreds like it.
+local function line_first(line)
+  return redis.call('ZRANGE', line, 0, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
+end
+
+local function line_turn(line, member, place) redis.call('ZADD', line, text(-1 - place), member) end
+
+local function line_pass_over(line, member) line_turn(line, member, redis.call('ZSCORE', line, member)) end
+
+-- It asks again: it stands where it stood.
+local function line_return(line, member)
+  local place = redis.call('ZSCORE', line, member)
+  if place and tonumber(place) < 0 then line_turn(line, member, place) end
+  return place
+end
+
+-- A place behind everybody in a line, by Redis's time of joining, or the one it has. Says whether it put off the line's end.
+local function join_tail(line, member)
+  local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')[2]
+  local place = text(math.max(tonumber(last or '0') + 1, now_us))
+  if redis.call('ZADD', line, 'NX', place, member) == 0 then line_return(line, member) end
   local due = minute_past(last)
-  if due then arm(queue) end
+  if due then arm(line) end
   return due
 end
 
 -- The free lock goes to the first in line who lives and can be told. `asker` needs no message: it has the reply.
--- One that no message reaches keeps its place and is passed over: it may just be reconnecting, and asks again then.
--- `past`: the last token granted, where it was held until now.
+-- `past`: the last token granted, where it was held until now. Gives nobody and 'more' where its bound was met.
 local function lock_grant(state, queue, kind, name, block, asker, past)
-  local at, more = 0, nil
   for _ = 1, BOUND do
-    local waiter = redis.call('ZRANGE', queue, at, at)[1]
+    local waiter = line_first(queue)
     if not waiter then return nil end
     if not alive(waiter) then
       redis.call('ZREM', queue, waiter)
-      more = 'more' -- Only where something was done: those whom nobody reaches must not be gone over for ever.
     else
       local first, last = next_tokens(past or redis.call('HGET', state, 'end'), block)
       if waiter == asker or tell(waiter, kind, waiter, name, first, last) then
@@ -121,38 +136,33 @@ local function lock_grant(state, queue, kind, name, block, asker, past)
         if minute_past(past) then arm(state) end -- Also where it was free.
         return waiter, first, last
       end
-      at = at + 1
+      line_pass_over(queue, waiter)
     end
   end
-  return nil, more
+  return nil, 'more'
 end
 
 -- Notifies up to n waits of a condition, in order: their sessions stand in the lock's line from here on. Those that no
--- message reaches come last: theirs may be a process that has just ended. Gives back how many are still owed.
+-- message reaches come last: theirs may be a process that has just ended. Gives back how many are still owed where its
+-- bound was met, and 0 where all were notified, or nobody is left.
 local function condition_notify(keys, name, n)
   local state, queue, waiters = unpack(keys)
   local holder, past = unpack(redis.call('HMGET', state, 'holder', 'end'))
-  local at = 0
-  local function notified(waiter, session)
-    redis.call('ZREM', waiters, waiter)
-    if session ~= holder then join_tail(queue, session) end
-    n = n - 1
-  end
+  local placed = { [holder or ''] = true }
   for _ = 1, BOUND do
-    local waiter = n > 0 and redis.call('ZRANGE', waiters, at, at)[1]
-    if not waiter then break end
+    local first = n > 0 and line_first(waiters)
+    local waiter = first or n > 0 and redis.call('ZRANGE', waiters, '(0', '(-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 1)[1]
+    if not waiter then return 0 end
     local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
     if not alive(session) then
-      redis.call('ZREM', waiters, waiter)
-    elseif tell(session, 'condition', session, name, wait, past or '0') then
-      notified(waiter, session)
+      redis.call('ZADD', waiters, '-inf', waiter) -- Out of the way, but here: its sweep is to see that nothing was spent on it.
+    elseif first and not tell(session, 'condition', session, name, wait, past or '0') then
+      line_pass_over(waiters, waiter)
     else
-      at = at + 1
-    end
-  end
-  if n > 0 and at > 0 then
-    for _, waiter in ipairs(redis.call('ZRANGE', waiters, 0, math.min(n, at) - 1)) do
-      notified(waiter, string.match(waiter, '^[^#]+'))
+      redis.call('ZREM', waiters, waiter)
+      if not placed[session] then join_tail(queue, session) end
+      placed[session] = true
+      n = n - 1
     end
   end
   return n
@@ -200,21 +210,13 @@ local function semaphore_arm(state, holders, used, last)
   arm(holders)
 end
 
--- A place in line: the one it has, or had when it was passed over, or behind everybody.
+-- A place in line, and what it is for.
 local function semaphore_join(queue, wants, member, want)
-  local place = string.match(redis.call('HGET', wants, member) or '', ' (%d+)$')
   redis.call('HSET', wants, member, want)
-  if place then
-    redis.call('ZADD', queue, 'NX', place, member)
-    arm(queue)
-  elseif join_tail(queue, member) then
-    arm(wants)
-  end
+  if join_tail(queue, member) then arm(wants) end
 end
 
 -- Free permits go to those in line, first come, first served: one who wants more than there are stops all behind it.
--- One that no message reaches is passed over: it leaves the line, and finds its place again when it asks again. Were it
--- to stand there, each script would look at it, and at hundreds like it at none behind them.
 -- `counts`: limit, permits in use and last token, where the caller has read them; `changed`: and has yet to write them.
 local function semaphore_grant(keys, kind, name, asker, counts, changed)
   local state, queue, wants, holders = unpack(keys)
@@ -223,26 +225,27 @@ local function semaphore_grant(keys, kind, name, asker, counts, changed)
   local used, last, granted, more = tonumber(counts[2]), counts[3], nil, 'more'
   local free = tonumber(counts[1]) - used
   for _ = 1, BOUND do
-    local waiter = free > 0 and redis.call('ZRANGE', queue, 0, 0)[1]
+    local waiter = free > 0 and line_first(queue)
     if not waiter then more = nil break end
     local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
     if not alive(session) then
+      redis.call('ZREM', queue, waiter)
       redis.call('HDEL', wants, waiter)
     else
       local want = redis.call('HGET', wants, waiter)
       if tonumber(want) > free then more = nil break end
       local first, past = next_tokens(last, semaphore_block(kind, want, counts[1]))
       if waiter == asker or tell(session, kind, session, name, wait, first, past) then
+        redis.call('ZREM', queue, waiter)
         redis.call('HDEL', wants, waiter)
         redis.call('HSET', holders, waiter, want .. ' ' .. first .. ' ' .. past)
         semaphore_arm(state, holders, used, last)
         free, used, last = free - want, used + want, past
         if waiter == asker then granted = { first, past } end
       else
-        redis.call('HSET', wants, waiter, want .. ' ' .. redis.call('ZSCORE', queue, waiter))
+        line_pass_over(queue, waiter)
       end
     end
-    redis.call('ZREM', queue, waiter)
   end
   if changed or last ~= counts[3] then redis.call('HSET', state, 'used', text(used), 'end', last or '0') end
   if used == 0 then
@@ -383,9 +386,8 @@ end
 
 -- Moves a queue as far as it can go: items to those who take, then waiting items to where there is room, each first
 -- come, first served; where it is shut down, its end to those who wait; where all was dealt with, that to those who
--- join. What became of a wait is kept until its session has read it; `asker` has it from the reply. A taker or putter
--- whom no message reaches is passed over: it leaves its line, and finds its place again when it asks again. Gives 'more'
--- where its bound was met, and the asker's item.
+-- join. What became of a wait is kept until its session has read it; `asker` has it from the reply. Gives 'more' where its
+-- bound was met, and the asker's item.
 local function queue_advance(keys, name, asker)
   local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
   local fields = redis.call('HMGET', state, 'max', 'shut', 'zero')
@@ -405,14 +407,14 @@ local function queue_advance(keys, name, asker)
     return true
   end
 
-  -- Were it to stand there, each script would look at it, and at hundreds like it at none behind them.
   local function pass_over(line, waiter)
-    redis.call('HSET', outcomes, waiter, 'place ' .. redis.call('ZSCORE', line, waiter))
-    return settle(line, waiter)
+    line_pass_over(line, waiter)
+    more = 'more'
+    return true
   end
 
   local function grant()
-    local taker = redis.call('ZRANGE', takers, 0, 0)[1]
+    local taker = line_first(takers)
     if not taker then return false end
     if not alive(string.match(taker, '^[^#]+')) then return settle(takers, taker) end
     local item, score = unpack(redis.call('ZRANGE', items, 0, 0, 'WITHSCORES'))
@@ -431,7 +433,7 @@ local function queue_advance(keys, name, asker)
   end
 
   local function admit()
-    local putter = redis.call('ZRANGE', putters, 0, 0)[1]
+    local putter = line_first(putters)
     if not putter then return false end
     local parcel = redis.call('HGET', parcels, putter)
     if shut then announce(putter, 'shut') end
@@ -472,24 +474,15 @@ local function queue_advance(keys, name, asker)
   return more, given
 end
 
--- What every wait at a queue begins with: the shape, and what has become of the wait, or the place it had in line when it
--- was passed over. All its keys are looked at, so that one of another type is an error before anything was changed.
+-- What every wait at a queue begins with: the shape, and what has become of the wait. All its keys are looked at, so that
+-- one of another type is an error before anything was changed.
 local function queue_enter(keys, shape, me)
   local state, items, takers, putters, parcels, joiners, outcomes = unpack(keys)
   for _, key in ipairs({ items, takers, putters, joiners }) do redis.call('ZCARD', key) end
   redis.call('HGET', parcels, me)
   local outcome = redis.call('HGET', outcomes, me)
   local same, existing = queue_shape(state, shape)
-  local place = outcome and string.match(outcome, '^place (.+)$')
-  return same, existing, not place and outcome, place
-end
-
--- A place in line: the one it had when it was passed over, or that it has, or behind everybody.
-local function queue_stand(line, outcomes, me, place)
-  if not place then return join_tail(line, me) end
-  redis.call('HDEL', outcomes, me)
-  redis.call('ZADD', line, 'NX', place, me)
-  arm(line)
+  return same, existing, outcome
 end
 
 -- A wait leaves whatever line it stands in.
