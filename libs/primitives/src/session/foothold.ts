@@ -3,14 +3,17 @@ import { CallEnded } from './calls.ts';
 import type { Dependent, Incarnation } from './incarnation.ts';
 import type { Partition } from './partition.ts';
 
+/** Where lives are had from. */
+type Lives = Pick<Partition, 'free' | 'inTurn' | 'guard'>;
+
 export class Foothold implements Dependent {
-  readonly #partition: Partition;
+  readonly #partition: Lives;
   readonly #ended: () => void;
   #life: Incarnation | undefined;
   #relenting: PromiseWithResolvers<void> | undefined;
 
   /** @param ended called once at the end of each life that was stood under, unless it was left before */
-  constructor(partition: Partition, ended: () => void) {
+  constructor(partition: Lives, ended: () => void) {
     this.#partition = partition;
     this.#ended = ended;
   }
