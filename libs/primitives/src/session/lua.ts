@@ -140,11 +140,14 @@ function bundle(operations: readonly Operation[]): string {
   ].join('');
 }
 
+/** The head of the prelude, and its functions. */
+function prelude(): string[] {
+  return code(new URL('./prelude.lua', import.meta.url)).split(/^(?=local function )/m);
+}
+
 /** The prelude without those of its functions that nothing here calls, directly or by others of them. */
 function preludeOf(callers: string): string {
-  const [head = '', ...functions] = code(new URL('./prelude.lua', import.meta.url)).split(
-    /^(?=local function )/m,
-  );
+  const [head = '', ...functions] = prelude();
   let needed = '';
   // From the last to the first: each stands on those before it alone.
   for (const text of functions.reverse()) {
@@ -154,7 +157,10 @@ function preludeOf(callers: string): string {
   return head + needed;
 }
 
-/** The renewal stands alone: it must run where Redis is out of memory. */
+/** The renewal stands alone, but for the one function it shares: it must run where Redis is out of memory. */
 export function renewal(): string {
-  return readFileSync(new URL('./session.renew.lua', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('./session.renew.lua', import.meta.url), 'utf8');
+  const late = prelude().filter((text) => text.startsWith('local function late_in('));
+  const flags = source.indexOf('\n') + 1;
+  return source.slice(0, flags) + late.join('') + source.slice(flags);
 }

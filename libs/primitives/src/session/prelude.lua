@@ -50,10 +50,11 @@ local function ring_after(ring, id)
   return redis.call('ZRANGE', ring, '(' .. id, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', ring, 0, 0)[1] or id
 end
 
--- In how many ms it is late with its sign of life, which is due every third of its ttl; or dead, where nobody knows its ttl.
-local function late_in(members, session)
-  local ttl = string.match(redis.call('HGET', members, session) or '', '"ttl":([%d.]+)')
-  local ends = redis.call('ZSCORE', SESSIONS, session)
+-- In how many ms a session is late with its sign of life, which is due every third of its ttl; or dead, where nobody knows
+-- its ttl. Of values alone, since the renewal has it too, which has nothing else of this. `ends`: its score; `about`: what
+-- it said of itself.
+local function late_in(ends, about, now)
+  local ttl = string.match(about or '', '"ttl":([%d.]+)')
   return tonumber(ends or '0') - now - 0.65 * (tonumber(ttl or '') or 0)
 end
 
@@ -68,7 +69,7 @@ local function tell_watchers(ring, members, session, other, remaining)
     if before == session or before == first then return end -- Round: `session` itself may be out of the ring by now.
     first = first or before
     if before ~= other and alive(before) then
-      local ahead = late_in(members, before)
+      local ahead = late_in(redis.call('ZSCORE', SESSIONS, before), redis.call('HGET', members, before), now)
       if tell(before, 'watch', before, other, remaining, text(keep)) and ahead > 0 then return end
       keep = math.max(keep, math.ceil(ahead))
     end

@@ -25,10 +25,9 @@ local watched, other = {}, ARGV[4]
 for _ = 1, ARGV[5] do
   other = redis.call('ZRANGE', KEYS[3], '(' .. other, '+', 'BYLEX', 'LIMIT', 0, 1)[1] or redis.call('ZRANGE', KEYS[3], 0, 0)[1]
   if other == id then break end
-  local remaining = math.max(0, tonumber(redis.call('ZSCORE', KEYS[1], other) or '0') - now)
+  local its_end = redis.call('ZSCORE', KEYS[1], other)
   watched[#watched + 1] = other
-  watched[#watched + 1] = text(remaining)
-  local its_ttl = string.match(redis.call('HGET', KEYS[4], other) or '', '"ttl":([%d.]+)')
-  if remaining > 0.65 * (tonumber(its_ttl or '') or 0) then break end
+  watched[#watched + 1] = text(math.max(0, tonumber(its_end or '0') - now))
+  if late_in(its_end, redis.call('HGET', KEYS[4], other), now) > 0 then break end
 end
 return { 'alive', text(now_us), run_id, redis.call('GET', KEYS[6]) or '', history or '', before or '', watched, unpack(overdue) }
