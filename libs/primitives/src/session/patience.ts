@@ -43,21 +43,17 @@ export class Patience {
       const timer = setTimeout(() => giveUp(late()), deadline?.remaining() ?? this.#ms);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (closed !== undefined) this.#closers.add(onClose);
-      work.then(
-        (value) => {
-          if (over) return unwanted?.(value);
-          end();
-          resolve(value);
-        },
-        (error: unknown) => {
-          if (!over) giveUp(error);
-        },
-      );
+      work.then((value) => {
+        if (over) return unwanted?.(value);
+        end();
+        resolve(value);
+      }, giveUp);
+      if (signal?.aborted) onAbort(); // It aborted while the work began.
     });
   }
 
   /** The session closes: those who said what to be told then are told. */
   close(): void {
-    for (const onClose of [...this.#closers]) onClose();
+    for (const onClose of this.#closers) onClose();
   }
 }
