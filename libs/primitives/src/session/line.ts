@@ -63,10 +63,7 @@ export class Line implements ScriptClient {
     this.#timer = undefined;
     if (this.#owed === 0) return;
     const left = this.#heard + this.#silence - now();
-    if (left <= 0 && suspected) {
-      this.#heard = now();
-      this.#connection.disconnect(true);
-    }
+    if (left <= 0 && suspected) this.#connection.disconnect(true);
     const next = left > 0 ? left : suspected ? this.#silence : SECOND_LOOK;
     this.#timer = setTimeout(() => this.#look(left <= 0 && !suspected), Math.ceil(next)).unref();
   }
