@@ -9,7 +9,6 @@ export class QuorumLease implements Lease {
   readonly #votes: Set<Lease>;
   readonly #ended: () => void;
   readonly #controller = new AbortController();
-  readonly #forget = new AbortController();
   #over = false;
   /** The loss that its release has told of, as the next one will. */
   #told: LeaseLostError | undefined;
@@ -27,7 +26,7 @@ export class QuorumLease implements Lease {
   get valid(): boolean {
     let valid = 0;
     for (const vote of this.#votes) if (vote.valid) valid += 1;
-    return !this.#over && !this.#controller.signal.aborted && valid >= this.#majority;
+    return !this.#over && valid >= this.#majority;
   }
 
   get signal(): AbortSignal {
@@ -54,7 +53,7 @@ export class QuorumLease implements Lease {
   }
 
   #watch(vote: Lease): void {
-    vote.signal.addEventListener('abort', () => this.#look(), { once: true, signal: this.#forget.signal });
+    vote.signal.addEventListener('abort', () => this.#look(), { once: true });
   }
 
   /** Gives it back everywhere; settles when a majority has it back. Those that are away have it until its time ends. */
@@ -64,7 +63,7 @@ export class QuorumLease implements Lease {
     this.#look();
     if (this.#controller.signal.aborted) throw this.#controller.signal.reason;
     this.#over = true;
-    this.#end();
+    this.#ended();
     const given = await settledBy(
       [...this.#votes].map((vote) => vote.release()),
       this.#majority,
@@ -79,20 +78,15 @@ export class QuorumLease implements Lease {
   }
 
   #look(): void {
-    if (this.#over || this.#controller.signal.aborted) return;
     let good = 0;
     for (const vote of this.#votes) if (!vote.signal.aborted) good += 1;
-    if (good >= this.#majority) return;
+    // Where looking has found an end out, that has been here before.
+    if (good >= this.#majority || this.over) return;
     this.#controller.abort(
       this.#lost(`${good} servers have it still, fewer than the ${this.#majority} of a majority`),
     );
-    this.#end();
-    for (const vote of this.#votes) if (!vote.signal.aborted) vote.release().catch(() => {});
-  }
-
-  #end(): void {
-    this.#forget.abort();
     this.#ended();
+    for (const vote of this.#votes) if (!vote.signal.aborted) vote.release().catch(() => {});
   }
 
   #lost(why: string): LeaseLostError {
