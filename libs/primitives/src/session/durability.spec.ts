@@ -6,7 +6,6 @@ import { connect, type Session } from '../session.distributed.ts';
 import { Slots } from '../testing/faults/slots.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { until } from '../testing/waiting.ts';
-import { Confirmer, resolveDurability, type WaitingClient } from './durability.ts';
 import { Keyspace } from './keys.ts';
 import type { ConnectOptions } from './options.ts';
 
@@ -322,49 +321,5 @@ describe('durability', () => {
     [{ replicas: 1, quorum: 2 }, TypeError],
   ])('of %j is refused before anything is connected', async (durability, type) => {
     await expect(connect('redis://127.0.0.1:1', { durability: durability as never })).rejects.toThrow(type);
-  });
-
-  it('is not confirmed by a server that does not have the grant', async () => {
-    const client: WaitingClient = {
-      pexpire: async () => 1,
-      call: async (_, key) => (key === 'mine' ? '7' : null),
-      wait: async () => 1,
-      disconnect: () => {},
-    };
-    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 1);
-    const of = (key: string) =>
-      confirmer.confirm('key', { command: ['get', key], shows: (had) => had === '7' });
-    const both = await Promise.allSettled([of('mine'), of('other')]);
-    expect(both).toMatchObject([
-      { status: 'fulfilled' },
-      { status: 'rejected', reason: { message: expect.stringContaining('does not have it') } },
-    ]);
-  });
-
-  it('is never confirmed by what was asked before', async () => {
-    const asked: PromiseWithResolvers<number>[] = [];
-    const client: WaitingClient = {
-      pexpire: async () => 1,
-      call: async () => 'yes',
-      disconnect: () => {},
-      wait() {
-        const answer = Promise.withResolvers<number>();
-        asked.push(answer);
-        return answer.promise;
-      },
-    };
-    const confirmer = new Confirmer(client, { replicas: 1, timeout: 10 }, 1);
-    const confirm = () => confirmer.confirm('key', { command: ['get', 'it'], shows: (had) => had === 'yes' });
-    const first = confirm();
-    await until(() => asked.length === 1, 'it asks');
-    const [second, third] = [confirm(), confirm()];
-    asked[0]?.resolve(1);
-    await first;
-    await until(() => asked.length === 2, 'it asks again, once for both');
-    asked[1]?.resolve(0);
-    await expect(second).rejects.toThrow('0 of 1 replicas had it within 10 ms');
-    await expect(third).rejects.toThrow('0 of 1 replicas');
-    expect(asked).toHaveLength(2);
-    expect(resolveDurability({ replicas: 2 }, 10_000)).toEqual({ replicas: 2, timeout: 1000 });
   });
 });

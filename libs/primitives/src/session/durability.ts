@@ -25,8 +25,8 @@ export function resolveDurability(given: unknown, ttl: number): ResolvedDurabili
   if (given === null || typeof given !== 'object')
     throw typeError(`connect: durability must be { replicas, timeout? }, not ${show(given)}`);
   checkKnown(given, ['replicas', 'timeout'], 'connect: durability');
-  const { replicas, timeout = Math.min(1000, Math.floor(ttl / 4)) } = given as Record<string, unknown>;
   const most = Math.floor(ttl / 4);
+  const { replicas, timeout = Math.min(1000, most) } = given as Record<string, unknown>;
   if (typeof replicas !== 'number')
     throw typeError(`connect: durability.replicas must be a number, not ${show(replicas)}`);
   if (typeof timeout !== 'number')
