@@ -91,7 +91,7 @@ export class LockGrant {
     if (asked === undefined) return;
     this.#confirmed = asked;
     asked.catch(() => {
-      if (this.#confirmed === asked) this.#confirmed = undefined;
+      this.#confirmed = undefined;
     });
   }
 }

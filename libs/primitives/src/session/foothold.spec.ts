@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { Calls } from './calls.ts';
 import { Foothold } from './foothold.ts';
@@ -103,8 +103,31 @@ describe('who stands under a life', () => {
     const first = life();
     first.end('the session was closed');
     lives.next.resolve(first);
-    expect(await foothold.under()).toBe(first);
+    expect(await Promise.all([foothold.under(), foothold.under()])).toEqual([first, first]);
     expect(ended()).toBe(1);
+  });
+
+  it('is not told of the end of one that it has left for another', async () => {
+    const { lives, foothold, ended } = scene();
+    const [first, second] = [life(), life()];
+    const turn = foothold.under();
+    lives.free = second;
+    foothold.stand();
+    lives.next.resolve(first);
+    expect(await turn).toBe(first);
+    second.end('the session was closed');
+    expect(ended()).toBe(0);
+  });
+
+  it('has the keeper begin', () => {
+    const { lives, foothold } = scene();
+    const guard = vi.spyOn(lives, 'guard');
+    foothold.stand();
+    expect(guard).not.toHaveBeenCalled();
+    lives.free = life();
+    foothold.stand();
+    foothold.stand();
+    expect(guard).toHaveBeenCalledTimes(1);
   });
 });
 
