@@ -6,8 +6,9 @@ export function checkKnown<T extends object>(
   options: T | undefined,
   known: readonly string[],
   where: string,
+  example?: string,
 ): Partial<T> {
-  const given = checkOptions(options, where);
+  const given = checkOptions(options, where, example);
   refuseUnknown(given, known, where);
   return given;
 }

@@ -252,4 +252,13 @@ describe('a ContextVar', () => {
     expect(() => new ContextVar('')).toThrow(TypeError);
     expect(() => new ContextVar('x', { propagate: 1 as never })).toThrow(TypeError);
   });
+
+  it('takes no option that nobody reads', () => {
+    expect(() => new ContextVar('x', { defualt: 1 } as never)).toThrow(
+      'ContextVar: unknown option "defualt"; known are default, propagate',
+    );
+    expect(() => new ContextVar('x', 1 as never)).toThrow(
+      'ContextVar: options must be an object such as { default: 0 }, not 1',
+    );
+  });
 });

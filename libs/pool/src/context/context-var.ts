@@ -4,7 +4,8 @@
  * `AsyncLocalStorage`; what travels is a copy of its propagating part.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { checkFunction, checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { checkFunction, show, typeError } from '@heddle/primitives/internal';
+import { checkKnown } from '../known-options.ts';
 
 interface Held {
   readonly value: unknown;
@@ -23,6 +24,8 @@ export interface ContextVarOptions<T> {
   /** Whether tasks submitted where it is set see it too (default: true). Its values must then be such as travel. */
   readonly propagate?: boolean | undefined;
 }
+
+const KNOWN = ['default', 'propagate'];
 
 /**
  * A variable whose value is that of the innermost `run` around the caller. It is known by its name on every side:
@@ -62,7 +65,7 @@ export const ContextVar: ContextVarConstructor = class ContextVar<T> {
     if (typeof name !== 'string' || name === '') {
       throw typeError(`ContextVar: name must be a string of 1 character or more, not ${show(name)}`);
     }
-    const given = checkOptions(options, 'ContextVar');
+    const given = checkKnown(options, KNOWN, 'ContextVar', '{ default: 0 }');
     const { propagate = true } = given;
     if (typeof propagate !== 'boolean') {
       throw typeError(`ContextVar: propagate must be a boolean, not ${show(propagate)}`);
