@@ -1,4 +1,5 @@
 /** Jobs that are taken back, aborted, or out of time, wherever they are. */
+import { setImmediate } from 'node:timers/promises';
 import { CancelledError } from '@heddle/pool';
 import { TimeoutError } from '@heddle/primitives';
 import { describe, expect, it } from 'vitest';
@@ -21,6 +22,18 @@ describe('cancelling a job', () => {
     expect(futures.every((future) => future.cancelled())).toBe(true);
     expect(await bench.unfinished()).toBe(0);
     expect(await bench.plain.zcard(bench.key('prioritized'))).toBe(0);
+  });
+
+  it('warns of no leak where many are cancelled at once', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on('warning', note);
+    const futures = Array.from({ length: 30 }, () => bench.executor().submit('noop'));
+    await Promise.all(futures.map((future) => future.accepted));
+    expect(await Promise.all(futures.map((future) => future.cancel()))).toEqual(futures.map(() => true));
+    await setImmediate();
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
   });
 
   it('is false, without effect, once it runs or is done', async () => {

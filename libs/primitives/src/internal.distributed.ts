@@ -49,6 +49,10 @@ export function sessionParts(session: Session): SessionParts {
   if (known !== undefined) return known;
   const core = coreOf(session);
   let shared: Redis | Cluster | undefined;
+  const closers = new Set<() => void>();
+  core.once('closing', () => {
+    for (const fn of closers) fn();
+  });
   const made: SessionParts = {
     namespace: core.keyspace.namespace,
     inbox: {
@@ -69,8 +73,8 @@ export function sessionParts(session: Session): SessionParts {
     lifeWords: (name) => core.partitionOf(name).current?.words.buffer,
     onReconnect: (fn) => core.inbox.onReconnect(fn),
     onClose(fn) {
-      core.once('closing', fn);
-      return () => core.off('closing', fn);
+      closers.add(fn);
+      return () => closers.delete(fn);
     },
   };
   parts.set(session, made);
