@@ -122,7 +122,7 @@ export class SessionCore extends Voice implements PartitionHost {
     this.id = id;
     this.options = options;
     this.client = client;
-    this.line = new Line(client, options.connectTimeout);
+    this.line = new Line(client, options.silence);
     this.target = target;
     this.#subscriber = subscriber;
     this.#commands = new Commands(this);
@@ -174,6 +174,10 @@ export class SessionCore extends Voice implements PartitionHost {
 
   get connectTimeout(): number {
     return this.options.connectTimeout;
+  }
+
+  get silence(): number {
+    return this.options.silence;
   }
 
   /** Why Redis does not let the session in, where it says so. */
@@ -343,7 +347,7 @@ export class SessionCore extends Voice implements PartitionHost {
     this.seats.close();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.options.connectTimeout);
+      timer = setTimeout(resolve, this.silence);
     });
     const companions = Promise.all(this.#companions.map((end) => end()));
     await Promise.race([this.#release(), late]);
@@ -407,7 +411,7 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /** Once a ttl: a message that was lost without a trace costs no more than that, nor does a dead subscriber. */
   #lookAgain(): void {
-    if (this.seats.waited) this.inbox.probe(this.options.connectTimeout);
+    if (this.seats.waited) this.inbox.probe(this.silence);
     this.seats.askAgain();
   }
 

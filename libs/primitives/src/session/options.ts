@@ -1,4 +1,5 @@
 /** `connect`'s options: documented, with units, resolved once. */
+import { LONGEST_TIMER } from '../deadline.ts';
 import { rangeError, show, typeError } from '../errors.ts';
 import { type Durability, type ResolvedDurability, resolveDurability } from './durability.ts';
 import { checkName } from './keys.ts';
@@ -24,7 +25,11 @@ export interface ConnectOptions {
   readonly name?: string | undefined;
   /** ioredis's own options, merged over the URL's or the client's: TLS, database, key prefix, a Cluster's natMap, … */
   readonly redis?: GivenOptions | undefined;
-  /** Ms within which `connect` succeeds or says why not. Default 5,000. */
+  /**
+   * Ms within which `connect` succeeds or says why not; `Infinity`: as long as it takes. What a session asks afterwards
+   * without waiting has as long; a connection that owes an answer for so long, 60,000 at the most, is made anew.
+   * Default 5,000.
+   */
   readonly connectTimeout?: number | undefined;
   /**
    * Ms that a wait for a lock or a permit lasts before it is looked at whether it is in a circle of such waits; the
@@ -54,6 +59,8 @@ export interface ResolvedOptions {
   readonly maxStall: number;
   readonly name: string | undefined;
   readonly connectTimeout: number;
+  /** Ms without an answer that one is owed before a connection counts as dead. */
+  readonly silence: number;
   readonly deadlockAfter: number;
   /** How many of the session may hold one after the other before others have their turn. */
   readonly localTurns: number;
@@ -96,8 +103,10 @@ function duration(value: unknown, name: string, fallback: number, min: number, m
   if (value === undefined) return fallback;
   if (typeof value !== 'number')
     throw typeError(`connect: ${name} must be a number of milliseconds, not ${show(value)}`);
-  if (!(value >= min && value <= max))
-    throw rangeError(`connect: ${name} must be ${min} to ${max} ms, not ${value}`);
+  if (!(value >= min && value <= max)) {
+    const range = max === Number.POSITIVE_INFINITY ? `${min} ms or more` : `${min} to ${max} ms`;
+    throw rangeError(`connect: ${name} must be ${range}, not ${value}`);
+  }
   return value;
 }
 
@@ -112,7 +121,8 @@ function handovers(value: unknown): number {
   return value;
 }
 
-const LONGEST = 2 ** 31 - 1;
+/** Ms without an answer that a connection which owes one has at most, however long `connect` may take. */
+const LONGEST_SILENCE = 60_000;
 
 /** Checks all options at once, before anything is connected. */
 export function resolveOptions(redis: unknown, options: ConnectOptions = {}): ResolvedOptions {
@@ -137,29 +147,30 @@ export function resolveOptions(redis: unknown, options: ConnectOptions = {}): Re
     'connectTimeout',
     DEFAULTS.connectTimeout,
     1,
-    LONGEST,
+    Number.POSITIVE_INFINITY,
   );
-  const ttl = duration(options.ttl, 'ttl', DEFAULTS.ttl, 100, LONGEST);
+  const ttl = duration(options.ttl, 'ttl', DEFAULTS.ttl, 100, LONGEST_TIMER);
   return {
     namespace:
       options.namespace === undefined
         ? DEFAULTS.namespace
         : checkName(options.namespace, 'connect: namespace'),
     ttl,
-    maxStall: duration(options.maxStall, 'maxStall', DEFAULTS.maxStall, 100, LONGEST),
+    maxStall: duration(options.maxStall, 'maxStall', DEFAULTS.maxStall, 100, LONGEST_TIMER),
     name: options.name,
     connectTimeout,
+    silence: Math.min(connectTimeout, LONGEST_SILENCE),
     deadlockAfter:
       options.deadlockAfter === Number.POSITIVE_INFINITY
         ? options.deadlockAfter
-        : duration(options.deadlockAfter, 'deadlockAfter', DEFAULTS.deadlockAfter, 1, LONGEST),
+        : duration(options.deadlockAfter, 'deadlockAfter', DEFAULTS.deadlockAfter, 1, LONGEST_TIMER),
     localTurns: Math.min(handovers(options.maxLocalHandovers) + 1, TOKEN_BLOCK),
     durability: resolveDurability(options.durability, ttl),
     logger: checkLogger(options.logger),
     target: resolveTarget(
       redis === undefined ? process.env.REDIS_URL || 'redis://127.0.0.1:6379' : redis,
       options.redis,
-      connectTimeout,
+      Math.min(connectTimeout, LONGEST_TIMER),
     ),
   };
 }

@@ -1,6 +1,6 @@
 /** Bounds what must not hang where Redis is away: by time, by an abort, by the end of the session. */
 
-import type { Deadline } from '../deadline.ts';
+import { Deadline } from '../deadline.ts';
 
 /** How one who has no patience for ever is told. */
 export interface Terms<T> {
@@ -30,7 +30,7 @@ export class Patience {
       let over = false;
       const end = () => {
         over = true;
-        clearTimeout(timer);
+        cancelTimer();
         signal?.removeEventListener('abort', onAbort);
         this.#closers.delete(onClose);
       };
@@ -40,7 +40,7 @@ export class Patience {
       };
       const onAbort = () => giveUp(signal?.reason);
       const onClose = () => giveUp(closed?.());
-      const timer = setTimeout(() => giveUp(late()), deadline?.remaining() ?? this.#ms);
+      const cancelTimer = (deadline ?? Deadline.after(this.#ms)).onExpiry(() => giveUp(late()));
       signal?.addEventListener('abort', onAbort, { once: true });
       if (closed !== undefined) this.#closers.add(onClose);
       work.then((value) => {

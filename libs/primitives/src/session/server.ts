@@ -208,22 +208,18 @@ export function limit(ms: number): Limit {
  * and one that answers is not given up because this loop has much to do.
  */
 export async function within<T>({ ms, deadline }: Limit, where: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          new RedisUnreachableError(
-            `Redis at ${where} gave no answer within ${ms} ms; check that it runs and the address is right`,
-          ),
-        ),
-      deadline.remaining(),
-    );
-  });
+  const late = Promise.withResolvers<never>();
+  const cancelTimer = deadline.onExpiry(() =>
+    late.reject(
+      new RedisUnreachableError(
+        `Redis at ${where} gave no answer within ${ms} ms; check that it runs and the address is right`,
+      ),
+    ),
+  );
   try {
-    return await Promise.race([work, late]);
+    return await Promise.race([work, late.promise]);
   } finally {
-    clearTimeout(timer);
+    cancelTimer();
     work.catch(() => {});
   }
 }

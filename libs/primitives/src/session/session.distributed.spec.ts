@@ -70,6 +70,29 @@ describe('connect', () => {
     await silent.resume();
   });
 
+  it.each([2 ** 31, Infinity])('waits %d ms for an answer, where told to', async (connectTimeout) => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    const silent = await startRedis({ sources: ['process'] });
+    onTestFinished(() => silent.close());
+    await silent.pause();
+    const connecting = connect(silent.url, { ...quiet, connectTimeout });
+    expect(await stillPending(connecting)).toBe(true);
+    await silent.resume();
+    const session = await connecting;
+    expect(await session.counter('answers').add()).toBe(1);
+    expect(await session.lock('held').with((lease) => lease.valid)).toBe(true);
+    await silent.pause();
+    const asked = session.counter('answers').value();
+    expect(await stillPending(asked)).toBe(true);
+    await silent.resume();
+    expect(await asked).toBe(1);
+    await session.close();
+    expect(warnings).toEqual([]);
+  });
+
   it('refuses a read-only replica, unless it becomes a master in time', async () => {
     const replica = await startRedis({ sources: ['process'] });
     const admin = new Redis(replica.url);

@@ -17,7 +17,8 @@ export interface SignsHost {
   readonly line: Line;
   readonly target: Target;
   readonly maxStall: number;
-  readonly connectTimeout: number;
+  /** Ms without an answer that one is owed before a connection counts as dead. */
+  readonly silence: number;
   /** Asks whether replicas have what was written; `undefined` where nobody wants to know. */
   readonly confirmer: Confirmer | undefined;
   warn(message: string): void;
@@ -90,7 +91,7 @@ export class SignsOfLife {
     if (this.#guardTried || !ward?.life.lives) return undefined;
     if (this.#guarding === undefined) {
       const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, this.#host.connectTimeout);
+      const timer = setTimeout(resolve, this.#host.silence);
       const guarding = Promise.race([this.#startKeeper(ward), late]).then(() => {
         clearTimeout(timer);
         if (this.#guarding === guarding) this.#guardTried = true;
