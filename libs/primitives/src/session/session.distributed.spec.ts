@@ -364,6 +364,42 @@ describe('a session whose Redis fails', () => {
   });
 });
 
+describe('a listener of a session', () => {
+  it('that throws, or rejects, is told as an error, and keeps no other from hearing', async () => {
+    const logged: string[] = [];
+    const session = await connect(bench.url, { logger: { error: (message) => logged.push(message) } });
+    const core = coreOf(session);
+    const heard: string[] = [];
+    session.on('ready', () => {
+      throw new Error('a bad one');
+    });
+    session.on('ready', async () => {
+      throw new Error('a bad promise');
+    });
+    session.once('ready', () => heard.push('once'));
+    session.on('ready', () => heard.push('always'));
+    core.tell('ready');
+    core.tell('ready');
+    expect(heard).toEqual(['once', 'always', 'always']);
+    await until(() => logged.length === 4, 'all four are told');
+    expect(logged.filter((line) => line.includes('a listener of "ready" threw: a bad one'))).toHaveLength(2);
+
+    session.on('error', async (error) => {
+      heard.push(error.message);
+      throw new Error('worse');
+    });
+    core.tell('ready');
+    await until(() => logged.length === 6, 'what the last resort throws is logged');
+    expect(logged.at(-1)).toContain('a listener of "error" threw: worse');
+    expect(heard.slice(3)).toEqual([
+      'a listener of "ready" threw: a bad one',
+      'always',
+      'a listener of "ready" threw: a bad promise',
+    ]);
+    await session.close();
+  });
+});
+
 describe('close', () => {
   it('is not said to be lost where a sign of life meets its closing', async () => {
     const proxy = await startProxy(bench.url);

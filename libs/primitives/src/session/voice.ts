@@ -1,6 +1,6 @@
 /** What a session tells: events to those who listen, and what nobody listens for to the logger. */
 import { EventEmitter } from 'node:events';
-import { HeddleError } from '../errors.ts';
+import { HeddleError, show } from '../errors.ts';
 import type { Logger } from './options.ts';
 
 export class Voice extends EventEmitter {
@@ -13,16 +13,23 @@ export class Voice extends EventEmitter {
     this.#logger = logger;
   }
 
-  /** Emits an event. A listener's own error is told as one, and stops nothing of ours. */
+  /** Emits an event. A listener's own error, thrown or by a promise, is told as one, and stops nothing and nobody else. */
   tell(event: string, ...what: unknown[]): void {
-    try {
-      this.emit(event, ...what);
-    } catch (error) {
-      const said = error instanceof Error ? error.message : String(error);
-      const failure = new HeddleError(`a listener of "${event}" threw: ${said}`, undefined, { cause: error });
-      if (event === 'error') this.#log('error', failure.message);
-      else this.failed(failure);
+    for (const listener of this.rawListeners(event)) {
+      try {
+        const given: unknown = Reflect.apply(listener, this, what);
+        if (given instanceof Promise) given.catch((error: unknown) => this.#threw(event, error));
+      } catch (error) {
+        this.#threw(event, error);
+      }
     }
+  }
+
+  #threw(event: string, error: unknown): void {
+    const said = error instanceof Error ? error.message : show(error);
+    const failure = new HeddleError(`a listener of "${event}" threw: ${said}`, undefined, { cause: error });
+    if (event === 'error') this.#log('error', failure.message);
+    else this.failed(failure);
   }
 
   /** Tells of what went wrong and no call can be told of: an `error` without a listener goes to the logger. */
