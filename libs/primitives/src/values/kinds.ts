@@ -3,7 +3,7 @@
  * Redis. Whatever has no kind here is refused by name; nothing is flattened into a plain object on the way.
  */
 import { inspect, types } from 'node:util';
-import { Memory, WHOLE } from '../shared-memory/memory.ts';
+import { MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
 
 export type Kind =
   | 'array'
@@ -142,6 +142,16 @@ function sideOf(value: object): string | undefined {
   return whole instanceof Memory ? whole.kind : undefined;
 }
 
+/** Why a local primitive may not travel: out of its process, or as one of a subclass. */
+function primitiveRefusal(value: object): string | undefined {
+  const memory: unknown = Reflect.get(value, MEMORY);
+  if (!(memory instanceof Memory)) return undefined;
+  const { kind } = memory;
+  return className(value) === kind
+    ? `is a local ${kind}, which never leaves its process; use one of the session`
+    : `is of a subclass of ${kind}, and would arrive without what that adds; pass a ${kind}`;
+}
+
 /** `Math`, `JSON`, `Atomics` and their like: plain objects by their prototype, of which nothing would arrive. */
 function isOfTheLanguage(value: object): boolean {
   return Object.hasOwn(value, Symbol.toStringTag) && !Object.keys(value).length;
@@ -158,6 +168,10 @@ export function refusal(value: unknown): string {
   if (isOfTheLanguage(value)) return `is ${Reflect.get(value, Symbol.toStringTag)}; each side has its own`;
   const whole = sideOf(value);
   if (whole !== undefined) return `is a side of a ${whole}; pass the ${whole}, and take the side over there`;
+  const primitive = primitiveRefusal(value);
+  if (primitive !== undefined) return primitive;
+  if (kindOf(value) === 'shared')
+    return 'is shared memory, which never leaves its process; pass a copy of what is in it';
   if (symbolKey(value) !== undefined) return `has a symbol key (${String(symbolKey(value))}); use a string`;
   const made = className(value);
   if (isDetached(value))

@@ -1,7 +1,9 @@
 import { deserialize, serialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { CancelledError, DeadlockError, HeddleError, NotCloneableError, TimeoutError } from '../errors.ts';
+import { Lock } from '../lock/lock.local.ts';
 import { ReadWriteLock } from '../read-write-lock/read-write-lock.local.ts';
+import { shareTravelling } from '../sharing/share.ts';
 import { fromPortable, toPortable } from './portable.ts';
 import { decodeText, encodeText } from './text.ts';
 import { DEEPEST } from './walk.ts';
@@ -374,4 +376,24 @@ it('tells what to pass in place of a side of a lock', () => {
   expect(() => toPortable([new ReadWriteLock().write], 'args')).toThrow(
     'args[0] is a side of a ReadWriteLock; pass the ReadWriteLock, and take the side over there',
   );
+});
+
+it.each<[string, () => unknown, string]>([
+  [
+    'a local primitive that is to leave its process',
+    () => encodeText({ lock: new Lock() }, 'item'),
+    'item.lock is a local Lock, which never leaves its process; use one of the session',
+  ],
+  [
+    'a local primitive of a subclass',
+    () => toPortable([new (class Latched extends Lock {})()], 'args', { share: shareTravelling }),
+    'args[0] is of a subclass of Lock, and would arrive without what that adds; pass a Lock',
+  ],
+  [
+    'shared memory that is to leave its process',
+    () => encodeText([new Uint8Array(new SharedArrayBuffer(1))], 'item'),
+    'item[0] is shared memory, which never leaves its process; pass a copy of what is in it',
+  ],
+])('tells what to do instead of passing %s', (_, pass, message) => {
+  expect(pass).toThrow(new NotCloneableError(message, message.split(' ')[0] ?? ''));
 });
