@@ -7,6 +7,7 @@ export {
   NotCloneableError,
   OutcomeUnknownError,
   QueueFullError,
+  RedisRefusedError,
   SessionClosedError,
   ThreadCrashedError,
   TimeoutError,

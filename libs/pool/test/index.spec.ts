@@ -14,6 +14,7 @@ it('exports executors and what they raise, and nothing by accident', () => {
     'NotCloneableError',
     'OutcomeUnknownError',
     'QueueFullError',
+    'RedisRefusedError',
     'SessionClosedError',
     'ThreadCrashedError',
     'ThreadPoolExecutor',
