@@ -166,7 +166,7 @@ export class BrokenExecutorError extends HeddleError {
   }
 }
 
-/** The thread that ran the task ended under it: the task exited, ran out of memory, or its thread was terminated. */
+/** A thread ended under the task or the function that it ran: that exited, ran out of memory, or the thread was terminated. */
 export class ThreadCrashedError extends HeddleError {
   constructor(message: string, options?: HeddleErrorOptions) {
     super(message, 'ERR_HEDDLE_THREAD_CRASHED', options);

@@ -7,7 +7,7 @@ import {
   Worker,
 } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
-import { InvalidStateError, show, typeError } from '../errors.ts';
+import { InvalidStateError, show, ThreadCrashedError, typeError } from '../errors.ts';
 import { identOf } from '../identity.ts';
 import {
   type BlockingOptions,
@@ -267,19 +267,23 @@ export class Thread<Result = unknown> implements AnyThread<Result>, AsyncDisposa
     port.on('message', (outcome: ThreadOutcome) => this.#settle(outcome));
     port.on('messageerror', (error: Error) => this.#settle({ error })); // It came, and can't be read here.
     port.unref();
-    worker.on('error', (error) => this.#settle({ error }));
+    worker.on('error', (error) => this.#settle({ error: outOfMemory(error) ? this.#crashed(error) : error }));
     worker.on('exit', (code) => {
       seat.end();
       started.delete(this);
       resolve();
       this.#receive();
-      this.#settle(code === 0 ? { value: undefined } : { error: this.#endedEarly(code) });
+      this.#settle(code === 0 ? { value: undefined } : { error: this.#crashed(`exit code ${code}`) });
       reportThreadEnd(this.#number ?? -1, this.#name);
     });
   }
 
-  #endedEarly(code: number): InvalidStateError {
-    return this.#notNow(`ended with exit code ${code} before its function had`);
+  #crashed(by: Error | string): ThreadCrashedError {
+    const [how, cause] = typeof by === 'string' ? [by] : [by.message, by];
+    return new ThreadCrashedError(`${this.#name} ended before its function had: ${how}`, {
+      primitive: this.#name,
+      cause,
+    });
   }
 
   /** An outcome that was sent, but whose event this thread has not come to. */
@@ -334,6 +338,10 @@ function cloneableFields(instance: object): Record<string, unknown> {
     }
   }
   return fields;
+}
+
+function outOfMemory(error: Error): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
 }
 
 function checkThreadOptions<Result>(options: ThreadOptions<Result>): ThreadOptions<Result> {

@@ -392,7 +392,20 @@ describe('Thread: errors', () => {
     for (const thread of threads) thread.start();
     expect(await threads[0]?.result).toBeUndefined();
     expect(threads[1]?.joinSync()).toBe(true);
-    await expect(threads[1]?.result).rejects.toThrow('exit code 3');
+    await expect(threads[1]?.result).rejects.toMatchObject({
+      name: 'ThreadCrashedError',
+      message: expect.stringMatching(/^Thread-\d+ ended before its function had: exit code 3$/),
+    });
+  });
+
+  it('tells that it ran out of memory as the end of the thread', async () => {
+    const index = new URL('../index.ts', import.meta.url).href;
+    const program = `import { setExceptHook, Thread } from ${JSON.stringify(index)};
+      setExceptHook(({ error }) => console.log(error.name, error.code, error.cause.code));
+      new Thread({ target: () => { for (const all = []; ; ) all.push(new Array(1e5).fill(0.5)); } }).start();`;
+    const options = [...process.execArgv, '--input-type=module', '--max-old-space-size=40'];
+    const { stdout } = await promisify(execFile)(process.execPath, [...options, '-e', program]);
+    expect(stdout.trim()).toBe('ThreadCrashedError ERR_HEDDLE_THREAD_CRASHED ERR_WORKER_OUT_OF_MEMORY');
   });
 });
 

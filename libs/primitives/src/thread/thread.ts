@@ -28,7 +28,8 @@ export interface AnyThread<Result = unknown> {
   /** The operating system's number of it, on Linux, once it runs. */
   readonly nativeId: number | undefined;
   /**
-   * What its function gives, or the error it ends with; `undefined` after `process.exit(0)`. Left alone it raises
+   * What its function gives, or the error it ends with: `ThreadCrashedError` out of memory, and after `process.exit`
+   * unless that is of 0, which gives `undefined`. Left alone it raises
    * nothing: the hook has told. Of a thread that was started elsewhere it never settles. To await a daemon's does not
    * keep the process alive, since nobody can see who awaits a property: `join` it first, which does.
    */
