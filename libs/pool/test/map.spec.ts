@@ -178,6 +178,18 @@ describe('map', () => {
     },
   );
 
+  it('keeps chunks apart from single tasks of the same key, and from chunks of another length', async () => {
+    await using alone = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 1 });
+    const running = alone.submit('nap', 50); // until then none of them is done
+    const one = alone.with({ dedupe: 'one' });
+    const single = one.submit('square', 2);
+    const chunks = all(one.map('square', [3, 4, 5], { chunksize: 2 }));
+    const joined = one.submit('square', 6);
+    expect([await single, await joined]).toEqual([4, 4]);
+    expect(await chunks).toEqual([9, 16, 25]);
+    await running;
+  });
+
   it('leaves a task that may be somebody else’s too, by its key, when it is left', async () => {
     await using alone = new ThreadPoolExecutor<typeof tasks>(TASKS, { maxWorkers: 1 });
     const running = alone.submit('nap', 50);

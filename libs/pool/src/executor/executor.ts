@@ -42,7 +42,8 @@ export interface SubmitOptions {
   readonly delay?: number | undefined;
   /**
    * While a task with this key is not done, submitting another gives a Future of that one: a `signal` or `ttl` of the later
-   * submission ends its Future, and the task goes on. A run of a schedule is left out.
+   * submission ends its Future, and the task goes on. A run of a schedule is left out. Chunks of a `map` are one task with
+   * chunks of as many inputs alone.
    */
   readonly dedupe?: string | undefined;
   /**

@@ -213,8 +213,9 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
   }
 
   private send(args: readonly unknown[]): void {
-    const call = { task: this.task, args, options: this.options, chunk: this.chunksize > 1 };
-    const future = this.core.submit(call);
+    const chunk = this.chunksize > 1;
+    const options = chunk ? keyedByLength(this.options, args.length) : this.options;
+    const future = this.core.submit({ task: this.task, args, options, chunk });
     this.inFlight += 1;
     this.live.add(future);
     if (this.ordered) this.flying.push(future);
@@ -239,4 +240,10 @@ export class MapRun<R> implements AsyncIterableIterator<R>, AsyncDisposable {
     if (!outcome.ok) return { values: [], error: outcome.error };
     return this.chunksize > 1 ? (outcome.value as ChunkOutcome) : { values: [outcome.value] };
   }
+}
+
+/** What a chunk gives can stand for no single task's result, nor for that of a chunk of another length: its key is another. */
+function keyedByLength(options: SubmitOptions, length: number): SubmitOptions {
+  const { dedupe } = options;
+  return dedupe === undefined ? options : { ...options, dedupe: `${dedupe}\u0000${length}` };
 }
