@@ -207,6 +207,22 @@ export async function listenersLeft(): Promise<number[]> {
   await cancelled.cancel();
   return [before, getEventListeners(signal, 'abort').length];
 }
+/** Has no more time than that, where nobody takes it up. */
+export const outlive = (ttl: number): Promise<Error | null> =>
+  pool('nobody').with({ ttl }).submit('square', 1).exception();
+/** Leaves a child with a time to live to itself. */
+export function leaveChild(ttl: number): void {
+  void pool('nobody').with({ ttl }).submit('square', 1);
+}
+/** Joins the job of a key, and leaves it by a signal or, if it is aborted itself, with its own job. */
+export async function joinAndLeave(by: 'signal' | 'job'): Promise<unknown> {
+  const controller = new AbortController();
+  const joined = pool('nobody').with({ dedupe: 'shared', signal: controller.signal }).submit('square', 1);
+  await joined.accepted;
+  currentJob().progress(joined.id);
+  if (by === 'signal') controller.abort(new Error('enough'));
+  return joined.result().catch((error: Error) => [error.name, (error.cause as Error).message]);
+}
 export async function useKept(): Promise<string> {
   return (kept as Future<number>).result().then(
     () => 'done',

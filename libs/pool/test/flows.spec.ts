@@ -1,6 +1,6 @@
 /** Tasks that submit tasks, and wait for them without a thread. */
 import { replay, SessionClosedError, ThreadPoolExecutor } from '@heddle/pool';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Children } from '../src/executor/children.ts';
 import { jobBench } from './bench.ts';
 import { requestId } from './context.ts';
@@ -100,6 +100,43 @@ describe('currentJob().executor()', () => {
     });
     expect(await bench.unfinished('nobody')).toBe(0);
   });
+
+  it('ends a child whose time is over where no host takes it up', async () => {
+    await bench.host({ threads: 1 });
+    expect(await bench.executor().submit('outlive', 100)).toMatchObject({
+      name: 'TimeoutError',
+      message: /ttl/,
+    });
+    await until(async () => expect(await bench.unfinished('nobody')).toBe(0));
+  });
+
+  it('leaves no clock of a child to a host that has closed', async () => {
+    const [set, clear] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+    onTestFinished(() => void vi.restoreAllMocks());
+    const host = await bench.host({ threads: 1 });
+    await bench.executor().submit('leaveChild', 999_000);
+    const clocks = () => set.mock.results.filter((_, n) => Number(set.mock.calls[n]?.[1]) > 900_000);
+    await until(() => expect(clocks()).toHaveLength(1));
+    await host.close();
+    expect(clear).toHaveBeenCalledWith(clocks()[0]?.value);
+  });
+
+  it.each(['signal', 'job'] as const)(
+    'leaves the job of another that a child has joined, by its %s',
+    async (by) => {
+      await bench.host({ threads: 1 });
+      const shared = bench.executor({ dedupe: 'shared' }, 'nobody').submit('square', 3);
+      await shared.accepted;
+      const leaving = bench.executor().submit('joinAndLeave', by);
+      for await (const id of leaving.progress) {
+        expect(id).toBe(shared.id);
+        if (by === 'job') await leaving.abort();
+      }
+      if (by === 'signal') expect(await leaving).toEqual(['CancelledError', 'enough']);
+      await bench.host({ threads: 1 }, 'nobody');
+      expect(await shared).toBe(9);
+    },
+  );
 
   it('tells a child that was cancelled from one that threw what says so', async () => {
     await bench.host({ threads: 1 });

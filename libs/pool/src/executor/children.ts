@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { CancelledError, HeddleError, InvalidStateError, SessionClosedError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
-import { cancelledUnbegun } from '../future/cancelled.ts';
+import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { asFailure, type Failure, settleFailure } from '../future/failure.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
 import { checkName } from '../primitive-name.ts';
@@ -176,7 +176,12 @@ class Child implements FutureSource {
   }
 
   heed(signal: AbortSignal): void {
-    const abort = () => void this.future.abort(signal.reason);
+    const abort = () => {
+      if (this.future.done()) return;
+      const reason = encodeText(signal.reason, 'reason', { lenient: true });
+      this.#family.ask({ child: this.number, leave: reason });
+      this.end(aborted(signal.reason));
+    };
     if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
     this.unheed = () => signal.removeEventListener('abort', abort);

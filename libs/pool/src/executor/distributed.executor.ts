@@ -160,7 +160,7 @@ class DistributedCore implements ExecutorCore {
   }
 
   private limit(submission: Submission, task: string, limits: Limits): void {
-    limit(submission.future, task, limits, (reason) => void this.submitter.end(submission, reason));
+    limit(submission.future, task, limits, (reason) => void submission.end(reason));
   }
 
   async schedule(call: Call, options: ScheduleOptions): Promise<ScheduledTask> {

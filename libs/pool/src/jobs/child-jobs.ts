@@ -1,6 +1,8 @@
 /** The host's part in what tasks submit by `currentJob().executor()`: submits it, and passes on what comes of it, as text. */
 import { CancelledError } from '@heddle/primitives';
 import { decodeText, encodeText } from '@heddle/primitives/internal';
+import { limit } from '../executor/limits.ts';
+import { aborted } from '../future/cancelled.ts';
 import { settling } from '../future/future.ts';
 import type { ChildCall, ChildForm, ChildNews } from '../threads/session-protocol.ts';
 import type { HostTask } from './host-task.ts';
@@ -25,6 +27,7 @@ export class ChildJobs {
     const submission = this.#families.get(parent)?.get(call.child);
     if (submission === undefined) return;
     if ('abort' in call) void submission.future.abort(decodeText(call.abort)).catch(() => {});
+    else if ('leave' in call) leave(submission, decodeText(call.leave));
     else void this.#cancel(parent, call.child, submission);
   }
 
@@ -36,7 +39,7 @@ export class ChildJobs {
     const error = new CancelledError('the job that submitted the task was given up', {
       cause: parent.givenUp,
     });
-    for (const { future } of family.values()) void future.abort(error).catch(() => {});
+    for (const submission of family.values()) leave(submission, error);
   }
 
   async close(): Promise<void> {
@@ -62,6 +65,7 @@ export class ChildJobs {
       () => {}, // its end tells
     );
     const { future } = submission;
+    limit(future, name, { ttl }, (reason) => void submission.end(reason));
     settling().whenDone(future, () => {
       family.delete(child);
       const outcome = settling().outcome(future);
@@ -84,6 +88,12 @@ export class ChildJobs {
     }
     return submitter;
   }
+}
+
+/** Its Future ends, and its job, where that is not another's that goes on without it. */
+function leave(submission: Submission, reason: unknown): void {
+  settling().cancelled(submission.future, aborted(reason));
+  void submission.end(reason);
 }
 
 function textOf(error: unknown): string {

@@ -14,6 +14,8 @@ export interface SubmissionDesk {
   readonly raw: boolean;
   cancel(submission: Submission): Promise<boolean>;
   abort(submission: Submission, reason: unknown): Promise<void>;
+  /** Its own limits end it: another's job, which it has joined, goes on. */
+  end(submission: Submission, reason: unknown): Promise<void>;
 }
 
 export class Submission implements FutureSource {
@@ -112,5 +114,9 @@ export class Submission implements FutureSource {
 
   abort(reason: unknown): Promise<void> {
     return this.desk.abort(this, reason);
+  }
+
+  end(reason: unknown): Promise<void> {
+    return this.desk.end(this, reason);
   }
 }

@@ -184,6 +184,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   /** Ends what it does here, whatever is open: nobody waits for it any more. */
   async leave(): Promise<void> {
     this.closing = true;
+    for (const { future } of [...this.open]) settling().error(future, leftOpen()); // their clocks end with that
     for (const undo of this.undo.splice(0)) undo();
     await this.queue.close();
   }

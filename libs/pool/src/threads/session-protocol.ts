@@ -90,7 +90,9 @@ export type ChildCall =
   | { readonly child: number; readonly submit: ChildForm }
   | { readonly child: number; readonly cancel: true }
   /** As text. */
-  | { readonly child: number; readonly abort: string };
+  | { readonly child: number; readonly abort: string }
+  /** Aborted by the signal it was submitted with, which is not that of another's job that it has joined. */
+  | { readonly child: number; readonly leave: string };
 
 /** Host to thread, about a child. */
 export type ChildNews =
