@@ -24,6 +24,8 @@ export interface SessionParts {
   readonly sharded: boolean;
   readonly closed: boolean;
   readonly logger: Logger | undefined;
+  /** Tells of what no call can be told of: the event `error`, or the logger. */
+  failed(error: Error): void;
   /** Where Redis is, for messages. */
   readonly where: string;
   /** An ordinary connection (commands queue while it is away), made at the first call, shared, closed with the session. */
@@ -64,6 +66,7 @@ export function sessionParts(session: Session): SessionParts {
       return core.closed;
     },
     logger: core.options.logger,
+    failed: (error) => core.failed(error),
     where: core.where,
     client() {
       shared ??= core.ordinaryClient();

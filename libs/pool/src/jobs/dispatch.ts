@@ -6,13 +6,18 @@ import { reportException } from '../future/report-exception.ts';
 import { type Admission, Pause } from './admission.ts';
 import type { JobQueue, NewJob } from './job-queue.ts';
 import { LARGEST_IN_JOB } from './large-texts.ts';
-import { asRefusal } from './refusal.ts';
+import { asRefusal, isRefused } from './refusal.ts';
 import type { SessionParts } from './session-parts.ts';
 import type { Submission } from './submission.ts';
+import { Trouble } from './trouble.ts';
 
 /** Waits between attempts to put jobs in the queue while Redis is away, in ms. */
 const RETRY_FIRST = 100;
 const RETRY_LAST = 2000;
+/** From such a wait on it is told why, where Redis is there and does not take them: a fail-over may be over before. */
+const TOLD_FROM = 800;
+
+const NO_ROOM: { readonly granted: number; put(): void } = { granted: 0, put: () => {} };
 
 /** What becomes of what it sends. */
 export interface DispatchDesk {
@@ -72,11 +77,18 @@ export class Dispatch {
     if (this.admitting) return;
     this.admitting = true;
     while (this.held.length > 0 && !this.parts.closed()) {
-      const room = await this.queue.room(this.held.length, maxPending).catch(() => undefined);
-      const batch = this.held.splice(0, room?.granted ?? 0);
-      const over = room === undefined ? [] : [...this.held];
+      let room = NO_ROOM;
+      const failure = await this.insist(async () => {
+        room = await this.queue.room(this.held.length, maxPending);
+      });
+      if (failure !== undefined) {
+        this.desk.refused(this.held.splice(0), failure);
+        break;
+      }
+      const batch = this.held.splice(0, room.granted);
+      const over = [...this.held];
       if (batch.length > 0) await this.send(batch);
-      room?.put();
+      room.put();
       await this.join(over);
       if (whenFull === 'refuse') this.refuse(over, maxPending);
       if (batch.length === 0 && this.held.length > 0) await this.pause.take();
@@ -88,8 +100,16 @@ export class Dispatch {
   private async join(over: readonly Submission[]): Promise<void> {
     const keyed = over.filter(({ key, looked }) => key !== undefined && !looked);
     if (keyed.length === 0) return;
-    const ids = await this.queue.haveKeys(keyed.map(({ key = '' }) => key)).catch(() => undefined);
-    if (ids === undefined) return; // Redis did not answer: with the next ask for room
+    let ids: (string | null)[] = [];
+    const failure = await this.insist(async () => {
+      ids = await this.queue.haveKeys(keyed.map(({ key = '' }) => key));
+    });
+    if (failure !== undefined) {
+      this.desk.refused(
+        keyed.filter(({ state }) => state === 'held'),
+        failure,
+      );
+    }
     for (const [n, submission] of keyed.entries()) {
       const id = ids[n];
       submission.looked = true;
@@ -153,6 +173,7 @@ export class Dispatch {
       } catch (error) {
         if (this.parts.closed()) return leftOpen();
         if (isRefusal(error)) return asRefusal(error, 'the job') as Error;
+        if (pause >= TOLD_FROM && !isOutOfReach(error)) tellOf(this.parts, error as Error);
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
@@ -173,7 +194,19 @@ export function leftOpen(): SessionClosedError {
 
 /** Redis has said no, or the job is such that it can't be put there: trying again would not help. */
 function isRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return true;
-  if (error.name !== 'ReplyError') return !isOutOfReach(error);
-  return !/^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|UNKILLABLE)/.test(error.message);
+  return isRefused(error) || (!isReply(error) && !isOutOfReach(error));
+}
+
+function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+const troubles = new WeakMap<SessionParts, Trouble>();
+
+/** The session tells why its jobs wait, for all its executors. */
+function tellOf(parts: SessionParts, error: Error): void {
+  const what = 'jobs that wait to be put there';
+  const trouble = troubles.get(parts) ?? new Trouble(parts, what, (told) => parts.failed(told));
+  troubles.set(parts, trouble);
+  trouble.hear(error);
 }

@@ -8,6 +8,7 @@ import { asFailure, settleFailure } from '../future/failure.ts';
 import type { Fetched, JobQueue } from './job-queue.ts';
 import { isMark } from './large-texts.ts';
 import type { OpenSubmissions } from './open-submissions.ts';
+import { asRefusal, isRefused } from './refusal.ts';
 import type { Submission } from './submission.ts';
 
 /** Jobs of others are looked after so often, in ms; one's own, of which news should come, every tenth time. */
@@ -51,12 +52,21 @@ export class OutcomePoll {
       const fetched = await this.#queue.fetch(submissions.map((submission) => submission.id));
       for (const [n, submission] of submissions.entries()) {
         const one = fetched[n];
+        submission.announced ||= one?.state === 'ok';
         if (one?.state === 'ok' && isMark(one.text)) void this.#fetchLarge(submission, one.text);
         else this.#settle(submission, one);
       }
-    } catch {
-      // Redis is away.
+    } catch (error) {
+      this.#missed(submissions, error);
     }
+  }
+
+  /** Of those of whom no news come here nothing would ever be heard. Where Redis is away, the next look asks again. */
+  #missed(submissions: readonly Submission[], error: unknown): void {
+    if (!isRefused(error)) return;
+    const failure = asFailure(asRefusal(error, 'to look after the job') as Error);
+    for (const { foreign, announced, future } of submissions)
+      if (foreign || announced) settleFailure(future, failure);
   }
 
   #look(): void {
@@ -88,6 +98,7 @@ export class OutcomePoll {
         submission.tell('ok', await this.#queue.result(submission.id, mark));
       } catch (error) {
         if (error instanceof OutcomeUnknownError) settleFailure(submission.future, asFailure(error));
+        else this.#missed([submission], error);
       }
     };
     this.#brought = bring().finally(() => this.#bringing.delete(submission));

@@ -9,6 +9,14 @@ export function asRefusal(error: unknown, what: string): unknown {
   return refused(what, saidOf(error), { cause: error });
 }
 
+/** What Redis says while it cannot serve, and soon may again. */
+const PASSING = /^(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|UNKILLABLE)/;
+
+/** Redis has said no: trying again would not help. */
+export function isRefused(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError' && !PASSING.test(error.message);
+}
+
 /** Of a transaction that was given up: what was refused in it. */
 function saidOf(error: Error & { readonly previousErrors?: readonly unknown[] }): string {
   const [first] = error.previousErrors ?? [];

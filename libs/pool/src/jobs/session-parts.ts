@@ -9,7 +9,7 @@ import { RedisClock } from './redis-clock.ts';
 type Lent = ReturnType<typeof sessionParts>;
 
 export interface SessionParts
-  extends Pick<Lent, 'namespace' | 'where' | 'inbox' | 'onReconnect' | 'onClose' | 'lifeWords'> {
+  extends Pick<Lent, 'namespace' | 'where' | 'inbox' | 'onReconnect' | 'onClose' | 'lifeWords' | 'failed'> {
   readonly id: string;
   readonly session: Session;
   /** The shared connection of all that has to do with jobs in this session. */
@@ -43,6 +43,7 @@ export function partsOf(session: unknown, where: string): SessionParts {
     where: lent.where,
     inbox: lent.inbox,
     lifeWords: (name) => lent.lifeWords(name),
+    failed: (error) => lent.failed(error),
     onReconnect: (fn) => lent.onReconnect(fn),
     onClose: (fn) => lent.onClose(fn),
     closed: () => lent.closed,

@@ -63,6 +63,8 @@ export class Submission implements FutureSource {
   looked = false;
   /** Redis has said that there is no such job. */
   missing = false;
+  /** It has an outcome, which is to be fetched from Redis. */
+  announced = false;
   /** What it submitted is another's job: its own limits are not that one's. */
   joined = false;
 

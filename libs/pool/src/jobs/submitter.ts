@@ -193,8 +193,13 @@ export class Submitter implements NewsReader, SubmissionDesk {
     const submissions = this.open.of(id);
     if (submissions.length === 0) return;
     this.dispatch.lookForRoom();
-    if (what === 'fetch') void this.poll.ask(submissions);
+    if (what === 'fetch') this.fetch(submissions);
     else for (const submission of submissions) if (!submission.missing) submission.tell(what, text);
+  }
+
+  private fetch(submissions: readonly Submission[]): void {
+    for (const submission of submissions) submission.announced = true;
+    void this.poll.ask(submissions);
   }
 
   /** @throws SessionClosedError, InvalidStateError after `close`. */

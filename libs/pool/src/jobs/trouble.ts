@@ -23,6 +23,7 @@ const UNBLOCKED = /^UNBLOCKED\b/;
 
 export class Trouble {
   readonly #parts: SessionParts;
+  readonly #what: string;
   readonly #tell: (error: Error) => void;
   /** Why a connection is away, as the last attempt said; `undefined`: none is. */
   #cause: Error | undefined;
@@ -30,8 +31,10 @@ export class Trouble {
   /** By their reasons, when refusals were told. */
   readonly #refusals = new Map<string, number>();
 
-  constructor(parts: SessionParts, tell: (error: Error) => void) {
+  /** @param what it is that Redis may refuse */
+  constructor(parts: SessionParts, what: string, tell: (error: Error) => void) {
     this.#parts = parts;
+    this.#what = what;
     this.#tell = tell;
   }
 
@@ -55,7 +58,7 @@ export class Trouble {
   hear(raised: Error): void {
     if (isOutOfReach(raised)) return this.#broke(raised);
     if (UNBLOCKED.test(raised.message)) return; // it asks again
-    const error = asRefusal(raised, 'a host of jobs') as Error;
+    const error = asRefusal(raised, this.#what) as Error;
     if (!(error instanceof RedisRefusedError && this.#isToldLately(reasonOf(raised)))) this.#tell(error);
   }
 

@@ -68,7 +68,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
     this.queue = [...weights.keys()].join(', ');
     this.#options = given;
     this.#parts = partsOf(given.session, 'WorkerHost');
-    this.#trouble = new Trouble(this.#parts, (error) => this.#tell(error));
+    this.#trouble = new Trouble(this.#parts, 'a host of jobs', (error) => this.#tell(error));
     this.id = `${this.#parts.id}:${hosts}`;
     this.#outbox = new Outbox(this.#parts, (error) => this.#report(error));
     this.#children = new ChildJobs(this.#parts);
