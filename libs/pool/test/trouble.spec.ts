@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type RedisProcess, startRedis } from '@heddle/embedded-redis';
 import { DistributedExecutor, WorkerHost } from '@heddle/pool';
-import { LeaseLostError, RedisUnreachableError } from '@heddle/primitives';
+import { LeaseLostError, RedisUnreachableError, setExceptHook } from '@heddle/primitives';
 import { connect } from '@heddle/primitives/distributed';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
 import { until } from './until.ts';
@@ -97,6 +97,25 @@ it.each([
   expect(told[0]?.message).toContain(`job ${future.id} of queue work was given to another host`);
   await bench.plain.del(gate);
   await future.abort();
+});
+
+it.each([
+  [
+    'throws',
+    () => {
+      throw new TypeError('nobody catches it');
+    },
+  ],
+  ['rejects', () => Promise.reject(new TypeError('nobody catches it'))],
+])('goes on where onError itself %s: that goes to the exception hook', async (_, onError) => {
+  const told: unknown[] = [];
+  const before = setExceptHook(({ error }) => told.push(error));
+  onTestFinished(() => void setExceptHook(before));
+  await bench.host({ threads: 1, onError });
+  expect(await bench.executor().submit('throwLater')).toBe('returned');
+  await until(() => expect(told).toHaveLength(2)); // one that it threw, one that it rejected with
+  expect(told.every((error) => error instanceof TypeError)).toBe(true);
+  expect(await bench.executor().submit('square', 3)).toBe(9);
 });
 
 it('tells once of a job that was removed while it ran', async () => {

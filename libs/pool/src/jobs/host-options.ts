@@ -52,7 +52,7 @@ export interface WorkerHostOptions {
   /**
    * What fails and belongs to no job, a stray error in a thread for one (default: a warning). A Redis that is out of reach is told
    * once, until it is back (RedisUnreachableError); what it refuses for the same reason once a minute; a job that is no more this
-   * host's once (LeaseLostError).
+   * host's once (LeaseLostError). What it throws itself, or rejects with, goes to the exception hook.
    */
   readonly onError?: ((error: Error) => void) | undefined;
 }

@@ -296,7 +296,8 @@ export class WorkerHost implements HostReader, AsyncDisposable {
   }
 
   #tell(error: Error): void {
-    if (this.#options.onError !== undefined) this.#options.onError(error);
+    const { onError } = this.#options;
+    if (onError !== undefined) callUser(onError, reportException, error);
     else reportException(error);
   }
 }
