@@ -222,6 +222,22 @@ describe('a job that has failed', () => {
     expect(await bench.plain.mget(keys)).toEqual(keys.map(() => '2'));
   });
 
+  it('has its key again when it is replayed: who submits that has a Future of it', async () => {
+    await bench.host();
+    const pool = bench.executor({ dedupe: 'key' });
+    const tries = `${bench.namespace}:tries`;
+    const failed = pool.submit('failUntil', [bench.url, tries, 2]);
+    await failed.exception();
+    await pauseQueue(bench.session, 'work');
+    expect(await replay(bench.session, 'work', [failed.id])).toEqual([failed.id]);
+    const joined = pool.submit('failUntil', [bench.url, tries, 2]);
+    await joined.accepted;
+    expect(joined.id).toBe(failed.id);
+    await resumeQueue(bench.session, 'work');
+    expect(await joined).toBe(2);
+    expect(await bench.plain.keys(bench.key('de:*'))).toEqual([]);
+  });
+
   it('is none under the name of a list of the queue', async () => {
     await bench.executor().submit('noop').accepted;
     expect(await replay(bench.session, 'work', ['wait', 'meta'])).toEqual([]);

@@ -220,11 +220,12 @@ describe('job.replay', () => {
   const replay = (failedAt: number, push = 'LPUSH') =>
     run(
       'replay',
-      ['id', 'failed', 'wait', 'prioritized', 'pc', 'marker', 'meta'],
+      ['id', 'failed', 'wait', 'prioritized', 'pc', 'marker', 'meta', 'id:args'],
       'id',
       failedAt,
       'anew',
       push,
+      'de:',
     );
 
   it('puts a job that failed then, and no other, back with all its attempts', async () => {
@@ -247,6 +248,22 @@ describe('job.replay', () => {
     expect(await redis.exists('failed', 'prioritized')).toBe(0);
     expect(await redis.zrange('marker', '0', '-1')).toEqual(['0']);
     expect(await replay(7)).toBe(0);
+  });
+
+  it('gives it its key again, unless another has that, and its arguments for as long as it is there', async () => {
+    for (const [holder, then] of [
+      [undefined, 'id'],
+      ['another', 'another'],
+    ] as const) {
+      await job({ deid: 'k' });
+      await redis.zadd('failed', 7, 'id');
+      await redis.set('id:args', 'large', 'EX', 60);
+      await redis.del('de:k');
+      if (holder !== undefined) await redis.set('de:k', holder);
+      expect(await replay(7)).toBe(1);
+      expect(await redis.get('de:k')).toBe(then);
+      expect(await redis.ttl('id:args')).toBe(-1);
+    }
   });
 
   it('keeps the order among equals of a priority, and wakes nobody where the queue is paused', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { drainQueue, removeQueue, replay } from '@heddle/pool';
+import { drainQueue, pauseQueue, removeQueue, replay, resumeQueue } from '@heddle/pool';
 import { describe, expect, it } from 'vitest';
 import { jobBench } from './bench.ts';
 import type * as tasks from './large-tasks.ts';
@@ -118,7 +118,10 @@ describe('arguments and results too large to lie in a job', () => {
     await until(async () => expect((await beside('arguments')).length).toBe(1));
     const [key = ''] = await beside('arguments');
     await until(async () => expect(await bench.plain.ttl(key)).toBeGreaterThan(0)); // with the failed job, for as long as that
+    await pauseQueue(bench.session, 'work');
     expect(await replay(bench.session, 'work', [failed.id])).toEqual([failed.id]);
+    expect(await bench.plain.ttl(key)).toBe(-1); // it may wait for longer than that
+    await resumeQueue(bench.session, 'work');
     await expect(work.future(failed.id).result()).rejects.toThrow('characters');
     const held = work.submit('hold', text);
     await until(() => expect(held.running()).toBe(true));

@@ -5,6 +5,7 @@ import { checkCount, show, typeError } from '@heddle/primitives/internal';
 import type { Job, Queue } from 'bullmq';
 import { checkKnown } from '../known-options.ts';
 import { readPayload, unpackFailure } from './job-form.ts';
+import { argumentsKey } from './large-texts.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
 
@@ -41,7 +42,8 @@ export function deadLetters(
 }
 
 /**
- * Puts failed jobs back into their queue, with all their attempts, and without the time to live they had. Gives the ids of
+ * Puts failed jobs back into their queue, with all their attempts, with their `dedupe` keys where nobody else has those, and
+ * without the time to live they had. Gives the ids of
  * those that were there to be put back, and that nobody else puts back at the same time; `executor.future(id)` finds each
  * again.
  */
@@ -61,9 +63,10 @@ async function putBack(bull: Queue, redis: SessionParts['redis'], id: string): P
   const job: Job | undefined = failedAt === null ? undefined : await bull.getJob(id);
   if (failedAt === null || job === undefined) return false;
   const keys = [id, 'failed', 'wait', 'prioritized', 'pc', 'marker', 'meta'].map((part) => bull.toKey(part));
+  keys.push(argumentsKey(bull.toKey(id)));
   const data = JSON.stringify(anew(job));
   const push = job.opts.lifo === true ? 'RPUSH' : 'LPUSH';
-  return (await redis.eval(REPLAY, keys.length, ...keys, id, failedAt, data, push)) === 1;
+  return (await redis.eval(REPLAY, keys.length, ...keys, id, failedAt, data, push, bull.toKey('de:'))) === 1;
 }
 
 /** A job's data as they are to be when it is replayed: its children are new ones, as those of any attempt after a failure. */
