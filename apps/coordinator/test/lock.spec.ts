@@ -113,7 +113,7 @@ describe('heddle lock', { timeout: 60_000 }, () => {
   it.each([
     [['--', 'no-such-command'], 127, 'heddle: no-such-command: not found'],
     [['--', '/etc/passwd'], 126, "heddle: /etc/passwd: can't be executed (EACCES)"],
-    [[], 2, "missing required argument 'CMD'"],
+    [[], 2, 'heddle: NAME or CMD is missing (only "lock '],
     [['--timeout', '-1', '--', 'true'], 2, '--timeout: must be a whole number'],
     [['--timout', '1', '--', 'true'], 2, "unknown option '--timout'"],
     [['--redis', 'redis://127.0.0.1:1', '--', 'true'], 69, '127.0.0.1:1'],

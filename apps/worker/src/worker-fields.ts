@@ -9,8 +9,9 @@ const name = distributedName('the name of the queue');
 
 /** `images`, `images=3,mail`, or in a file `{ "images": 3, "mail": 1 }`, where names may have commas and equals signs. */
 export const queuesField = z.any().transform((given: unknown, context): string | Record<string, number> => {
-  const refuse = () => {
-    context.issues.push({ code: 'custom', message: QUEUE, input: given });
+  const refuse = (part?: string) => {
+    const message = part === undefined ? QUEUE : `${QUEUE} (${part})`;
+    context.issues.push({ code: 'custom', message, input: given });
     return z.NEVER;
   };
   if (typeof given === 'string' && !/[=,]/.test(given))
@@ -21,13 +22,23 @@ export const queuesField = z.any().transform((given: unknown, context): string |
       : given !== null && typeof given === 'object'
         ? Object.entries(given)
         : [];
-  const well = entries.every(
-    ([queue, weight]) =>
-      name.safeParse(queue).success && typeof weight === 'number' && weight > 0 && weight < Infinity,
-  );
-  const queues = Object.fromEntries(entries);
-  return well && entries.length > 0 && Object.keys(queues).length === entries.length ? queues : refuse();
+  const wrong = wrongPart(entries);
+  return wrong === undefined && entries.length > 0 ? Object.fromEntries(entries) : refuse(wrong);
 });
+
+/** `undefined`: none. */
+function wrongPart(entries: readonly (readonly [string, unknown])[]): string | undefined {
+  const names = new Set<string>();
+  for (const [queue, weight] of entries) {
+    const shown = JSON.stringify(queue);
+    if (!name.safeParse(queue).success) return `${shown} is no such name`;
+    if (typeof weight !== 'number' || !(weight > 0 && weight < Infinity))
+      return `the weight of ${shown} must be a number above 0`;
+    if (names.has(queue)) return `${shown} stands there twice`;
+    names.add(queue);
+  }
+  return undefined;
+}
 
 /** `images=3` → `['images', 3]`; what follows the last `=` is the weight, 1 without one. */
 function weighted(part: string): [string, number] {

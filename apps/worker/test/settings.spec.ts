@@ -88,6 +88,17 @@ describe('settings', () => {
     expect(() => read(flags, env)).toThrow(message);
   });
 
+  it.each([
+    ['a=1,b=0', 'the weight of "b" must be a number above 0'],
+    ['a=x', 'the weight of "a" must be a number above 0'],
+    ['a=,b', 'the weight of "a" must be a number above 0'],
+    ['a,b{', '"b{" is no such name'],
+    ['a,,b', '"" is no such name'],
+    ['a=1,b,a', '"a" stands there twice'],
+  ])('say which part of %j is wrong', (queue, part) => {
+    expect(() => read({ queue })).toThrow(`images=3,mail=1 (${part}), not ${JSON.stringify(queue)}`);
+  });
+
   it('tell of everything that is wrong at once', () => {
     expect(() => read({ threads: '0', concurrency: '0' })).toThrow(/--threads.*\n--concurrency/);
   });

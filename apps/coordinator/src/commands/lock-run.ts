@@ -5,7 +5,14 @@ import process from 'node:process';
 import { isatty } from 'node:tty';
 import { type Lease, LeaseLostError } from '@heddle/primitives';
 import { connect } from '@heddle/primitives/distributed';
-import { addFlags, CommandFailure, exitCode, exitCodeOfSignal, readSettings } from '@heddle/worker/command';
+import {
+  addFlags,
+  CommandFailure,
+  exitCode,
+  exitCodeOfSignal,
+  readSettings,
+  UsageFailure,
+} from '@heddle/worker/command';
 import { Command } from 'commander';
 import { type LockSettings, lockSettings } from './lock-settings.ts';
 
@@ -25,15 +32,23 @@ export function lockCommand(): Command {
     .summary('run a command while holding a distributed lock')
     .description('Runs a command while it holds a distributed lock, as flock(1) does on one host.')
     .usage('[options] NAME -- CMD [ARGS...]')
-    .argument('<NAME>', 'the lock')
-    .argument('<CMD...>', 'the command and its arguments, after --')
+    .argument('[NAME]', 'the lock')
+    .argument('[CMD...]', 'the command and its arguments, after --')
     .addHelpText('after', epilogue)
-    .action(async (name: string, [file = '', ...args]: string[], flags: Record<string, unknown>) => {
+    .action(async (name: string | undefined, cmd: string[], flags: Record<string, unknown>) => {
+      if (name === undefined || cmd.length === 0) throw incomplete(name);
+      const [file = '', ...args] = cmd;
       const settings = readSettings(lockSettings, { flags, env: process.env });
       if (file === '') throw new CommandFailure('CMD is empty: not found', exitCode.notFound);
       process.exitCode = await lockAndRun(name, file, args, settings);
     });
   return addFlags(command, lockSettings);
+}
+
+/** Which of the two a single word was meant to be nobody can tell. */
+function incomplete(given: string | undefined): UsageFailure {
+  const only = given === undefined ? 'neither is given' : `only ${JSON.stringify(given)} is given`;
+  return new UsageFailure(`NAME or CMD is missing (${only}): heddle lock [options] NAME -- CMD [ARGS...]`);
 }
 
 /** Waits for the lock, runs the command, gives its exit code. */
