@@ -17,7 +17,10 @@ describe('a ThreadPoolExecutor', () => {
     await until(() => expect(Atomics.load(memory, 0)).toBeGreaterThan(2));
     expect(await schedule.cancel()).toBe(true);
     expect(await schedule.cancel()).toBe(false);
-    await expect(executor.schedule('noop', [], { cron: '* * * * *' })).rejects.toThrow(/DistributedExecutor/);
+    await expect(executor.schedule('noop', [], { cron: '* * * * *' })).rejects.toMatchObject({
+      message: expect.stringMatching(/DistributedExecutor/),
+      code: 'ERR_HEDDLE_NOT_SUPPORTED',
+    });
   });
 });
 
@@ -39,7 +42,9 @@ describe('a scheduled task', () => {
       expect(await refusedBy(moving)).toHaveProperty('code');
       expect(kept.byteLength).toBe(8);
       const holding = executor.with({ holding: 'x' }).schedule('noop', [], when);
-      expect(await refusedBy(holding)).toBeInstanceOf(TypeError);
+      const refusal = await refusedBy(holding);
+      expect(refusal).toBeInstanceOf(TypeError);
+      expect(refusal).toMatchObject({ code: 'ERR_HEDDLE_NOT_SUPPORTED' });
       const version = executor.with({ version: 'x' }).schedule('noop', [], when);
       expect(await refusedBy(version)).toBeInstanceOf(TypeError);
     }

@@ -108,7 +108,7 @@ class ThreadPoolCore implements ExecutorCore {
     if (cron !== undefined) {
       throw typeError(
         'ThreadPoolExecutor.schedule: cron needs a DistributedExecutor; use every',
-        'ERR_HEDDLE_NOT_BUILT',
+        'ERR_HEDDLE_NOT_SUPPORTED',
       );
     }
     return every === undefined ? this.once(call, delay) : this.repeat(call, delay, every);
@@ -189,7 +189,7 @@ function refuseDistributed({ version, holding }: SubmitOptions): void {
   if (holding !== undefined) {
     throw typeError(
       'ThreadPoolExecutor: holding needs a DistributedExecutor; acquire a local lock inside the task',
-      'ERR_HEDDLE_NOT_BUILT',
+      'ERR_HEDDLE_NOT_SUPPORTED',
     );
   }
 }
