@@ -1,5 +1,7 @@
 /** What must compile and what must not; the compiler is the test, the run only shows that the file is one. */
 import { asCompleted, ContextVar, type Executor, type Future, wait } from '@heddle/pool';
+import { currentJob } from '@heddle/pool/task';
+import type { DistributedLock } from '@heddle/primitives/distributed';
 import { expectTypeOf, it } from 'vitest';
 import type * as tasks from './tasks.ts';
 
@@ -41,6 +43,10 @@ export function compiles(): void {
   // @ts-expect-error its result may be anything
   const number: Future<number> = untyped.submit('anything');
   number.addDoneCallback((future) => expectTypeOf(future).toEqualTypeOf<Future<number>>());
+  const session = currentJob().session();
+  expectTypeOf(session.lock('l', { maxHold: 1 })).toEqualTypeOf<DistributedLock>();
+  // @ts-expect-error a job's session has no lock on a majority of servers
+  session.lock('l', { quorum: ['redis://a', 'redis://b', 'redis://c'] });
   // @ts-expect-error no such task
   executor.submit('nonesuch');
   // @ts-expect-error no function

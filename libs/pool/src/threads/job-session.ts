@@ -4,7 +4,7 @@
  * themselves is settled in the host without Redis.
  */
 import { SessionClosedError } from '@heddle/primitives';
-import type { Session } from '@heddle/primitives/distributed';
+import type { DistributedLock, DistributedLockOptions, Session } from '@heddle/primitives/distributed';
 import {
   checkAlone,
   checkCount,
@@ -44,10 +44,14 @@ import { type Factory, type HandleForm, heldAs, type LeaseTerms, type Target } f
  * job acquires by it is given back when the job is over, however it ends. Not all of a Session: its events and its
  * keeper are the host's own, a lock with a `quorum` is refused, and `close` ends only what this job has of it.
  */
-export type JobSession = Pick<
-  Session,
-  'id' | 'namespace' | 'acquireAll' | 'members' | 'close' | typeof Symbol.asyncDispose | Factory
->;
+export interface JobSession
+  extends Pick<
+    Session,
+    | ('id' | 'namespace' | 'acquireAll' | 'members' | 'close' | typeof Symbol.asyncDispose)
+    | Exclude<Factory, 'lock'>
+  > {
+  lock(name: string, options?: DistributedLockOptions): DistributedLock;
+}
 
 /** What `acquireAll` takes. */
 const LEASED = ['lock', 'rlock', 'condition', 'readWriteLock', 'semaphore', 'boundedSemaphore'] as const;
