@@ -20,9 +20,18 @@ function endless(): { inputs: AsyncGenerator<number>; read(): number } {
 }
 
 /** A host that has announced itself, and takes no job. */
-async function announce(id: string, queue: string, threads: number): Promise<void> {
+async function announce(id: string, queue: string, threads: number, concurrency?: number): Promise<void> {
   const key = (part: string) => `{${bench.namespace}:fleet}:${part}`;
-  const status = { id, host: hostname(), queue, queues: [queue], threads, tasks: [], version: '' };
+  const status = {
+    id,
+    host: hostname(),
+    queue,
+    queues: [queue],
+    threads,
+    concurrency,
+    tasks: [],
+    version: '',
+  };
   await bench.plain.set(key(`host:${id}`), JSON.stringify(status), 'PX', 60_000);
   await bench.plain.sadd(key('hosts'), id);
 }
@@ -40,11 +49,13 @@ async function ahead(options: { parallelism?: number }, most: number): Promise<v
   await run.return?.();
 }
 
-it('is by the threads that the hosts of the queue announce, or by what it was told', async () => {
+it('is by what the hosts of the queue announce to run at once, or by what it was told', async () => {
   await bench.host({ threads: 1 });
   await ahead({}, 2 * 16);
   await announce('large', 'work', 40);
   await announce('elsewhere', 'other', 100);
   await ahead({}, 2 * 41);
+  await announce('waiting', 'work', 3, 20);
+  await ahead({}, 2 * 101);
   await ahead({ parallelism: 3 }, 2 * 3);
 });

@@ -30,7 +30,7 @@ export interface DistributedOptions
   /** The session to submit through. It stays open when the executor is shut down. */
   readonly session: Session;
   /**
-   * How many tasks the hosts run at once (default: as many as they announce to have threads, and 16 at least): `map` reads an
+   * How many tasks the hosts run at once (default: as many as they announce, by threads and `concurrency`, and 16 at least): `map` reads an
    * async input so far ahead that twice as many are on their way.
    */
   readonly parallelism?: number | undefined;

@@ -20,6 +20,8 @@ export interface HostStatus {
   readonly queue: string;
   readonly queues: readonly string[];
   readonly threads: number;
+  /** Jobs that each thread runs at once. */
+  readonly concurrency: number;
   /** Threads that run something. */
   readonly busy: number;
   /** Jobs it has in hand, ended and failed since it started. */

@@ -1,4 +1,4 @@
-/** How many threads take jobs of a queue: as their hosts announce it, which is looked up now and then, for who asks. */
+/** How many jobs of a queue are run at once: as its hosts announce it, which is looked up now and then, for who asks. */
 import { now } from '@heddle/primitives/internal';
 import { ANNOUNCE_EVERY, liveHosts } from './fleet.ts';
 import type { SessionParts } from './session-parts.ts';
@@ -29,8 +29,8 @@ export class ThreadCount {
     liveHosts(this.#parts).then(
       (hosts) => {
         const ours = hosts.filter(({ queues }) => queues.includes(this.#queue));
-        const threads = ours.reduce((sum, host) => sum + host.threads, 0);
-        this.#count = Math.max(this.#least, threads);
+        const places = ours.reduce((sum, host) => sum + host.threads * (host.concurrency ?? 1), 0); // an older host says none
+        this.#count = Math.max(this.#least, places);
       },
       () => {}, // Redis is away: the next look asks again
     );

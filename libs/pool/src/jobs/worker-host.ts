@@ -129,6 +129,7 @@ export class WorkerHost implements HostReader, AsyncDisposable {
       queue: this.queue,
       queues: [...this.#queues.keys()],
       threads: this.threads,
+      concurrency: this.#options.concurrency ?? 1,
       busy: this.#pool.busyCount,
       running: sum(({ jobs }) => jobs.size),
       completed: sum(({ counts }) => counts.completed),
