@@ -63,7 +63,7 @@ export class SemaphoreCalls {
   async release(life: Incarnation, shape: SemaphoreShape, pairs: Words, raise: number): Promise<boolean> {
     const words = [shapeText(shape), shape.permits, raise, ...pairs];
     const answer = await this.#call(life, 'semaphore.release', words);
-    if (answer[0] === 'more') await this.#advance(life);
+    if (answer.at(-1) === 'more') await this.#advance(life);
     this.#refuse(answer, shape, 0);
     return answer[0] !== 'gone';
   }

@@ -1,29 +1,32 @@
--- Gives back permits of the caller's holds (wait id, permits, …), all or none, raises the limit, wakes whom that suits.
+-- Gives back permits of the caller's holds (wait id, permits, …), of each all or none, raises the limit, wakes whom that suits.
 -- KEYS: state queue wants holders holds
 -- ARGV: name kind shape limit raise pairs…
--- RETURNS: {'released'} | {'more'} | {'gone'} | {'mismatch', shape} | {'full', the most permits}
+-- RETURNS: {'released'} | {'more'} | {'gone'} | {'gone', 'more'} | {'mismatch', shape} | {'full', the most permits}
 local MOST = 2 ^ 29 - 1
 local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
 local name, kind = ARGV[1], ARGV[2]
 local counts = semaphore_enter(state, holders, ARGV[3], ARGV[4])
 if counts[4] ~= ARGV[3] then return { 'mismatch', counts[4] } end
 if ARGV[5] ~= '0' and counts[1] + ARGV[5] > MOST then return { 'full', text(MOST) } end
-local permits, tokens = {}, {}
+local gone
 for i = 6, #ARGV, 2 do
-  local held = redis.call('HGET', holders, caller .. '#' .. ARGV[i])
-  if held then permits[i], tokens[i] = string.match(held, '^(%d+) (.+)$') end
-  if not held or tonumber(permits[i]) < tonumber(ARGV[i + 1]) then return { 'gone' } end
-end
-for i = 6, #ARGV, 2 do
-  local member, left = caller .. '#' .. ARGV[i], permits[i] - ARGV[i + 1]
-  if left > 0 then
-    redis.call('HSET', holders, member, text(left) .. ' ' .. tokens[i])
+  local member, given = caller .. '#' .. ARGV[i], tonumber(ARGV[i + 1])
+  local held = redis.call('HGET', holders, member)
+  local permits, tokens = string.match(held or '', '^(%d+) (.+)$')
+  local left = permits and permits - given or 0
+  if held and left < 0 then
+    gone, given = 'gone', 0
+  elseif left > 0 then
+    redis.call('HSET', holders, member, text(left) .. ' ' .. tokens)
   else
-    redis.call('HDEL', holders, member)
+    if redis.call('HDEL', holders, member) == 0 then gone = 'gone' end
     redis.call('ZREM', holds, kind .. '\n' .. ARGV[i] .. '\n' .. name)
   end
-  counts[2] = counts[2] - ARGV[i + 1]
+  counts[2] = counts[2] - given
 end
+-- A hold that is missing, as by a foreign hand, counts as long as its holder goes on; if what it counted in is younger, it did not.
+if gone then counts[2] = math.max(counts[2], semaphore_held(holders)) end
 if ARGV[5] ~= '0' then counts[1] = redis.call('HINCRBY', state, 'limit', ARGV[5]) end
 local _, more = semaphore_grant(KEYS, kind, name, '', counts, true)
+if gone then return { gone, more } end
 return { more or 'released' }

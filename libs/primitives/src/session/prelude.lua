@@ -229,11 +229,11 @@ local function semaphore_grant(keys, kind, name, asker, counts, changed)
     local waiter = free > 0 and line_first(queue)
     if not waiter then more = nil break end
     local session, wait = string.match(waiter, '^([^#]+)#(.+)$')
-    if not alive(session) then
+    local want = alive(session) and redis.call('HGET', wants, waiter)
+    if not want then -- It has died; or its wish is missing, as by a foreign hand, until it asks again.
       redis.call('ZREM', queue, waiter)
       redis.call('HDEL', wants, waiter)
     else
-      local want = redis.call('HGET', wants, waiter)
       if tonumber(want) > free then more = nil break end
       local first, past = next_tokens(last, semaphore_block(kind, want, counts[1]))
       if waiter == asker or tell(session, kind, session, name, wait, first, past) then
