@@ -40,7 +40,9 @@ import {
 } from '../options.ts';
 import { compareExchangeWide, loadWide, storeWide, type WideWords } from '../shared-memory/cells.ts';
 import { FIRST_OWN_TRAIT, FIRST_WIDE, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { spin } from '../shared-memory/spin.ts';
+import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
+import { Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import { type HearsThreadEnds, THREAD_ENDED } from '../thread/thread-end.ts';
 import type { AnyBarrier, BarrierOptions } from './barrier.ts';
 

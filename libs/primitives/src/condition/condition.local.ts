@@ -33,7 +33,8 @@ import {
 import { RLock } from '../rlock/rlock.local.ts';
 import { load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, INNER, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
+import { Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import type { AnyCondition } from './condition.ts';
 
 const SIGNALS = FIRST;

@@ -17,7 +17,9 @@ import { Deadline } from '../deadline.ts';
 import { type BlockingOptions, checkBlocking, checkWait, type WaitOptions } from '../options.ts';
 import { compareExchange, load, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { Spin } from '../shared-memory/spin.ts';
+import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
+import { Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import type { AnyEvent } from './event.ts';
 
 const STATE = FIRST;

@@ -6,7 +6,9 @@ import { Deadline } from '../deadline.ts';
 import { type BlockingOptions, checkBlocking, checkCount, checkWait, type WaitOptions } from '../options.ts';
 import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { spin, WaitList, type WaitListOwner, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { spin } from '../shared-memory/spin.ts';
+import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
+import { Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import type { AnyCountDownLatch } from './latch.ts';
 
 const STATE = FIRST;

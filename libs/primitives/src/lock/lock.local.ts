@@ -36,7 +36,9 @@ import {
 } from '../options.ts';
 import { change, compareExchange, load, peek, store, type Words } from '../shared-memory/cells.ts';
 import { DEBUG, FIRST, MEMORY, Memory, ROBUST } from '../shared-memory/memory.ts';
-import { Spin, WaitList, type WaitListOwner, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { Spin } from '../shared-memory/spin.ts';
+import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
+import { waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import { onThreadEnd } from '../thread/thread-end.ts';
 import { type LeaseSource, LocalLease } from './local-lease.ts';
 import type { AnyLock, Lease } from './lock.ts';

@@ -24,7 +24,8 @@ import { threadId } from 'node:worker_threads';
 import { type Deadline, now } from '../deadline.ts';
 import type { Words } from '../shared-memory/cells.ts';
 import { load, store } from '../shared-memory/cells.ts';
-import { WaitList, type Wish, waitSync, wake } from '../shared-memory/word.ts';
+import { WaitList } from '../shared-memory/wait-list.ts';
+import { type Wish, waitSync, wake } from '../shared-memory/word.ts';
 
 const PATIENCE = 3;
 const LAPSE = 1_000;

@@ -35,7 +35,9 @@ import {
   type Words,
 } from '../shared-memory/cells.ts';
 import { FIRST, FIRST_WIDE, type Memory } from '../shared-memory/memory.ts';
-import { spin, WaitList, Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
+import { spin } from '../shared-memory/spin.ts';
+import { WaitList } from '../shared-memory/wait-list.ts';
+import { Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 
 const GRANTS = FIRST_WIDE + LOCK_WORDS / 2;
 const READERS = FIRST + LOCK_WORDS + 2;

@@ -19,7 +19,7 @@ import {
   type ForeverOptions,
 } from '../options.ts';
 import { DEBUG, MEMORY, Memory, WHOLE } from '../shared-memory/memory.ts';
-import { spin } from '../shared-memory/word.ts';
+import { spin } from '../shared-memory/spin.ts';
 import { Gate, WORDS } from './gate.ts';
 import type { AnyReadWriteLock } from './read-write-lock.ts';
 

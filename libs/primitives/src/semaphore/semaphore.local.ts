@@ -35,7 +35,9 @@ import {
   type Words,
 } from '../shared-memory/cells.ts';
 import { FIRST, FIRST_WIDE, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
-import { Spin, WaitList, type WaitListOwner, Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { Spin } from '../shared-memory/spin.ts';
+import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
+import { Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
 
 const GRANTS = FIRST_WIDE;

@@ -14,8 +14,9 @@
 import { threadId } from 'node:worker_threads';
 import { Deadline } from '../deadline.ts';
 import { compareExchange, exchange, load, type Words } from './cells.ts';
+import { Spin } from './spin.ts';
 import { hasEnded, nativeThreadId } from './thread-life.ts';
-import { Spin, Wish, waitSync, wake } from './word.ts';
+import { Wish, waitSync, wake } from './word.ts';
 
 const HELD = 1;
 const SLEEPERS = 2;

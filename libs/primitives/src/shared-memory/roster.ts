@@ -22,7 +22,8 @@ import type { Deadline } from '../deadline.ts';
 import { InvalidStateError } from '../errors.ts';
 import { add, compareExchange, load, store, type Words } from './cells.ts';
 import { hasEnded } from './thread-life.ts';
-import { WaitList, Wish, waitSync, wakeAll } from './word.ts';
+import { WaitList } from './wait-list.ts';
+import { Wish, waitSync, wakeAll } from './word.ts';
 
 const SEATS = 1024;
 const SEAT = 64;

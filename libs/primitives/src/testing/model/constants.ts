@@ -13,7 +13,7 @@ export const impatientForPermits: readonly Change[] = [{ file: 'semaphore/semaph
 /** Blocking waiters look once before they sleep. Elsewhere they do not, as on a machine with one processor. */
 export const looking: readonly Change[] = [
   {
-    file: 'shared-memory/word.ts',
+    file: 'shared-memory/spin.ts',
     from: 'const PAUSES = availableParallelism() > 1 ? 2000 : 0;',
     to: 'const PAUSES = 1;',
   },

@@ -17,6 +17,7 @@ const LOCK = 'lock/lock.local.ts';
 const SEMAPHORE = 'semaphore/semaphore.local.ts';
 const READ_WRITE = 'read-write-lock/gate.ts';
 const WORD = 'shared-memory/word.ts';
+const WAIT_LIST = 'shared-memory/wait-list.ts';
 const QUEUE = 'queue/queue-core.local.ts';
 const CELLS = 'shared-memory/cells.ts';
 
@@ -92,11 +93,11 @@ export const faults: readonly Seeded[] = [
     what: 'an asynchronous waiter that gives up keeps its reservation',
     changes: [
       {
-        file: WORD,
+        file: WAIT_LIST,
         from: 'if (this.#first === undefined) this.#owner.relinquish();\n    else if (wasFirst)',
         to: 'if (wasFirst)',
       },
-      { file: WORD, from: '      this.#owner.relinquish();\n      return;', to: '      return;' },
+      { file: WAIT_LIST, from: '      this.#owner.relinquish();\n      return;', to: '      return;' },
     ],
     file: 'lock',
     scenario: 'an heir that aborts',
