@@ -11,6 +11,7 @@ import { Deadline, now } from '../deadline.ts';
 import { AbandonedError } from '../errors.ts';
 import { currentLogicalThread, workerThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
+import { onAbort } from '../on-abort.ts';
 import { type AcquireOptions, type BlockingOptions, checkBlocking, checkWait } from '../options.ts';
 import { type Memory, ROBUST } from '../shared-memory/memory.ts';
 import { nativeThreadId } from '../shared-memory/thread-life.ts';
@@ -104,15 +105,14 @@ class Watched {
       if (wait !== undefined) this.#strike(wait);
       stop.abort(reason);
     };
-    const onAbort = () => end(signal?.reason);
     const waiting = { ledger: this.#ledger, lock: this.#name, wait: takingBack ? undefined : wait, end };
     pending.add(waiting);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const stopHearing = signal && onAbort(signal, () => end(signal.reason));
     try {
       const lease = await this.#plain.acquire({ timeout, signal: stop.signal });
       return this.#granted(lease, line, stack, explicit, false);
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      stopHearing?.();
       pending.delete(waiting);
       if (wait !== undefined) this.#strike(wait);
     }

@@ -13,6 +13,7 @@
  * the first tries, and as long as one has what it wants, the next.
  */
 import type { Deadline } from '../deadline.ts';
+import { onAbort } from '../on-abort.ts';
 import type { WideWords, Words } from './cells.ts';
 import { enter, SLICE, type Value, type Wish, wakeAll } from './word.ts';
 
@@ -106,11 +107,10 @@ export class WaitList {
   #watch(waiter: Waiter<unknown>, deadline: Deadline, signal: AbortSignal | undefined): void {
     if (signal === undefined && deadline.at === Number.POSITIVE_INFINITY) return;
     const stopClock = deadline.onExpiry(() => this.#expire(waiter));
-    const onAbort = () => this.#abort(waiter, signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const stopHearing = signal && onAbort(signal, () => this.#abort(waiter, signal.reason));
     waiter.stopWatching = () => {
       stopClock();
-      signal?.removeEventListener('abort', onAbort);
+      stopHearing?.();
     };
   }
 
