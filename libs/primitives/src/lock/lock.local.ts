@@ -9,7 +9,7 @@
  * | 0 | `HELD` | who takes | who releases |
  * | 1 | `SLEEPERS`: blocked threads may sleep on the word | who goes to sleep, or slept and takes | who releases, and wakes one |
  * | 2 | `CROWD`: threads with asynchronous waiters may | who goes to sleep | who releases, and wakes all |
- * | 3 | `RESERVED`: only the thread in `HEIR` may take it | a waiter who lost `PATIENCE` races | the heir, taking or giving up; anybody, where the heir slept on for slices |
+ * | 3 | `RESERVED`: only the thread in `HEIR` may take it | a waiter who lost `PATIENCE` races (`patient-wish.ts`) | the heir, taking or giving up; anybody, where the heir slept on for slices |
  * | 4 | `ABANDONED`: the hold before ended with its thread | who finds that out, freeing it | who takes |
  * | 5–31 | the generation | who takes: one more | never |
  *
@@ -332,12 +332,12 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     return 0;
   }
 
-  /** Says in the word that somebody is about to sleep; gives the value to sleep on, 0 where the lock got free. */
-  #announce(wish: LockWish<unknown>): number {
+  /** Says in the word that somebody is about to sleep; gives the value to sleep on, `undefined` where the lock got free. */
+  #announce(wish: LockWish<unknown>): number | undefined {
     for (;;) {
       const seen = load(this.#words, STATE);
       const free = (seen & HELD) === 0;
-      if (free && ((seen & RESERVED) === 0 || load(this.#words, HEIR) === threadId)) return 0;
+      if (free && ((seen & RESERVED) === 0 || load(this.#words, HEIR) === threadId)) return undefined;
       if (free && wish.slices >= 2 && wish.seen === seen) {
         // The heir slept through whole slices: its thread is gone, or its event loop stands still.
         compareExchange(this.#words, STATE, seen, seen & ~RESERVED);

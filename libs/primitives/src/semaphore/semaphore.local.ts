@@ -7,7 +7,7 @@
  * |---|---|---|---|
  * | 0 | `SLEEPERS`: blocked threads may sleep on the word, each for one permit | who goes to sleep, or slept and takes | who wakes as many as there are new permits |
  * | 1 | `CROWD`: threads with asynchronous waiters may, or ones that wish for several | who goes to sleep | who wakes all |
- * | 2 | `RESERVED`: only the thread in `HEIR` may take | a waiter who lost `PATIENCE` races | the heir, taking or giving up; anybody, where the heir slept on for slices |
+ * | 2 | `RESERVED`: only the thread in `HEIR` may take | a waiter who lost `PATIENCE` races (`patient-wish.ts`) | the heir, taking or giving up; anybody, where the heir slept on for slices |
  * | 3–31 | the permits free | who takes, who releases | |
  *
  * The rules of sleeping and waking are the lock's (`lock.local.ts`), with one more: since permits may be left when a
@@ -37,7 +37,8 @@ import {
 import { FIRST, FIRST_WIDE, type Kind, MEMORY, Memory } from '../shared-memory/memory.ts';
 import { Spin } from '../shared-memory/spin.ts';
 import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
-import { Wish, waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { waitSync, wake, wakeAll } from '../shared-memory/word.ts';
+import { PermitsWish, type SemaphoreDoor } from './permits-wish.ts';
 import type { AnySemaphore, SemaphoreAcquireOptions, SemaphoreForeverOptions } from './semaphore.ts';
 
 const GRANTS = FIRST_WIDE;
@@ -53,9 +54,6 @@ const FLAGS = 7;
 const SHIFT = 3;
 /** The most permits the word has room for. */
 const MOST = 2 ** 29 - 1;
-
-/** Lost races after which permits are kept for one waiter: an event loop is slower than a blocked thread. */
-const PATIENCE = { async: 3, sync: 32 };
 
 /** What a blocking `acquireSync` takes. */
 export interface SemaphoreBlockingOptions extends BlockingOptions {
@@ -106,7 +104,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
     if (timeout === 0) return false;
     this.#spin ??= new Spin();
     if (this.#spin.until(() => this.#take(permits, 0))) return true;
-    const wish = this.#wish(permits, permits === 1 ? SLEEPERS : CROWD, PATIENCE.sync);
+    const wish = this.#wish(permits, true);
     if (waitSync(this.#words, STATE, wish, Deadline.after(timeout))) return true;
     this.relinquish();
     return false;
@@ -171,7 +169,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
         if (timeout === 0) return Promise.resolve(null);
       }
       this.#list ??= new WaitList(this.#words, STATE, this);
-      const wish = this.#wish(permits, CROWD, PATIENCE.async);
+      const wish = this.#wish(permits, false);
       return this.#list.enqueue(wish, Deadline.after(timeout), signal);
     } catch (error) {
       return Promise.reject(error);
@@ -191,13 +189,13 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
     );
   }
 
-  #wish(permits: number, flag: number, patience: number): PermitsWish {
+  #wish(permits: number, blocks: boolean): PermitsWish {
     this.#door ??= {
-      take: (wished, mark) => this.#take(wished, mark),
+      take: (wished, sleepersRemain) => this.#take(wished, sleepersRemain ? SLEEPERS : 0),
       announce: (wish) => this.#announce(wish),
       lease: (wished) => this.#lease(wished),
     };
-    return new PermitsWish(permits, flag, patience, this.#door);
+    return new PermitsWish(permits, blocks, this.#door);
   }
 
   #reservedHere(state: number): boolean {
@@ -261,7 +259,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
         compareExchange(this.#words, STATE, seen, seen & ~RESERVED);
         continue;
       }
-      let next = seen | wish.flag;
+      let next = seen | (wish.alone ? SLEEPERS : CROWD);
       if ((seen & RESERVED) === 0 && wish.impatient) {
         store(this.#words, HEIR, threadId);
         next |= RESERVED;
@@ -320,52 +318,4 @@ function makeMemory(kind: Kind, permits: number): Memory {
   store(memory.words, STATE, permits << SHIFT);
   store(memory.words, LIMIT, permits);
   return memory;
-}
-
-/** What a wish asks of its semaphore. */
-interface SemaphoreDoor {
-  take(permits: number, mark: number): boolean;
-  announce(wish: PermitsWish): number | undefined;
-  lease(permits: number): Lease;
-}
-
-class PermitsWish extends Wish<Lease | null> {
-  readonly permits: number;
-  readonly flag: number;
-  readonly #patience: number;
-  readonly #door: SemaphoreDoor;
-  /** The value it slept on last. */
-  seen = 0;
-  #slept = false;
-
-  constructor(permits: number, flag: number, patience: number, door: SemaphoreDoor) {
-    super();
-    this.permits = permits;
-    this.flag = flag;
-    this.#patience = patience;
-    this.#door = door;
-  }
-
-  get impatient(): boolean {
-    return this.races >= this.#patience;
-  }
-
-  attempt(): number | undefined {
-    for (;;) {
-      if (this.#door.take(this.permits, this.#slept && this.flag === SLEEPERS ? SLEEPERS : 0))
-        return undefined;
-      const seen = this.#door.announce(this);
-      if (seen === undefined) continue;
-      this.#slept = true;
-      return seen;
-    }
-  }
-
-  granted(): Lease {
-    return this.#door.lease(this.permits);
-  }
-
-  expired(): null {
-    return null;
-  }
 }

@@ -1,14 +1,14 @@
 /** Constants of the sources as scenarios want them: so small that a few threads come to what they are there for. */
 import type { Change } from './sources.ts';
 
-const PATIENCE = {
-  from: 'const PATIENCE = { async: 3, sync: 32 };',
-  to: 'const PATIENCE = { async: 1, sync: 1 };',
-};
-
-/** One lost race is enough to have the next hold reserved. */
-export const impatient: readonly Change[] = [{ file: 'lock/lock-wish.ts', ...PATIENCE }];
-export const impatientForPermits: readonly Change[] = [{ file: 'semaphore/semaphore.local.ts', ...PATIENCE }];
+/** One lost race is enough to have the next hold, or the next permits, reserved. */
+export const impatient: readonly Change[] = [
+  {
+    file: 'shared-memory/patient-wish.ts',
+    from: 'const PATIENCE = { async: 3, sync: 32 };',
+    to: 'const PATIENCE = { async: 1, sync: 1 };',
+  },
+];
 
 /** Blocking waiters look once before they sleep. Elsewhere they do not, as on a machine with one processor. */
 export const looking: readonly Change[] = [

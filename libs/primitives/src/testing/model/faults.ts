@@ -77,7 +77,7 @@ export const faults: readonly Seeded[] = [
   },
   {
     what: 'who was woken alone does not answer for those who sleep on',
-    changes: [{ file: 'lock/lock-wish.ts', from: 'this.#slept && this.blocks', to: 'false' }],
+    changes: [{ file: 'lock/lock-wish.ts', from: 'slept && this.blocks', to: 'false' }],
     file: 'lock',
     scenario: 'three that block',
     found: LOST,

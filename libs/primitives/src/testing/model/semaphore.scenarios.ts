@@ -1,6 +1,6 @@
 /** Scenarios of the semaphore. */
 import { Semaphore } from '../../semaphore/semaphore.local.ts';
-import { impatientForPermits } from './constants.ts';
+import { impatient } from './constants.ts';
 import { must, type Scenarios, scenario, type Witness } from './scenario.ts';
 
 type Shared = { free: Semaphore };
@@ -157,33 +157,33 @@ export const scenarios: Scenarios = {
     make: make(1),
     threads: [twice, twice],
     after: full(1),
-    changes: impatientForPermits,
+    changes: impatient,
   }),
   'kept for one whose time runs out': scenario({
     make: make(1),
     threads: [hurried, blocking, blocking],
     after: full(1),
-    changes: impatientForPermits,
+    changes: impatient,
   }),
   'kept for one that awaits': scenario({
     make: make(1),
     threads: [awaiting, twice],
     after: full(1),
-    changes: impatientForPermits,
+    changes: impatient,
   }),
   'kept for one that aborts': scenario({
     long: true,
     make: inUse,
     threads: [aborting, taking, giving, giving],
     after: counted(2),
-    changes: impatientForPermits,
+    changes: impatient,
   }),
   'one for whom a permit is kept gives up': scenario({
     long: true,
     make: make(1),
     threads: [hurried, twice, blocking],
     after: full(1),
-    changes: impatientForPermits,
+    changes: impatient,
   }),
   'a waiter is terminated': scenario({
     make: make(1),
@@ -201,13 +201,13 @@ export const scenarios: Scenarios = {
     threads: [awaiting, twice],
     after: full(1),
     mayEnd: [0],
-    changes: impatientForPermits,
+    changes: impatient,
   }),
   'slices end at any time': scenario({
     make: make(1),
     threads: [blocking, awaiting],
     after: full(1),
     slices: 3,
-    changes: impatientForPermits,
+    changes: impatient,
   }),
 };
