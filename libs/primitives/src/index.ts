@@ -50,7 +50,7 @@ export type {
 } from './options.ts';
 export { LifoQueue, PriorityQueue, Queue, SimpleQueue } from './queue/queue.local.ts';
 export type { AnyQueue, AnySimpleQueue, ShutdownOptions } from './queue/queue.ts';
-export type { QueueOptions, SimpleQueueOptions } from './queue/queue-core.local.ts';
+export type { QueueOptions, SimpleQueueOptions } from './queue/queue-memory.ts';
 export {
   type LockSide,
   ReadWriteLock,

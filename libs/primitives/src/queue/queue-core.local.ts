@@ -3,11 +3,14 @@
  * those who take, and two bells (`bell.ts`), one rung when an item has come and one when there is room: Python's
  * `queue.Queue`, whose two conditions these are, in shared memory. Every word is described in `queue-words.ts`.
  *
+ * Who puts takes the mutex of putting, and where there is room the item goes in; then, the mutex given back, the bell of
+ * those who take is rung if anybody waits there. Where there is no room, it says at the other bell that it will sleep,
+ * looks once more, and sleeps until that rings. Who takes does the same the other way round.
+ *
  * Nobody takes a mutex while holding the other, but for both, that of putting first; where the order of items is not that
  * of coming, both are one. A thread may end while it holds one. Who waits for that long looks whether it has, and takes it
  * over; if it was just changing what the mutex guards, the queue is broken.
  */
-import type { Deadline } from '../deadline.ts';
 import {
   InvalidStateError,
   QueueEmptyError,
@@ -15,59 +18,29 @@ import {
   QueueShutDownError,
   rangeError,
 } from '../errors.ts';
-import { checkCount, checkKnown, checkOptions } from '../options.ts';
-import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
-import { FIRST, type Kind, Memory } from '../shared-memory/memory.ts';
+import { load, store, type Words } from '../shared-memory/cells.ts';
+import type { Kind, Memory } from '../shared-memory/memory.ts';
 import { Mutex } from '../shared-memory/mutex.ts';
 import { Spin } from '../shared-memory/spin.ts';
-import { WaitList, type WaitListOwner } from '../shared-memory/wait-list.ts';
-import { Wish, waitSync, wakeAll } from '../shared-memory/word.ts';
 import { Bell } from './bell.ts';
 import { fromBytes, type ItemBytes, toBytes } from './item-bytes.ts';
 import { HeapStore, type ItemStore, RingStore, StackStore } from './item-store.ts';
 import { priorityKey } from './priority-key.ts';
 import type { ShutdownOptions } from './queue.ts';
 import {
-  AREA,
   BROKEN,
-  DONE,
   DRAINED,
   FILLED,
   MAXSIZE,
   PUT_MUTEX,
   PUT_TORN,
-  PUTS,
   SHUT,
   TAKE_MUTEX,
   TAKE_TORN,
 } from './queue-words.ts';
+import { Unfinished } from './unfinished.ts';
 
-const DEFAULT_BYTES = 16 * 2 ** 20;
 const NO_KEY = new Uint8Array(0);
-
-/** What a simple queue can be made with. */
-export interface SimpleQueueOptions {
-  /** Room for items, in bytes of their structured clone and a few for each; 64 to 2³⁰, 16 MiB unless given. */
-  readonly maxBytes?: number | undefined;
-}
-
-/** What a queue can be made with. */
-export interface QueueOptions extends SimpleQueueOptions {
-  /** How many items it takes; 0, the default: as many as there is room for. */
-  readonly maxsize?: number | undefined;
-}
-
-/** New memory for a queue. */
-export function makeQueueMemory(kind: Kind, options: QueueOptions | undefined, bounded: boolean): Memory {
-  const given = checkOptions(options, `new ${kind}`);
-  checkKnown(given, bounded ? ['maxsize', 'maxBytes'] : ['maxBytes'], `new ${kind}`);
-  const { maxsize = 0, maxBytes = DEFAULT_BYTES } = given;
-  if (bounded) checkCount(maxsize, `new ${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
-  checkCount(maxBytes, `new ${kind}: maxBytes`, { min: 64, max: 2 ** 30 });
-  const memory = Memory.make(kind, AREA - FIRST + Math.ceil(maxBytes / 4));
-  memory.words[MAXSIZE] = bounded ? maxsize : 0;
-  return memory;
-}
 
 const STORES: Partial<Record<Kind, new (words: Words) => ItemStore>> = {
   LifoQueue: StackStore,
@@ -75,11 +48,12 @@ const STORES: Partial<Record<Kind, new (words: Words) => ItemStore>> = {
 };
 
 /** What a queue does holding its mutexes. */
-export class QueueCore implements WaitListOwner {
+export class QueueCore {
   readonly memory: Memory;
   readonly kind: Kind;
   readonly filled: Bell;
   readonly drained: Bell;
+  readonly unfinished: Unfinished;
   readonly putSpin: Spin = new Spin();
   readonly getSpin: Spin = new Spin();
   readonly #words: Words;
@@ -87,7 +61,6 @@ export class QueueCore implements WaitListOwner {
   readonly #taking: Mutex;
   readonly #store: ItemStore;
   readonly #maxsize: number;
-  #joining: WaitList | undefined;
   /** Found broken, and those who wait do not know yet. */
   #alarm = false;
 
@@ -101,10 +74,154 @@ export class QueueCore implements WaitListOwner {
     this.#taking =
       this.#store instanceof RingStore ? new Mutex(words, TAKE_MUTEX, () => this.#inspect()) : this.#putting;
     this.#maxsize = load(words, MAXSIZE);
+    this.unfinished = new Unfinished(words, () => this.#refuseBroken());
     this.filled = new Bell(words, FILLED, () =>
       this.taking(() => this.filled.ringOn(() => !this.#store.empty)),
     );
     this.drained = new Bell(words, DRAINED, () => this.putting(() => this.drained.ringOn(() => !this.full)));
+  }
+
+  /** Puts an item where there is room. */
+  offer(bytes: ItemBytes, key: Uint8Array): boolean {
+    let given = false;
+    this.#putting.enter();
+    try {
+      given = this.#push(bytes, key);
+    } finally {
+      this.#leave(this.#putting, this.drained);
+    }
+    if (given && this.filled.awaiting) this.taking(() => this.filled.ring());
+    return given;
+  }
+
+  /** `offer`, or else the value to sleep on for room. */
+  offerOrSleep(bytes: ItemBytes, key: Uint8Array, blocking: boolean, races: number): number | undefined {
+    const seen = this.putting(() => {
+      if (this.#push(bytes, key)) return undefined;
+      const rings = this.drained.announce(blocking, races);
+      return this.#push(bytes, key) ? undefined : rings;
+    });
+    if (seen === undefined && this.filled.awaiting) this.taking(() => this.filled.ring());
+    return seen;
+  }
+
+  /** Holding the mutex of those who put: false where there is no room. */
+  #push(bytes: ItemBytes, key: Uint8Array): boolean {
+    const words = this.#words;
+    if (words[SHUT] !== 0) throw this.#shutDownError('put');
+    if (this.#maxsize > 0 && !this.#store.below(this.#maxsize)) return false;
+    if (!this.#store.fits(bytes, key) || !this.drained.admits()) return false;
+    words[PUT_TORN] = 1;
+    this.#store.push(bytes, key);
+    words[PUT_TORN] = 0;
+    this.drained.admitted();
+    return true;
+  }
+
+  /** Takes the next item, where there is one: it is `taken`, and to be read at once. */
+  take(): boolean {
+    let had = false;
+    this.#taking.enter();
+    try {
+      had = this.#pop();
+    } finally {
+      this.#leave(this.#taking, this.filled);
+    }
+    // Items differ in size: room that is not enough for one that waits may be for another.
+    if (had && this.drained.awaiting) this.putting(() => this.drained.ringForAll());
+    return had;
+  }
+
+  /** `take`, or else the value to sleep on for an item. `woken`: has slept, alone perhaps. */
+  takeOrSleep(blocking: boolean, races: number, woken: boolean): number | undefined {
+    const seen = this.taking(() => {
+      let rings: number | undefined;
+      if (!this.#pop()) {
+        rings = this.filled.announce(blocking, races);
+        if (this.#pop()) rings = undefined;
+      }
+      if (rings === undefined && woken && blocking) this.filled.ringOn(() => !this.#store.empty);
+      return rings;
+    });
+    if (seen === undefined && this.drained.awaiting) this.putting(() => this.drained.ringForAll());
+    return seen;
+  }
+
+  /** Holding the mutex of those who take: false where there is none. */
+  #pop(): boolean {
+    const words = this.#words;
+    const shut = words[SHUT];
+    if (shut === BROKEN) throw this.#brokenError();
+    if (!this.#store.has(1)) {
+      if (shut !== 0) throw this.#shutDownError('get');
+      return false;
+    }
+    if (!this.filled.admits() && !this.#store.has(2)) return false;
+    words[TAKE_TORN] = 1;
+    this.#store.pop();
+    words[TAKE_TORN] = 0;
+    this.filled.admitted();
+    return true;
+  }
+
+  /** The item that was taken last. */
+  get taken(): unknown {
+    return fromBytes(this.#store.taken, this.#store.length);
+  }
+
+  /** Whether there is something to be had, or to be told. */
+  get worthTaking(): boolean {
+    return !this.#store.empty || load(this.#words, SHUT) !== 0;
+  }
+
+  /** How many items there are for this thread: one that is kept for an heir is not. */
+  get size(): number {
+    if (load(this.#words, SHUT) === BROKEN) return 0;
+    const { count } = this.#store;
+    return count > 0 && !this.filled.admitting ? count - 1 : count;
+  }
+
+  /** Whether this thread could put nothing: room that is kept for an heir is none. */
+  get full(): boolean {
+    const filledUp = this.#maxsize > 0 && this.#store.count >= this.#maxsize;
+    return filledUp || this.#store.crowded || !this.drained.admitting;
+  }
+
+  /** An item's place in the order, as bytes; none where that is the order of coming. */
+  keyOf(item: unknown): Uint8Array {
+    return this.kind === 'PriorityQueue' ? priorityKey(item) : NO_KEY;
+  }
+
+  /**
+   * The bytes of an item: good until the next call in this thread, unless kept.
+   * @throws RangeError for an item that could never fit.
+   */
+  bytesOf(item: unknown, key: Uint8Array): ItemBytes {
+    const bytes = toBytes(item, this.memory);
+    const size = this.#store.sizeOf(bytes, key);
+    const room = this.#store.capacity;
+    if (size <= room) return bytes;
+    throw rangeError(
+      `${this.memory.label}: the item takes ${size} bytes, and the whole queue has ${room}: make it with a larger maxBytes, or put the item in parts`,
+      'ERR_HEDDLE_ITEM_TOO_LARGE',
+    );
+  }
+
+  shutdown({ immediate }: ShutdownOptions): void {
+    const shut = () => {
+      if (load(this.#words, SHUT) === 0) store(this.#words, SHUT, 1);
+      if (immediate === true) {
+        const dropped = this.#store.count;
+        this.#store.clear();
+        // Some may have been told done before anybody took them.
+        this.unfinished.finish(dropped);
+      }
+      this.filled.ringForAll();
+      this.drained.ringForAll();
+    };
+    // Not `taking`, which may go on to ring for both.
+    this.putting(() => (this.#taking === this.#putting ? shut() : this.#taking.run(shut)));
+    this.filled.sound();
   }
 
   /** Runs `body` holding the mutex of those who put. */
@@ -144,50 +261,7 @@ export class QueueCore implements WaitListOwner {
     this.#alarm = false;
     this.putting(() => this.drained.ringForAll());
     this.taking(() => this.filled.ringForAll());
-    wakeAll(this.#words, DONE);
-  }
-
-  /** Holding the mutex of those who put: what it guards is about to be changed. */
-  tear(): void {
-    this.#words[PUT_TORN] = 1;
-  }
-
-  /** Puts an item where there is room. */
-  offer(bytes: ItemBytes, key: Uint8Array): boolean {
-    let given = false;
-    this.#putting.enter();
-    try {
-      given = this.#push(bytes, key);
-    } finally {
-      this.#leave(this.#putting, this.drained);
-    }
-    if (given && this.filled.awaiting) this.taking(() => this.filled.ring());
-    return given;
-  }
-
-  /** `offer`, or else the value to sleep on for room. */
-  offerOrSleep(bytes: ItemBytes, key: Uint8Array, blocking: boolean, races: number): number | undefined {
-    const seen = this.putting(() => {
-      if (this.#push(bytes, key)) return undefined;
-      const rings = this.drained.announce(blocking, races);
-      return this.#push(bytes, key) ? undefined : rings;
-    });
-    if (seen === undefined && this.filled.awaiting) this.taking(() => this.filled.ring());
-    return seen;
-  }
-
-  /** Takes the next item, where there is one: it is `taken`, and to be read at once. */
-  take(): boolean {
-    let had = false;
-    this.#taking.enter();
-    try {
-      had = this.#pop();
-    } finally {
-      this.#leave(this.#taking, this.filled);
-    }
-    // Items differ in size: room that is not enough for one that waits may be for another.
-    if (had && this.drained.awaiting) this.putting(() => this.drained.ringForAll());
-    return had;
+    this.unfinished.tell();
   }
 
   /** For who has long waited for what others do: looks whether they ended at it. */
@@ -196,152 +270,10 @@ export class QueueCore implements WaitListOwner {
     this.#taking.relieve();
   }
 
-  /** `take`, or else the value to sleep on for an item. `woken`: has slept, alone perhaps. */
-  takeOrSleep(blocking: boolean, races: number, woken: boolean): number | undefined {
-    const seen = this.taking(() => {
-      let rings: number | undefined;
-      if (!this.#pop()) {
-        rings = this.filled.announce(blocking, races);
-        if (this.#pop()) rings = undefined;
-      }
-      if (rings === undefined && woken && blocking) this.filled.ringOn(() => !this.#store.empty);
-      return rings;
-    });
-    if (seen === undefined && this.drained.awaiting) this.putting(() => this.drained.ringForAll());
-    return seen;
+  /** Holding the mutex of those who put: what it guards is about to be changed. */
+  tear(): void {
+    this.#words[PUT_TORN] = 1;
   }
-
-  /** Whether there is something to be had, or to be told. */
-  get worthTaking(): boolean {
-    return !this.#store.empty || load(this.#words, SHUT) !== 0;
-  }
-
-  /** The item that was taken last. */
-  get taken(): unknown {
-    return fromBytes(this.#store.taken, this.#store.length);
-  }
-
-  /** How many items there are for this thread: one that is kept for an heir is not. */
-  get size(): number {
-    if (load(this.#words, SHUT) === BROKEN) return 0;
-    const { count } = this.#store;
-    return count > 0 && !this.filled.admitting ? count - 1 : count;
-  }
-
-  /** Whether this thread could put nothing: room that is kept for an heir is none. */
-  get full(): boolean {
-    const filledUp = this.#maxsize > 0 && this.#store.count >= this.#maxsize;
-    return filledUp || this.#store.crowded || !this.drained.admitting;
-  }
-
-  /** Holding the mutex of those who put: false where there is no room. */
-  #push(bytes: ItemBytes, key: Uint8Array): boolean {
-    const words = this.#words;
-    if (words[SHUT] !== 0) throw this.#shutDownError('put');
-    if (this.#maxsize > 0 && !this.#store.below(this.#maxsize)) return false;
-    if (!this.#store.fits(bytes, key) || !this.drained.admits()) return false;
-    words[PUT_TORN] = 1;
-    this.#store.push(bytes, key);
-    words[PUT_TORN] = 0;
-    this.drained.admitted();
-    return true;
-  }
-
-  /** Holding the mutex of those who take: false where there is none. */
-  #pop(): boolean {
-    const words = this.#words;
-    const shut = words[SHUT];
-    if (shut === BROKEN) throw this.#brokenError();
-    if (!this.#store.has(1)) {
-      if (shut !== 0) throw this.#shutDownError('get');
-      return false;
-    }
-    if (!this.filled.admits() && !this.#store.has(2)) return false;
-    words[TAKE_TORN] = 1;
-    this.#store.pop();
-    words[TAKE_TORN] = 0;
-    this.filled.admitted();
-    return true;
-  }
-
-  /** An item's place in the order, as bytes; none where that is the order of coming. */
-  keyOf(item: unknown): Uint8Array {
-    return this.kind === 'PriorityQueue' ? priorityKey(item) : NO_KEY;
-  }
-
-  /**
-   * The bytes of an item: good until the next call in this thread, unless kept.
-   * @throws RangeError for an item that could never fit.
-   */
-  bytesOf(item: unknown, key: Uint8Array): ItemBytes {
-    const bytes = toBytes(item, this.memory);
-    const size = this.#store.sizeOf(bytes, key);
-    const room = this.#store.capacity;
-    if (size <= room) return bytes;
-    throw rangeError(
-      `${this.memory.label}: the item takes ${size} bytes, and the whole queue has ${room}: make it with a larger maxBytes, or put the item in parts`,
-      'ERR_HEDDLE_ITEM_TOO_LARGE',
-    );
-  }
-
-  /** Items put for which nobody has said that they are done. */
-  get unfinished(): number {
-    const done = load(this.#words, DONE);
-    return (load(this.#words, PUTS) - done) | 0;
-  }
-
-  /** Says that so many items have been dealt with, or as many as were not; gives how many that were. */
-  finish(most: number): number {
-    for (;;) {
-      const done = load(this.#words, DONE);
-      const left = (load(this.#words, PUTS) - done) | 0;
-      const items = Math.min(most, left);
-      if (items === 0) return 0;
-      if (compareExchange(this.#words, DONE, done, (done + items) | 0) !== done) continue;
-      if (items === left) {
-        wakeAll(this.#words, DONE);
-        this.#joining?.kick();
-      }
-      return items;
-    }
-  }
-
-  /** What to sleep on until every item has been dealt with; `undefined` where all have been. */
-  toJoin(): number | undefined {
-    if (load(this.#words, SHUT) === BROKEN) throw this.#brokenError();
-    const done = load(this.#words, DONE);
-    return load(this.#words, PUTS) === done ? undefined : done;
-  }
-
-  /** Waits until every item has been dealt with. */
-  joined(deadline: Deadline, signal: AbortSignal | undefined): Promise<boolean> {
-    this.#joining ??= new WaitList(this.#words, DONE, this);
-    return this.#joining.enqueue(new JoinWish(this), deadline, signal);
-  }
-
-  joinedSync(deadline: Deadline): boolean {
-    return waitSync(this.#words, DONE, new JoinWish(this), deadline);
-  }
-
-  shutdown({ immediate }: ShutdownOptions): void {
-    const shut = () => {
-      if (load(this.#words, SHUT) === 0) store(this.#words, SHUT, 1);
-      if (immediate === true) {
-        const dropped = this.#store.count;
-        this.#store.clear();
-        // Some may have been told done before anybody took them.
-        this.finish(dropped);
-      }
-      this.filled.ringForAll();
-      this.drained.ringForAll();
-    };
-    // Not `taking`, which may go on to ring for both.
-    this.putting(() => (this.#taking === this.#putting ? shut() : this.#taking.run(shut)));
-    this.filled.sound();
-  }
-
-  /** The last of all wakes everybody who joins: nothing is owed. */
-  relinquish(): void {}
 
   fullError(): QueueFullError {
     const primitive = this.memory.label;
@@ -368,32 +300,15 @@ export class QueueCore implements WaitListOwner {
     );
   }
 
+  #refuseBroken(): void {
+    if (load(this.#words, SHUT) === BROKEN) throw this.#brokenError();
+  }
+
   #brokenError(): InvalidStateError {
     const primitive = this.memory.label;
     return new InvalidStateError(
       `${primitive} is broken: a thread ended while it was changing its items, which are lost; make a new queue`,
       { primitive },
     );
-  }
-}
-
-class JoinWish extends Wish<boolean> {
-  readonly #core: QueueCore;
-
-  constructor(core: QueueCore) {
-    super();
-    this.#core = core;
-  }
-
-  attempt(): number | undefined {
-    return this.#core.toJoin();
-  }
-
-  granted(): boolean {
-    return true;
-  }
-
-  expired(): boolean {
-    return false;
   }
 }

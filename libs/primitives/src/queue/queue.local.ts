@@ -5,7 +5,7 @@ import { type BlockingOptions, checkBlocking, checkWait, type WaitOptions } from
 import { type Kind, Memory } from '../shared-memory/memory.ts';
 import { ItemQueue } from './item-queue.local.ts';
 import { type AnyQueue, checkShutdown, type ShutdownOptions } from './queue.ts';
-import { makeQueueMemory, type QueueOptions, type SimpleQueueOptions } from './queue-core.local.ts';
+import { makeQueueMemory, type QueueOptions, type SimpleQueueOptions } from './queue-memory.ts';
 
 /** `queue.SimpleQueue` between the threads of one process. */
 export class SimpleQueue<T = unknown> extends ItemQueue<T> {
@@ -31,7 +31,7 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
   }
 
   taskDone(): void {
-    if (this.core.finish(1) === 1) return;
+    if (this.core.unfinished.finish(1) === 1) return;
     const primitive = this.core.memory.label;
     throw new OverReleaseError(
       `${primitive}: taskDone() was called more often than items were put; call it once for each item taken`,
@@ -42,9 +42,9 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
   join(options?: WaitOptions): Promise<boolean> {
     try {
       const { timeout, signal } = checkWait(options, `${this.core.kind}.join`);
-      if (this.core.unfinished === 0) return Promise.resolve(true);
+      if (this.core.unfinished.count === 0) return Promise.resolve(true);
       if (timeout === 0) return Promise.resolve(false);
-      return this.core.joined(Deadline.after(timeout), signal);
+      return this.core.unfinished.ended(Deadline.after(timeout), signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -52,7 +52,8 @@ export class Queue<T = unknown> extends ItemQueue<T> implements AnyQueue<T> {
 
   /** `join`, blocking the thread. */
   joinSync(options?: BlockingOptions): boolean {
-    return this.core.joinedSync(Deadline.after(checkBlocking(options, `${this.core.kind}.joinSync`)));
+    const timeout = checkBlocking(options, `${this.core.kind}.joinSync`);
+    return this.core.unfinished.endedSync(Deadline.after(timeout));
   }
 
   shutdown(options?: ShutdownOptions): void {
