@@ -26,7 +26,7 @@ export const impatientAtQueues: readonly Change[] = [
 
 /** A barrier remembers two broken rounds. */
 export const fewNotes: readonly Change[] = [
-  { file: 'barrier/barrier.local.ts', from: 'const REMEMBERED = 32n;', to: 'const REMEMBERED = 2n;' },
+  { file: 'barrier/broken-rounds.ts', from: 'const REMEMBERED = 32n;', to: 'const REMEMBERED = 2n;' },
 ];
 
 /**
@@ -72,7 +72,7 @@ export const gateGiven: readonly Change[] = [
 /** Of who arrives at a barrier it is noted that somebody did: so it is one state whoever of several alike has come. */
 export const anonymous: readonly Change[] = [
   {
-    file: 'barrier/barrier.local.ts',
+    file: 'barrier/rounds.ts',
     from: 'arrivalOf(this.round, threadId));',
     to: 'arrivalOf(this.round, 0));',
   },

@@ -211,7 +211,7 @@ export const faults: readonly Seeded[] = [
   },
   {
     what: 'the barrier wakes nobody',
-    changes: [{ file: 'barrier/barrier.local.ts', from: '    wakeAll(this.#words, STATE);\n', to: '' }],
+    changes: [{ file: 'barrier/rounds.ts', from: '    wakeAll(this.words, STATE);\n', to: '' }],
     file: 'barrier',
     scenario: 'two that block, two rounds',
     found: LOST,
