@@ -10,117 +10,16 @@
  */
 
 import { BREAK, type Desk, type LoopEvent, platformOf } from './desk.ts';
+import { calledBack, placeIn } from './frames.ts';
+import { type Edge, type Gap, type Next, Node } from './history.ts';
 import { digest, textOf } from './local-state.ts';
+import type { PlainCells } from './plain-cells.ts';
 import { Realm } from './realm.ts';
 import type { Scenario, Witness } from './scenario.ts';
-import { type Cells, HELD, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
+import { type Cells, HELD, HOLDER, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
 import type { Sources } from './sources.ts';
 
-/** How a node is reached from the one before. */
-interface Edge {
-  readonly key: string;
-  readonly outcome?: Outcome;
-  readonly event?: LoopEvent;
-  /** What the thread may see from here on of memory that is read without atomic operations. */
-  readonly plain?: readonly (readonly [cell: number, value: number])[] | undefined;
-}
-
-/** What a thread does next: an operation, or nothing before an event comes. */
-export type Next = { readonly operation: Operation } | { readonly idle: Idle };
-
-export interface Idle {
-  readonly finished: boolean;
-  readonly failure: unknown;
-  readonly result: unknown;
-  readonly timers: readonly number[];
-  /** Whether the clock of the slices is running. */
-  readonly looks: boolean;
-}
-
-/** What happens between two steps. */
-interface Gap {
-  readonly next: Next;
-  readonly enters: readonly string[];
-  readonly leaves: readonly string[];
-  /** Cells written without atomic operations, and what to. */
-  readonly writes: readonly (readonly [number, number])[];
-  /** A bit for each lock that the thread holds then. */
-  readonly held: number;
-  /** Of a thread that has ended for good: what it gave. However it came there, nothing more can come of it. */
-  readonly ending: string | undefined;
-}
-
-/** A thread after some history of its own. */
-export class Node {
-  readonly id: number;
-  readonly parent: Node | undefined;
-  readonly edge: Edge;
-  readonly children = new Map<string, Node>();
-  gap: Gap | undefined;
-  /** What the thread knows there, where that was written down. */
-  known: string | undefined;
-  /** One that was known before, from which the same follows. */
-  same: Node | undefined;
-
-  constructor(id: number, parent: Node | undefined, edge: Edge) {
-    this.id = id;
-    this.parent = parent;
-    this.edge = edge;
-  }
-}
-
 const MOST_STEPS = 5000;
-/** From which bit on it says by whom, if it is that of a queue. */
-const HOLDER = 2;
-
-/**
- * The cells that may be read without atomic operations: those that are written that way, or always under one lock; found
- * out by running, with the locks that were held whenever they were written. A thread sees what was written under a lock
- * once it has that lock too; and what is handed over from one lock to another once it has a lock, and anew with each
- * operation of its own while it does.
- */
-export class PlainCells {
-  readonly #guards = new Map<number, number>();
-  /** Whether one was found, or one found to be less guarded, since this was last set. */
-  news = false;
-  readonly #handedOver: (cell: number) => boolean;
-
-  /** `handedOver`: whether a cell is also read by who holds another lock than who wrote it. */
-  constructor(handedOver: (cell: number) => boolean) {
-    this.#handedOver = handedOver;
-  }
-
-  /** What a thread sees of them. */
-  seen(shadow: Int32Array): string {
-    return [...this.#guards.keys()].map((cell) => `${cell}:${shadow[cell]}`).join();
-  }
-
-  note(cell: number, held: number): void {
-    const known = this.#guards.get(cell);
-    const guards = held & (known ?? -1);
-    if (guards === known) return;
-    this.#guards.set(cell, guards);
-    this.news = true;
-  }
-
-  /** What a thread sees that has just taken these locks. */
-  under(locks: number, memory: Cells): [number, number][] {
-    return this.#pick((guards, cell) => (guards & locks) !== 0 || this.#handedOver(cell), memory);
-  }
-
-  /** What a thread sees that holds these locks and makes an operation. */
-  beside(locks: number, memory: Cells): [number, number][] {
-    return this.#pick((guards, cell) => (guards & locks) === 0 && this.#handedOver(cell), memory);
-  }
-
-  #pick(wanted: (guards: number, cell: number) => boolean, { words }: Cells): [number, number][] {
-    const seen: [number, number][] = [];
-    for (const [cell, guards] of this.#guards) {
-      if (wanted(guards, cell)) seen.push([cell, words[cell] as number]);
-    }
-    return seen;
-  }
-}
 
 /** The state of one run of the program. */
 interface Run {
@@ -465,23 +364,4 @@ export class Actor implements Desk {
       },
     };
   }
-}
-
-/** Whether what runs was called by the sources, of whose frames nothing is known. */
-function calledBack(): boolean {
-  const { stack = '' } = new Error();
-  return [...stack.matchAll(/ \(?([\w/.-]+\.ts):\d+:\d+\)?$/gm)].some(
-    ([, file = '']) => !/^\/|^testing\/model\//.test(file),
-  );
-}
-
-/** The line of the sources that asked for the operation, less the files that only carry it there. */
-function placeIn(stack: string): string {
-  for (const line of stack.split('\n').slice(1)) {
-    const found = /at (?:(\S+) \()?([\w/.-]+\.ts):(\d+):\d+\)?$/.exec(line.trim());
-    const [, name, file, at] = found ?? [];
-    if (file === undefined || file.startsWith('/') || /testing\/model|cells\.ts$/.test(file)) continue;
-    return `${file}:${at} ${name ?? ''}`.trim();
-  }
-  return '';
 }

@@ -22,10 +22,11 @@
  *
  * So where all that is left to do is to sleep until a slice ends, and no thread was terminated, a wake-up was lost.
  */
-import { AREA, PUT_MUTEX, TAKE_MUTEX, TAKEN_WORDS } from '../../queue/queue-words.ts';
-import { FIRST, KINDS } from '../../shared-memory/memory.ts';
-import { Actor, PlainCells } from './actor.ts';
+import { Actor } from './actor.ts';
+import { itemWords, lockWords } from './known-words.ts';
 import { ANYBODY, Machine, MINDED, messageOf, PLAINLY_WRITTEN, TOLD_APART } from './machine.ts';
+import { movesFrom } from './moves.ts';
+import { PlainCells } from './plain-cells.ts';
 import type { Scenario, Scenarios } from './scenario.ts';
 import { Seen } from './seen.ts';
 import type { Cells, Layout } from './simulated-memory.ts';
@@ -33,14 +34,13 @@ import { type Change, Sources } from './sources.ts';
 import { inspector, layOut } from './stage.ts';
 import {
   copyOf,
-  couldGoOn,
-  finished,
   gapOf,
   looksOf,
   type Move,
   mayLook,
   type State,
   type ThreadState,
+  unfinished,
 } from './state.ts';
 
 /** What was explored. */
@@ -58,8 +58,6 @@ export interface Explored {
   readonly ms: number;
 }
 
-/** Time-outs of scenarios are shorter, in ms; slices are longer. */
-const SHORTEST_SLICE = 50;
 /** Ends of slices a thread may need once another was terminated: the heir of a reservation is passed over after two. */
 const MOST_LOOKS = 5;
 const MOST_STATES = 30_000_000;
@@ -119,20 +117,11 @@ class Explorer {
     this.#forgetsNothing = forgetsNothing;
     this.#layout = layOut(sources, file, name);
     this.#initial = this.#layout.initial().words;
-    const ofKinds = (kinds: readonly number[]) =>
-      this.#layout.parts.filter(({ first }) => first.length > FIRST && kinds.includes((first[0] ?? 0) & 255));
-    const queues = [KINDS.Queue, KINDS.LifoQueue, KINDS.PriorityQueue, KINDS.SimpleQueue];
-    const areas = ofKinds(queues).flatMap(({ base, first }) => [
-      [base + AREA, base + first.length] as const,
-      [base + TAKEN_WORDS, base + TAKEN_WORDS + 1] as const,
-    ]);
-    if (areas.length > 0) {
-      this.#plain = new PlainCells((cell) => areas.some(([from, to]) => cell >= from && cell < to));
+    this.#locks = lockWords(this.#layout);
+    const items = itemWords(this.#layout);
+    if (items.length > 0) {
+      this.#plain = new PlainCells((cell) => items.some(([from, to]) => cell >= from && cell < to));
     }
-    this.#locks = [
-      ...ofKinds([KINDS.Lock, KINDS.RLock, KINDS.ReadWriteLock]).map(({ base }) => base + FIRST),
-      ...ofKinds(queues).flatMap(({ base }) => [base + PUT_MUTEX, base + TAKE_MUTEX]),
-    ];
     this.#machine = new Machine(scenario, this.#layout, this.#locks, this.#plain);
     this.#sources = sources;
     this.#where = { file, name };
@@ -227,9 +216,9 @@ class Explorer {
     if (this.#seen.size > MOST_STATES)
       throw new Error(`more than ${MOST_STATES} states; make the scenario smaller`);
     const { last } = state;
-    const moves = this.#moves(state);
+    const moves = movesFrom(state, this.#scenario);
     if (!moves.some(({ required }) => required)) {
-      if (this.#unfinished(state).length === 0) this.#atTheEnd(state);
+      if (unfinished(state).length === 0) this.#atTheEnd(state);
       else moves.push(...this.#whenStuck(state));
     }
     // The same thread goes on first: traces with few changes between threads are easier to read.
@@ -278,46 +267,6 @@ class Explorer {
     return key;
   }
 
-  #moves(state: State): Move[] {
-    const { needsTime = false, slices = 0, mayEnd = [] } = this.#scenario;
-    const moves: Move[] = [];
-    const maySlice = state.slices < slices;
-    for (const [thread, { node, status, notified }] of state.threads.entries()) {
-      const next = gapOf(node).next;
-      if (status === 'ended') continue;
-      if (status === 'woken') moves.push({ thread, kind: 'operation', required: true });
-      else if (status === 'asleep' && 'operation' in next) {
-        if (next.operation.more < SHORTEST_SLICE)
-          moves.push({ thread, kind: 'time-out', required: needsTime });
-        else if (maySlice) moves.push({ thread, kind: 'slice', required: false });
-      } else if ('operation' in next) {
-        if (!couldGoOn(state, node)) continue;
-        moves.push({ thread, kind: 'operation', required: true });
-        if (next.operation.kind === 'clock') moves.push({ thread, kind: 'late', required: false });
-      } else {
-        for (const id of notified)
-          moves.push({ thread, kind: 'event', event: { type: 'entry', id }, required: true });
-        for (const id of next.idle.timers) {
-          moves.push({ thread, kind: 'event', event: { type: 'timer', id }, required: needsTime });
-        }
-        if (next.idle.looks && maySlice) moves.push({ thread, kind: 'slice', required: false });
-      }
-      const waits = status === 'woken' || status === 'asleep' || 'idle' in next;
-      if (mayEnd.includes(thread) && waits && !state.oneEnded && !finished(node)) {
-        moves.push({ thread, kind: 'end', required: false });
-      }
-    }
-    return moves;
-  }
-
-  /** Threads that have not done all they are to do. */
-  #unfinished({ threads }: State): number[] {
-    return [...threads.keys()].filter((thread) => {
-      const { node, status } = threads[thread] as ThreadState;
-      return status !== 'ended' && !finished(node);
-    });
-  }
-
   #atTheEnd(state: State): void {
     this.#ends += 1;
     const results = state.threads.map(({ node, status }) => {
@@ -336,7 +285,7 @@ class Explorer {
 
   /** Nothing goes on, but not all have ended. Where a thread was terminated, the ends of slices are the remedy. */
   #whenStuck(state: State): Move[] {
-    const asleep = this.#unfinished(state);
+    const asleep = unfinished(state);
     const waiting = asleep.filter((thread) => mayLook(state, thread));
     const names = asleep.map((thread) => `thread ${thread}`).join(' and ');
     const lookers = waiting.filter((thread) => (state.threads[thread] as ThreadState).looks < MOST_LOOKS);
@@ -357,14 +306,14 @@ class Explorer {
 
   /** Whether anybody gets further by looking at the word. */
   #wouldBeRescued(state: State): boolean {
-    const before = this.#unfinished(state).length;
+    const before = unfinished(state).length;
     let now = copyOf(state);
     const trail = this.#machine.trail.length;
     try {
-      for (let round = 0; round < 200 && this.#unfinished(now).length === before; round += 1) {
-        const move = this.#moves(now).find(({ required }) => required);
+      for (let round = 0; round < 200 && unfinished(now).length === before; round += 1) {
+        const move = movesFrom(now, this.#scenario).find(({ required }) => required);
         const thread =
-          this.#unfinished(now)
+          unfinished(now)
             .filter((each) => mayLook(now, each))
             .sort((a, b) => looksOf(now, a) - looksOf(now, b))[0] ?? 0;
         if (move === undefined && looksOf(now, thread) >= MOST_LOOKS) return false;
@@ -373,7 +322,7 @@ class Explorer {
         this.#machine.make(now, move ?? { thread, kind: 'look', required: true });
         now = copyOf(now);
       }
-      return this.#unfinished(now).length < before;
+      return unfinished(now).length < before;
     } catch (error) {
       if (error === MINDED || error === TOLD_APART || error === PLAINLY_WRITTEN) throw error;
       return false;

@@ -2,10 +2,12 @@
  * What a step of a run does to a state: an operation on memory, sleep and waking, the history of a thread. It looks
  * whether threads are where they must not be, and whether what the search takes for granted about a cell is so.
  */
-import type { Actor, Node, PlainCells } from './actor.ts';
+import type { Actor } from './actor.ts';
 import { type LoopEvent, NATIVE } from './desk.ts';
+import type { Node } from './history.ts';
+import type { PlainCells } from './plain-cells.ts';
 import type { Scenario } from './scenario.ts';
-import { HELD, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
+import { HELD, HOLDER, type Layout, type Operation, type Outcome } from './simulated-memory.ts';
 import { couldGoOn, gapOf, type Move, type State, type ThreadState } from './state.ts';
 import { type Step, traceOf } from './trace.ts';
 import { Traffic } from './traffic.ts';
@@ -26,8 +28,6 @@ function isPersonal(written: number | bigint): boolean {
   const near = value - ANYBODY;
   return near === 1 || near === 2 || near === NATIVE || Math.floor(value / 2 ** 32) === ANYBODY + 2;
 }
-/** From which bit on it says by whom, if it is that of a queue. */
-const HOLDER = 2;
 
 export class Machine {
   /** By thread; those that run one program share one, unless they can be told apart. */

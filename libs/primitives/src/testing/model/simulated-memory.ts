@@ -2,6 +2,8 @@
 
 /** In the word of a lock. */
 export const HELD = 1;
+/** From which bit on it says by whom, if it is that of a queue. */
+export const HOLDER = 2;
 
 /** What an operation gives. */
 export type Outcome = number | bigint | string | boolean | undefined;

@@ -1,6 +1,6 @@
 /** A state of the search: what is in memory, how far each thread has come, who sleeps and who holds; and what can be told of it. */
-import type { Node } from './actor.ts';
 import type { LoopEvent } from './desk.ts';
+import type { Node } from './history.ts';
 import { type Cells, HELD } from './simulated-memory.ts';
 
 export interface Sleeper {
@@ -66,6 +66,14 @@ export function mayLook({ threads }: State, thread: number): boolean {
 export function finished(node: Node): boolean {
   const { next } = gapOf(node);
   return 'idle' in next && next.idle.finished;
+}
+
+/** Threads that have not done all they are to do. */
+export function unfinished({ threads }: State): number[] {
+  return [...threads.keys()].filter((thread) => {
+    const { node, status } = threads[thread] as ThreadState;
+    return status !== 'ended' && !finished(node);
+  });
 }
 
 export function looksOf({ threads }: State, thread: number): number {

@@ -1,5 +1,6 @@
 /** A run for people to read: who did what, and where in the sources. */
-import type { Actor, Node } from './actor.ts';
+import type { Actor } from './actor.ts';
+import type { Node } from './history.ts';
 import type { Layout, Operation, Outcome } from './simulated-memory.ts';
 
 /** One step of a run: the node at which it was made, and what. */
