@@ -2,6 +2,12 @@
  * The lock between threads: one shared word, after the three-state mutex of Ulrich Drepper, "Futexes Are Tricky"
  * (2011), https://www.akkadia.org/drepper/futex.pdf, mutex 3, with a generation beside the state.
  *
+ * Who takes it sets `HELD` and the next generation in one step (`#tryToTake`), who releases it clears `HELD` in one
+ * (`#free`): where nobody waits that is all. Who finds it held says in the word that it is about to sleep (`#announce`),
+ * so that who releases knows that somebody is to be woken, and sleeps on the value which that made: if it has changed
+ * since, nobody sleeps. Who wakes tries again, as does whoever comes by; who has lost too many of these races has the
+ * next hold kept for it. A hold is known by its generation: a lease ends that one, or nothing.
+ *
  * `STATE`, by bits:
  *
  * | bits | name | set by | cleared by |
@@ -165,69 +171,6 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     return useLeaseSync(this[MEMORY].label, this.heldLease(), fn);
   }
 
-  /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */
-  heldLease(): Lease {
-    return new LocalLease(this, this.#token(load(this.#words, STATE)), 1);
-  }
-
-  /** @internal */
-  isHeld(token: number): boolean {
-    const seen = load(this.#words, STATE);
-    return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token);
-  }
-
-  /** @internal */
-  tokenOf(token: number): number {
-    return this.#renewals?.of(token)?.now ?? token;
-  }
-
-  /** @internal Whether it is held: any hold of the process is the caller's to wait under. */
-  isMine(): boolean {
-    return this.locked();
-  }
-
-  /** @internal Gives back the hold there is, for as long as a condition waits. */
-  suspend(): SuspendedHold {
-    const seen = load(this.#words, STATE);
-    const token = this.#token(seen);
-    const granted = this.#renewals?.grantedAs(token) ?? token;
-    this.#free(seen);
-    const own = this.#renewals ?? new Renewals();
-    renewals.set(this[MEMORY].label, own);
-    const renewal = own.add(granted);
-    const resumed = (now: number) => own.renew(renewal, now);
-    return {
-      resume: async (then) => {
-        resumed((await this.acquire()).token);
-        return then();
-      },
-      resumeSync: () => resumed(this.#token(this.#take(0) || this.#block(Deadline.never))),
-      get released() {
-        return renewal.released;
-      },
-      end: () => void this.#free(load(this.#words, STATE)),
-    };
-  }
-
-  /** @internal */
-  endHold(token: number): void {
-    this.tryEndHold(token);
-  }
-
-  /** @internal Ends the hold granted with this token; false where it has ended. */
-  tryEndHold(token: number): boolean {
-    const renewal = this.#renewals?.of(token);
-    if (renewal?.now === 0) renewal.released = true;
-    const seen = peek(this.#memory.shared, this.#words, STATE);
-    return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token) && this.#free(seen);
-  }
-
-  /** @internal The token of the hold there is; 0 where there is none. */
-  currentToken(): number {
-    const seen = load(this.#words, STATE);
-    return (seen & HELD) === 0 ? 0 : this.#token(seen);
-  }
-
   /** @internal For locks made of this one: waits, and gives what `granted` does in the very step that took it. */
   enqueue<T>(granted: () => T, deadline: Deadline, signal: AbortSignal | undefined): Promise<T | null> {
     this.#list ??= new WaitList(this.#words, STATE, this);
@@ -237,20 +180,6 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
   /** @internal For locks made of this one: blocks until it is taken (true) or the deadline has passed (false). */
   blockUntil(deadline: Deadline): boolean {
     return (this.#take(0) || this.#block(deadline)) !== 0;
-  }
-
-  /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
-  relinquish(): void {
-    for (;;) {
-      const seen = load(this.#words, STATE);
-      const reserved = (seen & RESERVED) !== 0 && load(this.#words, HEIR) === threadId;
-      const next = (reserved ? seen & ~RESERVED : seen) | ((seen & HELD) !== 0 ? SLEEPERS : 0);
-      if (next !== seen && compareExchange(this.#words, STATE, seen, next) !== seen) continue;
-      if ((next & HELD) !== 0) return;
-      if (reserved || (next & CROWD) !== 0) wakeAll(this.#words, STATE);
-      else wake(this.#words, STATE, 1);
-      return;
-    }
   }
 
   #acquireChecked(options: AcquireOptions | undefined): Promise<Lease | null> {
@@ -355,6 +284,20 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     }
   }
 
+  /** @internal A reservation of this thread is given up; a wake-up it may have had goes to somebody else. */
+  relinquish(): void {
+    for (;;) {
+      const seen = load(this.#words, STATE);
+      const reserved = (seen & RESERVED) !== 0 && load(this.#words, HEIR) === threadId;
+      const next = (reserved ? seen & ~RESERVED : seen) | ((seen & HELD) !== 0 ? SLEEPERS : 0);
+      if (next !== seen && compareExchange(this.#words, STATE, seen, next) !== seen) continue;
+      if ((next & HELD) !== 0) return;
+      if (reserved || (next & CROWD) !== 0) wakeAll(this.#words, STATE);
+      else wake(this.#words, STATE, 1);
+      return;
+    }
+  }
+
   /** Ends the hold in `seen`, however the flags beside it change; false where that hold has ended already. */
   #free(seen: number): boolean {
     for (let state = seen; ; ) {
@@ -381,8 +324,39 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     if (own?.size === 0) renewals.delete(this[MEMORY].label);
   }
 
-  get #renewals(): Renewals | undefined {
-    return renewals.size === 0 ? undefined : renewals.get(this[MEMORY].label);
+  /** @internal The lease of a hold that `acquireSync` has begun, for who has just done so. */
+  heldLease(): Lease {
+    return new LocalLease(this, this.#token(load(this.#words, STATE)), 1);
+  }
+
+  /** @internal */
+  isHeld(token: number): boolean {
+    const seen = load(this.#words, STATE);
+    return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token);
+  }
+
+  /** @internal */
+  tokenOf(token: number): number {
+    return this.#renewals?.of(token)?.now ?? token;
+  }
+
+  /** @internal */
+  endHold(token: number): void {
+    this.tryEndHold(token);
+  }
+
+  /** @internal Ends the hold granted with this token; false where it has ended. */
+  tryEndHold(token: number): boolean {
+    const renewal = this.#renewals?.of(token);
+    if (renewal?.now === 0) renewal.released = true;
+    const seen = peek(this.#memory.shared, this.#words, STATE);
+    return (seen & HELD) !== 0 && this.#token(seen) === this.tokenOf(token) && this.#free(seen);
+  }
+
+  /** @internal The token of the hold there is; 0 where there is none. */
+  currentToken(): number {
+    const seen = load(this.#words, STATE);
+    return (seen & HELD) === 0 ? 0 : this.#token(seen);
   }
 
   #granted(taken: number): Promise<LocalLease> {
@@ -408,6 +382,38 @@ export class Lock implements AnyLock, LeaseSource, WaitListOwner {
     if ((epoch & 1) === state >>> 31) return epoch;
     compareExchange(this.#words, EPOCH, epoch, epoch + 1);
     return epoch + 1;
+  }
+
+  /** @internal Whether it is held: any hold of the process is the caller's to wait under. */
+  isMine(): boolean {
+    return this.locked();
+  }
+
+  /** @internal Gives back the hold there is, for as long as a condition waits. */
+  suspend(): SuspendedHold {
+    const seen = load(this.#words, STATE);
+    const token = this.#token(seen);
+    const granted = this.#renewals?.grantedAs(token) ?? token;
+    this.#free(seen);
+    const own = this.#renewals ?? new Renewals();
+    renewals.set(this[MEMORY].label, own);
+    const renewal = own.add(granted);
+    const resumed = (now: number) => own.renew(renewal, now);
+    return {
+      resume: async (then) => {
+        resumed((await this.acquire()).token);
+        return then();
+      },
+      resumeSync: () => resumed(this.#token(this.#take(0) || this.#block(Deadline.never))),
+      get released() {
+        return renewal.released;
+      },
+      end: () => void this.#free(load(this.#words, STATE)),
+    };
+  }
+
+  get #renewals(): Renewals | undefined {
+    return renewals.size === 0 ? undefined : renewals.get(this[MEMORY].label);
   }
 
   /** The thread of that number has ended: what it held is free. */
