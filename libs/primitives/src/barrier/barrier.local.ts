@@ -59,7 +59,9 @@ export class Barrier implements AnyBarrier, HearsThreadEnds {
       const deadline = Deadline.after(options?.timeout === undefined ? this.#timeout : timeout);
       const arrival = new Arrival(this.#rounds);
       const waiting = this.#rounds.wait(arrival, deadline, signal);
-      return waiting === undefined ? this.#leave(arrival) : waiting.then(() => this.#leave(arrival));
+      return waiting === undefined
+        ? Promise.resolve(this.#leave(arrival))
+        : waiting.then(() => this.#leave(arrival));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -96,13 +98,21 @@ export class Barrier implements AnyBarrier, HearsThreadEnds {
     this.#rounds.breakFor(thread);
   }
 
-  #leave(arrival: Arrival): Promise<number> {
-    return arrival.last ? this.#act(arrival) : Promise.resolve(arrival.index);
+  #leave(arrival: Arrival): number | Promise<number> {
+    return arrival.last ? this.#act(arrival) : arrival.index;
   }
 
-  async #act(arrival: Arrival): Promise<number> {
+  /** The round is over before this returns, unless the action gives a promise. */
+  #act(arrival: Arrival): number | Promise<number> {
+    const pending = this.#run(arrival);
+    if (pending !== undefined) return this.#finish(arrival, pending);
+    this.#rounds.complete(arrival.round);
+    return arrival.index;
+  }
+
+  async #finish(arrival: Arrival, pending: PromiseLike<unknown>): Promise<number> {
     try {
-      await this.#action?.();
+      await pending;
     } catch (error) {
       this.#rounds.break(arrival.round);
       throw error;
@@ -112,19 +122,24 @@ export class Barrier implements AnyBarrier, HearsThreadEnds {
   }
 
   #actSync(arrival: Arrival): void {
+    const pending = this.#run(arrival);
+    if (pending !== undefined) {
+      pending.then(undefined, () => {});
+      this.#rounds.break(arrival.round);
+      throw typeError('Barrier.waitSync: a blocked thread cannot await its asynchronous action; use wait()');
+    }
+    this.#rounds.complete(arrival.round);
+  }
+
+  /** Runs the action; gives what is still to be waited for. */
+  #run(arrival: Arrival): PromiseLike<unknown> | undefined {
     try {
-      const given = this.#action?.();
-      if (given instanceof Promise) {
-        given.catch(() => {});
-        throw typeError(
-          'Barrier.waitSync: a blocked thread cannot await its asynchronous action; use wait()',
-        );
-      }
+      const given = this.#action?.() as PromiseLike<unknown> | null | undefined;
+      return typeof given?.then === 'function' ? given : undefined;
     } catch (error) {
       this.#rounds.break(arrival.round);
       throw error;
     }
-    this.#rounds.complete(arrival.round);
   }
 }
 

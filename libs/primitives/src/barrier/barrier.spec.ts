@@ -58,6 +58,15 @@ describe('Barrier, local', () => {
     await expect(late).rejects.toThrow(BrokenBarrierError);
   });
 
+  it('has its round over before wait returns where the last comes, and the action needs no time', async () => {
+    const barrier = new Barrier(2, { action: () => 'done' });
+    const round = [barrier.wait(), barrier.wait()];
+    expect(barrier.waiting()).toBe(0);
+    barrier.reset();
+    expect(await Promise.all(round)).toEqual([0, 1]);
+    expect(barrier.broken()).toBe(false);
+  });
+
   it('makes one who comes during an action wait for the next round', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const barrier = new Barrier(2, { action: () => promise });
