@@ -202,6 +202,31 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
       await until(() => barrier.broken(), 'it is broken');
     });
 
+    it('is left alone by those who give up the next round while the action of one runs', async () => {
+      const done = Promise.withResolvers<void>();
+      let acted = 0;
+      const action = () => {
+        acted += 1;
+        return done.promise;
+      };
+      const barrier = await make(2, { action });
+      const other = await another(barrier, { action });
+      const round = [barrier.wait(), other.wait()];
+      for (const party of round) party.catch(() => {});
+      await until(() => acted === 1, 'the action runs');
+      await expect(barrier.wait({ timeout: 0 })).rejects.toThrow(BrokenBarrierError);
+      await expect(other.wait({ timeout: 20 })).rejects.toThrow(BrokenBarrierError);
+      const controller = new AbortController();
+      const aborted = other.wait({ signal: controller.signal });
+      expect(await stillPending(aborted, 5)).toBe(true);
+      controller.abort('enough');
+      await expect(aborted).rejects.toBe('enough');
+      expect([await barrier.waiting(), await barrier.broken()]).toEqual([2, false]);
+      done.resolve();
+      expect([...(await Promise.all(round))].sort()).toEqual([0, 1]);
+      expect([...(await Promise.all([barrier.wait(), other.wait()]))].sort()).toEqual([0, 1]);
+    });
+
     it('is left alone by a signal that had aborted before', async () => {
       const barrier = await make(2);
       const reason = new Error('enough');

@@ -6,8 +6,6 @@ local me = ARGV[3] .. '#' .. ARGV[2]
 if alive(ARGV[3]) then return { 'alive' } end
 if redis.call('HGET', KEYS[1], 'phase') == 'draining' and barrier_advance(KEYS, ARGV[1]) then return { 'more' } end
 redis.call('HDEL', KEYS[3], me)
-if redis.call('ZREM', KEYS[2], me .. '#0') + redis.call('ZREM', KEYS[2], me .. '#1') > 0 then
-  if barrier_break(KEYS, ARGV[1], true) then return { 'more' } end
-end
+if barrier_quit(KEYS, ARGV[1], me .. '#0') or barrier_quit(KEYS, ARGV[1], me .. '#1') then return { 'more' } end
 redis.call('ZREM', KEYS[4], 'barrier\n' .. ARGV[2] .. '\n' .. ARGV[1])
 return { 'dropped' }

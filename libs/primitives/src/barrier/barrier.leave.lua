@@ -1,4 +1,4 @@
--- A waiter gives up (time-out, abort): that breaks the barrier, unless its round has ended already.
+-- A waiter gives up (time-out, abort): that breaks its round, unless that has ended already or not begun.
 -- KEYS: state arrivals outcomes holds
 -- ARGV: name wait_id acts
 -- RETURNS: {index} | {'broken'} | {'more'}
@@ -11,5 +11,5 @@ if redis.call('HGET', KEYS[1], 'phase') == 'draining' then
   if outcome then return { outcome } end
 end
 redis.call('ZREM', KEYS[4], 'barrier\n' .. ARGV[2] .. '\n' .. ARGV[1])
-if redis.call('ZREM', KEYS[2], me .. '#' .. ARGV[3]) == 1 then barrier_break(KEYS, ARGV[1], true) end
+barrier_quit(KEYS, ARGV[1], me .. '#' .. ARGV[3])
 return { 'broken' }

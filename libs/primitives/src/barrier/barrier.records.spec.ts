@@ -119,6 +119,22 @@ describe('an action', () => {
     expect(await look()).toEqual(['look', '0', '0']);
   });
 
+  it('goes on where one who came for the next round gives up or dies', async () => {
+    const { bare, look, left, outcomes, sweep } = await scene(2);
+    const [one, actor, hasty, dying] = [await bare(), await bare(), await bare(), await bare()];
+    await one.arrive();
+    await actor.arrive(1, 1);
+    await hasty.arrive();
+    await dying.arrive(1, 1);
+    expect(await hasty.leave()).toEqual(['broken']);
+    expect(await hasty.listed()).toEqual([]);
+    await dying.die();
+    expect(await sweep(dying.id)).toEqual({ state: 'swept' });
+    expect([await look(), await left()]).toEqual([['look', '2', '0'], 2]);
+    await actor.acted();
+    expect((await outcomes()).sort()).toEqual(['0', '1']);
+  });
+
   it('of a round that was broken ends nothing any more', async () => {
     const all = await scene(2);
     const [one, actor] = [await all.bare(), await all.bare()];

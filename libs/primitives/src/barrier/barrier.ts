@@ -15,7 +15,8 @@ export interface AnyBarrier {
    * Arrives, and waits for the rest of the round. Gives the index of arrival: each of 0 … parties − 1 once a round.
    * Throws `BrokenBarrierError` where the barrier is or gets broken: this or another waiter's time-out or abort, a
    * throwing action, `abort()`, `reset()` under waiters, a party that died while it waited. An aborted waiter rejects
-   * with its `signal.reason`, and breaks the barrier for the others.
+   * with its `signal.reason`, and breaks the barrier for the others. Who comes while an action runs is of the next round;
+   * giving up before that begins throws as well, and breaks nothing.
    */
   wait(options?: WaitOptions): Promise<number>;
   /** Back to empty and whole. Those waiting throw `BrokenBarrierError`. */

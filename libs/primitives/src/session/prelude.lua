@@ -331,6 +331,16 @@ local function barrier_break(keys, name, stays)
   return barrier_advance(keys, name)
 end
 
+-- A party that was not let go gives up or has died: its round is broken. One beyond the parties, which came while an
+-- action runs or a round is checked, is of none yet, and breaks none.
+local function barrier_quit(keys, name, party)
+  local at = redis.call('ZRANK', keys[2], party)
+  if not at then return nil end
+  redis.call('ZREM', keys[2], party)
+  if at >= (tonumber(redis.call('HGET', keys[1], 'parties')) or 0) then return nil end
+  return barrier_break(keys, name, true)
+end
+
 -- The shape is set by whoever comes first; others must name the same.
 local function same_shape(state, shape, ...)
   local existing = redis.call('HGET', state, 'shape')
