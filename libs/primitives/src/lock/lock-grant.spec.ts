@@ -6,7 +6,6 @@ import { Calls } from '../session/calls.ts';
 import { channels, type GrantEvent } from '../session/diagnostics.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { Incarnation } from '../session/incarnation.ts';
-import { LOCAL_TURNS } from '../session/tokens.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
 import { HoldLimit } from './hold-limit.distributed.ts';
 import { type GrantSource, LockGrant } from './lock-grant.distributed.ts';
@@ -16,6 +15,8 @@ afterEach(() => void vi.useRealTimers());
 
 const MINUTE = 60_000;
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+const TURNS = 5;
 
 /** A life, and what is seen of the grants under it. */
 function scene() {
@@ -45,6 +46,7 @@ function scene() {
   };
   const source = {
     core: {
+      options: { localTurns: TURNS },
       deadlocks: {
         holds: () => {
           seen.holding += 1;
@@ -110,8 +112,8 @@ describe('a grant', () => {
 
   it('lasts for so many turns at the most, and no longer than its life', () => {
     const { grant, wish, life } = scene();
-    const long = grant(10, 10 + 2 * LOCAL_TURNS);
-    for (let turn = 0; turn < LOCAL_TURNS; turn += 1) {
+    const long = grant(10, 10 + 2 * TURNS);
+    for (let turn = 0; turn < TURNS; turn += 1) {
       expect(long.lasts).toBe(true);
       long.hold(wish());
     }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { type RedisProcess, startRedis } from '@heddle/embedded-redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -23,6 +23,19 @@ beforeAll(async () => {
 afterAll(async () => {
   admin.disconnect();
   await server.close();
+});
+
+it('the guide permits each command that a script of the primitives names', () => {
+  const src = new URL('../', import.meta.url).pathname;
+  const scripts = globSync('**/*.lua', { cwd: src, exclude: ['fencing/**'] });
+  const named = scripts.flatMap((file) =>
+    [...readFileSync(`${src}${file}`, 'utf8').matchAll(/redis\.p?call\('(\w+)'/g)].map(
+      ([, command = '']) => `+${command.toLowerCase()}`,
+    ),
+  );
+  const permitted = new Set(guideRule());
+  expect(new Set(named).size).toBeGreaterThan(15);
+  expect([...new Set(named)].filter((command) => !permitted.has(command))).toEqual([]);
 });
 
 it('the permissions that the guide names are enough for every primitive, and refused is nothing', async () => {

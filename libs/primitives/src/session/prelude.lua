@@ -334,10 +334,12 @@ end
 -- A party that was not let go gives up or has died: its round is broken. One beyond the parties, which came while an
 -- action runs or a round is checked, is of none yet, and breaks none.
 local function barrier_quit(keys, name, party)
-  local at = redis.call('ZRANK', keys[2], party)
-  if not at then return nil end
+  local place = redis.call('ZSCORE', keys[2], party)
+  if not place then return nil end
+  local parties = tonumber(redis.call('HGET', keys[1], 'parties') or '0')
+  local last = parties > 0 and redis.call('ZRANGE', keys[2], parties - 1, parties - 1, 'WITHSCORES')[2]
   redis.call('ZREM', keys[2], party)
-  if at >= (tonumber(redis.call('HGET', keys[1], 'parties')) or 0) then return nil end
+  if last and tonumber(place) > tonumber(last) then return nil end
   return barrier_break(keys, name, true)
 end
 
