@@ -16,7 +16,7 @@
  * waiter ended with its thread is left, after a whole slice, to any that was there when a later one was given.
  */
 import { Deadline } from '../deadline.ts';
-import { NotHeldError, typeError } from '../errors.ts';
+import { NotHeldError, show, typeError } from '../errors.ts';
 import { Lock } from '../lock/lock.local.ts';
 import type { Lease } from '../lock/lock.ts';
 import type { SuspendedHold } from '../lock/renewals.ts';
@@ -61,9 +61,11 @@ export class Condition implements AnyCondition, WaitListOwner {
   constructor(lock: Lock | RLock = new RLock(), memory = Memory.make('Condition', WORDS)) {
     if (!(lock instanceof Lock || lock instanceof RLock)) {
       throw typeError(
-        'new Condition(lock): lock must be a local Lock or RLock; leave it out to get one of its own',
+        `new Condition(lock): lock must be a local Lock or RLock, not ${show(lock)}; leave it out to get one of its own`,
       );
     }
+    if (!(memory instanceof Memory))
+      throw typeError(`new Condition(lock) takes a lock alone, not ${show(memory)} too; leave that out`);
     this[MEMORY] = memory;
     this[INNER] = lock;
     this.#words = memory.words;

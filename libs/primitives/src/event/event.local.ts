@@ -14,6 +14,7 @@
  * mistaken, and it looks once a second.
  */
 import { Deadline } from '../deadline.ts';
+import { show, typeError } from '../errors.ts';
 import { type BlockingOptions, checkBlocking, checkWait, type WaitOptions } from '../options.ts';
 import { compareExchange, load, type Words } from '../shared-memory/cells.ts';
 import { FIRST, MEMORY, Memory } from '../shared-memory/memory.ts';
@@ -43,6 +44,8 @@ export class Event implements AnyEvent, WaitListOwner {
   /** @internal The event that this memory is. */
   constructor(memory: Memory);
   constructor(memory: Memory = Memory.make('Event', WORDS)) {
+    if (!(memory instanceof Memory))
+      throw typeError(`new Event() takes nothing, not ${show(memory)}; leave that out`);
     this[MEMORY] = memory;
     this.#words = memory.words;
   }
