@@ -77,6 +77,14 @@ describe('what nobody reads', () => {
     expect(() => further(session.rlock, session, { maxHold: 5 })).toThrow(
       /session\.rlock takes a name alone, not \{ maxHold \}/,
     );
+    const counted = { semaphore: 'number', boundedSemaphore: 'number', countDownLatch: 'count' } as const;
+    for (const [method, takes] of Object.entries(counted)) {
+      const make: (...args: unknown[]) => unknown = Reflect.get(session, method);
+      expect(() => make.call(session, 'x', 2, { maxHold: 5 })).toThrow(
+        `session.${method} takes a name and a ${takes} alone, not { maxHold }; leave that out`,
+      );
+      expect(make.call(session, 'x', 2, undefined)).toMatchObject({ name: 'x' });
+    }
     expect(() => session.on('nope' as never, () => {})).toThrow(/"nope".*lost, reconnecting, ready, error/);
     expect(further(session.rlock, session, undefined)).toMatchObject({ name: 'x' });
   });

@@ -46,13 +46,13 @@ export function checkKnown(options: object, known: readonly string[], where: str
   throw typeError(`${where}: unknown option ${names}; known are ${known.join(', ')}`);
 }
 
-/** Refuses what is given besides a name: options that nobody here reads must not pass in silence either. */
-export function checkAlone(further: readonly unknown[], what: string): void {
+/** Refuses what is given besides a name, or what `takes` says: options that nobody here reads must not pass in silence either. */
+export function checkAlone(further: readonly unknown[], what: string, takes = 'a name'): void {
   for (const one of further) {
     if (one === undefined) continue;
     const names = typeof one === 'object' && one !== null && !Array.isArray(one) ? Object.keys(one) : [];
     const given = names.length > 0 ? `{ ${names.join(', ')} }` : show(one);
-    throw typeError(`${what} takes a name alone, not ${given}; leave that out`);
+    throw typeError(`${what} takes ${takes} alone, not ${given}; leave that out`);
   }
 }
 

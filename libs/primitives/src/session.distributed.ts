@@ -209,12 +209,16 @@ export class Session implements AsyncDisposable {
    * The semaphore of that name, of `permits` permits, 1 unless given. Whoever comes first sets the number; another one is a
    * `ConfigMismatchError` at the first use.
    */
-  semaphore(name: string, permits = 1): DistributedSemaphore {
+  semaphore(name: string, permits?: number): DistributedSemaphore;
+  semaphore(name: string, permits = 1, ...further: readonly unknown[]): DistributedSemaphore {
+    checkAlone(further, 'session.semaphore', 'a name and a number');
     return new DistributedSemaphore(this.#core, name, permits);
   }
 
   /** The same, whose permits never grow beyond `permits`: one release too many is an `OverReleaseError`. */
-  boundedSemaphore(name: string, permits = 1): DistributedSemaphore {
+  boundedSemaphore(name: string, permits?: number): DistributedSemaphore;
+  boundedSemaphore(name: string, permits = 1, ...further: readonly unknown[]): DistributedSemaphore {
+    checkAlone(further, 'session.boundedSemaphore', 'a name and a number');
     return new DistributedSemaphore(this.#core, name, permits, true);
   }
 
@@ -266,7 +270,9 @@ export class Session implements AsyncDisposable {
    * The count-down latch of that name. Whoever comes first sets the count; another one is a `ConfigMismatchError` at
    * the first use.
    */
-  countDownLatch(name: string, count: number): DistributedCountDownLatch {
+  countDownLatch(name: string, count: number): DistributedCountDownLatch;
+  countDownLatch(name: string, count: number, ...further: readonly unknown[]): DistributedCountDownLatch {
+    checkAlone(further, 'session.countDownLatch', 'a name and a count');
     return new DistributedCountDownLatch(this.#core, name, count);
   }
 

@@ -96,12 +96,16 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     );
   }
 
-  semaphore(name: string, permits = 1): LentSemaphore {
+  semaphore(name: string, permits?: number): LentSemaphore;
+  semaphore(name: string, permits = 1, ...further: readonly unknown[]): LentSemaphore {
+    checkAlone(further, 'session.semaphore', 'a name and a number');
     checkCount(permits, 'semaphore: permits', { min: 0 });
     return new LentSemaphore(this, this.#form('semaphore', name, [permits]));
   }
 
-  boundedSemaphore(name: string, permits = 1): LentSemaphore {
+  boundedSemaphore(name: string, permits?: number): LentSemaphore;
+  boundedSemaphore(name: string, permits = 1, ...further: readonly unknown[]): LentSemaphore {
+    checkAlone(further, 'session.boundedSemaphore', 'a name and a number');
     checkCount(permits, 'semaphore: permits', { min: 0 });
     return new LentSemaphore(this, this.#form('boundedSemaphore', name, [permits]));
   }
@@ -124,7 +128,9 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     return new LentBarrier(this, form, parties, action ?? undefined);
   }
 
-  countDownLatch(name: string, count: number): LentLatch {
+  countDownLatch(name: string, count: number): LentLatch;
+  countDownLatch(name: string, count: number, ...further: readonly unknown[]): LentLatch {
+    checkAlone(further, 'session.countDownLatch', 'a name and a count');
     checkCount(count, 'countDownLatch: count', { min: 0 });
     return new LentLatch(this, this.#form('countDownLatch', name, [count]));
   }
