@@ -15,7 +15,10 @@ describe('a DistributedExecutor', () => {
     await using other = await bench.anotherSession();
     const pool = new DistributedExecutor('work', { session: other });
     expect(await pool.future(future.id)).toBe(5);
-    await expect(pool.future('nonesuch')).rejects.toMatchObject({ code: 'ERR_HEDDLE_OUTCOME_UNKNOWN' });
+    await expect(pool.future('nonesuch')).rejects.toMatchObject({
+      code: 'ERR_HEDDLE_OUTCOME_UNKNOWN',
+      message: expect.stringMatching(/no job "nonesuch" in the queue "work": .*keep/),
+    });
     await pool.shutdown();
   });
 

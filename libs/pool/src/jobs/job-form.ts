@@ -39,13 +39,15 @@ export interface JobPayload {
 export interface QueueAddress {
   readonly name: string;
   readonly prefix: string;
+  /** As users call it. */
+  readonly given: string;
 }
 
 /** @throws TypeError for a name that is none (1 to 512 bytes, no `{`, `}` or control characters). */
 export function queueAddress(namespace: string, queue: unknown, where: string): QueueAddress {
   const name = checkName(queue, `${where}: queue`);
   // BullMQ parts its keys by colons.
-  return { name: name.replaceAll(':', '%3A'), prefix: `{${namespace}:queue:${name}}` };
+  return { name: name.replaceAll(':', '%3A'), prefix: `{${namespace}:queue:${name}}`, given: name };
 }
 
 /** @throws RangeError for what is too large to go through Redis. */

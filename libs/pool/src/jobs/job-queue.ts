@@ -1,7 +1,7 @@
 /** A submitter's side of one queue in Redis: puts jobs in, takes them back, asks for outcomes. */
 import { readFileSync } from 'node:fs';
 import { type CancelledError, OutcomeUnknownError } from '@heddle/primitives';
-import { decodeText, encodeText } from '@heddle/primitives/internal';
+import { decodeText, encodeText, show } from '@heddle/primitives/internal';
 import { type JobsOptions, Queue, type RepeatOptions } from 'bullmq';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import type { Failure } from '../future/failure.ts';
@@ -55,10 +55,12 @@ export class JobQueue {
   private readonly parts: SessionParts;
   private readonly queue: Queue;
   private readonly outbox: Outbox;
+  private readonly given: string;
   private grants = 0;
 
   constructor(parts: SessionParts, address: QueueAddress, onError: (error: Error) => void) {
     this.parts = parts;
+    this.given = address.given;
     this.outbox = new Outbox(parts, () => {}); // who misses the news asks
     this.queue = new Queue(address.name, {
       connection: parts.redis,
@@ -227,9 +229,17 @@ export class JobQueue {
         return [key, `${key}:lock`];
       });
       const looks = (await this.parts.redis.eval(LOOK, keys.length, ...keys)) as Partial<Look>[];
-      fetched.push(...looks.map(read));
+      fetched.push(...looks.map((look, n) => this.#read(ids[at + n] ?? '', look)));
     }
     return fetched;
+  }
+
+  #read(id: string, look: Partial<Look>): Fetched {
+    if (typeof look[0] === 'string') return read(look);
+    const error = new OutcomeUnknownError(
+      `there is no job ${show(id)} in the queue ${show(this.given)}: there never was, it was removed, or it was done so long ago that Redis dropped its outcome, as the \`keep\` of its executor says`,
+    );
+    return { state: 'missing', failure: { what: 'error', error } };
   }
 
   get bull(): Queue {
@@ -242,12 +252,7 @@ export class JobQueue {
   }
 }
 
-function read([name, finished, value, reason, stacks, runs]: Partial<Look>): Fetched {
-  if (typeof name !== 'string') {
-    const message =
-      'there is no such job in the queue: there never was, or it was done so long ago that Redis dropped it';
-    return { state: 'missing', failure: { what: 'error', error: new OutcomeUnknownError(message) } };
-  }
+function read([, finished, value, reason, stacks, runs]: Partial<Look>): Fetched {
   if (typeof finished !== 'string') return { state: 'pending', running: runs === 1 };
   try {
     // One that came through in the end still has the reason for which it failed before.
