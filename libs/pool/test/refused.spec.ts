@@ -1,7 +1,7 @@
 /** What submitters hear of a Redis that is there and says no: for good, or until it is a master again. */
 import { DistributedExecutor } from '@heddle/pool';
-import { RedisRefusedError } from '@heddle/primitives';
-import { expect, it, onTestFinished } from 'vitest';
+import { RedisRefusedError, setExceptHook } from '@heddle/primitives';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { jobBench } from './bench.ts';
 import type * as tasks from './tasks.ts';
 import { until } from './until.ts';
@@ -63,6 +63,36 @@ it('ends one whose result it may not fetch', async () => {
   await forbid('-eval');
   await bench.host();
   await expect(future).rejects.toMatchObject(refusal(/to look after the job: NOPERM/));
+});
+
+it.each(['cancel', 'abort'] as const)(
+  'tells of a task that it refused by its Future alone, also who would %s it',
+  async (end) => {
+    const told = vi.fn();
+    const before = setExceptHook(told);
+    onTestFinished(() => void setExceptHook(before));
+    const { session, forbid } = await another();
+    const pool = new DistributedExecutor<typeof tasks>('work', { session });
+    await forbid('-evalsha');
+    await forbid('-eval');
+    const future = pool.submit('square', 2);
+    await null; // it leaves with this tick
+    expect(await future[end]()).toBe(end === 'abort');
+    expect(await future.exception().catch((error: Error) => error)).toMatchObject({
+      name: end === 'abort' ? 'CancelledError' : 'RedisRefusedError',
+    });
+    await expect(future.accepted).rejects.toThrow(RedisRefusedError);
+    expect(told).not.toHaveBeenCalled();
+  },
+);
+
+it('makes no listener of the session for each that is asked for at once', async () => {
+  const warned = vi.spyOn(process, 'emitWarning');
+  onTestFinished(() => warned.mockRestore());
+  const futures = Array.from({ length: 30 }, (_, n) => bench.executor().submit('square', n));
+  await Promise.all(futures.map(({ accepted }) => accepted));
+  expect(await Promise.all(futures.map((future) => future.cancel()))).toEqual(futures.map(() => true));
+  expect(warned).not.toHaveBeenCalled();
 });
 
 it('tells by the session why jobs wait, where Redis has become a replica, and once', async () => {

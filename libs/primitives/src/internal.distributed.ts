@@ -51,9 +51,10 @@ export function sessionParts(session: Session): SessionParts {
   if (known !== undefined) return known;
   const core = coreOf(session);
   let shared: Redis | Cluster | undefined;
+  // One listener for as many as there may be: Node warns of the eleventh.
   const closers = new Set<() => void>();
   core.once('closing', () => {
-    for (const fn of closers) fn();
+    for (const fn of [...closers]) fn();
   });
   const made: SessionParts = {
     namespace: core.keyspace.namespace,

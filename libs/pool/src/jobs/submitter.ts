@@ -142,7 +142,7 @@ export class Submitter implements NewsReader, SubmissionDesk {
   /** Its time is over, or its signal has aborted: it ends, and with it the job, where that is its own. */
   end(submission: Submission, reason: unknown): Promise<void> {
     return this.dying.while(submission.key, async () => {
-      if (submission.state !== 'held') await submission.accepted().catch(() => {});
+      if (submission.state !== 'held') await getsThere(submission);
       if (!submission.joined) await this.tellToEnd(submission, reason);
     });
   }
@@ -153,15 +153,14 @@ export class Submitter implements NewsReader, SubmissionDesk {
 
   async cancel(submission: Submission): Promise<boolean> {
     if (this.dispatch.takeBack(submission)) return true;
-    await submission.accepted();
+    if (!(await getsThere(submission))) return false;
     return asking(this.parts, 'to cancel the job', () => this.queue.cancel(submission.id));
   }
 
   /** Never rejects. */
   private async tellToEnd(submission: Submission, reason: unknown): Promise<void> {
-    if (this.dispatch.takeBack(submission)) return;
+    if (this.dispatch.takeBack(submission) || !(await getsThere(submission))) return;
     try {
-      await submission.accepted();
       const text = encodeText(reason, 'reason', { lenient: true });
       await asking(this.parts, 'to abort the job', () => this.queue.abort(submission.id, text));
     } catch (error) {
@@ -251,4 +250,12 @@ export class Submitter implements NewsReader, SubmissionDesk {
       for (const tell of [...this.readers]) tell();
     });
   }
+}
+
+/** False: Redis has refused it, or the session was closed before it was there; its Future has told. */
+function getsThere(submission: Submission): Promise<boolean> {
+  return submission.accepted().then(
+    () => true,
+    () => false,
+  );
 }
