@@ -121,6 +121,28 @@ describe('a lock on a quorum', () => {
     );
   });
 
+  it('stands on a server too that granted it late', async () => {
+    const name = fresh();
+    const three = servers.servers.slice(0, 3);
+    const [early, , late] = three as [(typeof three)[0], (typeof three)[0], (typeof three)[0]];
+    const urls = three.map(({ url }) => url);
+    const made = await session();
+    await quorumOf(made, fresh(), urls).with(() => 1);
+    late.pause();
+    const lease = await quorumOf(made, name, urls).acquire();
+    late.resume();
+    const admin = new Redis(late.url);
+    const granted = () => admin.hexists(`{heddle:0}:quorum-lock:${name}:state`, 'holder');
+    await until(granted, 'the third has granted it');
+    early.pause();
+    await later(TTL, undefined);
+    expect(lease.valid).toBe(true);
+    early.resume();
+    await lease.release();
+    await until(async () => (await granted()) === 0, 'it is given back there too');
+    admin.disconnect();
+  });
+
   it('gives rising tokens, though the servers’ clocks and counts differ', async () => {
     const name = fresh();
     const ahead = servers.urls.slice(0, 3);

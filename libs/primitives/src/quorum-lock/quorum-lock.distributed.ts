@@ -175,8 +175,10 @@ export class DistributedQuorumLock implements AnyLock {
       if (vote === undefined) throw new Error('it was not asked');
       answered += 1;
       if (vote === null) throw new Error('held by another');
-      if (decided) await joinOrReturn(vote, await outcome.promise);
-      else votes.set(vote, core);
+      if (!decided) return void votes.set(vote, core);
+      const lease = await outcome.promise;
+      if (lease !== undefined) lease.add(vote);
+      else await vote.release().catch(() => {}); // Lost meanwhile: it is free.
     });
     for (const each of asked)
       each.catch((error: unknown) => error instanceof RedisRefusedError && refusals.push(error));
@@ -277,10 +279,4 @@ export class DistributedQuorumLock implements AnyLock {
       { primitive: this.name },
     );
   }
-}
-
-/** A server that grants after the decision: one more vote for the lease, or given back at once. */
-async function joinOrReturn(vote: HeldLease, lease: QuorumLease | undefined): Promise<void> {
-  if (lease !== undefined && !lease.over) lease.add(vote);
-  else await vote.release().catch(() => {}); // Lost meanwhile: it is free.
 }
