@@ -1,4 +1,4 @@
--- reset (whole again) and abort (stays broken); those who wait get 'broken'.
+-- reset (whole again) and abort (stays broken); those of the round, or all who wait, get 'broken'.
 -- KEYS: state arrivals outcomes
 -- ARGV: name parties stays
 -- RETURNS: {'done'} | {'more'} | {'mismatch', parties}

@@ -269,6 +269,27 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
       expect(await barrier.broken()).toBe(false);
     });
 
+    it('throws at a reset while the action runs in those of that round, not in those who came since', async () => {
+      const done = Promise.withResolvers<void>();
+      let acted = 0;
+      const action = () => {
+        acted += 1;
+        return acted === 1 ? done.promise : undefined;
+      };
+      const barrier = await make(2, { action });
+      const other = await another(barrier, { action });
+      const round = [barrier.wait(), other.wait()];
+      for (const party of round) party.catch(() => {});
+      await until(() => acted === 1, 'the action runs');
+      const next = other.wait();
+      expect(await stillPending(next)).toBe(true);
+      await other.reset();
+      done.resolve();
+      for (const party of round) await expect(party).rejects.toThrow(BrokenBarrierError);
+      await waitersAre(barrier, 1);
+      expect([...(await Promise.all([next, barrier.wait()]))].sort()).toEqual([0, 1]);
+    });
+
     it('stays whole at a reset with nobody there', async () => {
       const barrier = await make(2);
       await barrier.reset();

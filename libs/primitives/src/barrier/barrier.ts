@@ -19,7 +19,7 @@ export interface AnyBarrier {
    * giving up before that begins throws as well, and breaks nothing.
    */
   wait(options?: WaitOptions): Promise<number>;
-  /** Back to empty and whole. Those waiting throw `BrokenBarrierError`. */
+  /** Back to empty and whole. Those waiting throw `BrokenBarrierError`, save who came for the next round. */
   reset(): MaybePromise<void>;
   /** Breaks it: all present and later waiters throw, until `reset()`. */
   abort(): MaybePromise<void>;

@@ -321,13 +321,14 @@ local function barrier_advance(keys, name)
   return 'more'
 end
 
--- All who wait get 'broken'; the barrier stays so (abort, a time-out, a death) or is whole again (reset).
--- A round that has tripped is let go first. 'more': call again.
+-- All who wait get 'broken' where the barrier stays so (abort, a time-out, a death), those of the round where it is whole
+-- again (reset). A round that has tripped is let go first. 'more': call again.
 local function barrier_break(keys, name, stays)
-  local phase = redis.call('HGET', keys[1], 'phase')
+  local phase, parties = unpack(redis.call('HMGET', keys[1], 'phase', 'parties'))
   if phase == 'draining' and barrier_advance(keys, name) then return 'more' end
-  redis.call('HSET', keys[1], 'broken', stays and '1' or '0', 'phase', 'draining',
-    'left', redis.call('ZCARD', keys[2]), 'as', 'broken')
+  local left = redis.call('ZCARD', keys[2])
+  if not stays then left = math.min(left, tonumber(parties)) end
+  redis.call('HSET', keys[1], 'broken', stays and '1' or '0', 'phase', 'draining', 'left', left, 'as', 'broken')
   return barrier_advance(keys, name)
 end
 
