@@ -18,6 +18,8 @@ export interface ProgramOptions {
   readonly uid?: number;
   /** With an IPC channel to this process, as a forked one has. */
   readonly forked?: boolean;
+  /** The file that takes what it writes to standard output; `out` stays empty then. */
+  readonly stdout?: number;
 }
 
 export interface Ended {
@@ -38,11 +40,11 @@ export class Program implements AsyncDisposable {
   constructor(
     name: keyof typeof mains,
     args: readonly string[],
-    { env = {}, cwd, uid, forked = false }: ProgramOptions = {},
+    { env = {}, cwd, uid, forked = false, stdout }: ProgramOptions = {},
   ) {
     this.child = spawn(process.execPath, [...options, fileURLToPath(mains[name]), ...args], {
       env: { ...withoutSettings(process.env), ...env },
-      stdio: ['ignore', 'pipe', 'pipe', ...(forked ? (['ipc'] as const) : [])],
+      stdio: ['ignore', stdout ?? 'pipe', 'pipe', ...(forked ? (['ipc'] as const) : [])],
       ...(cwd === undefined ? {} : { cwd }),
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
@@ -56,7 +58,7 @@ export class Program implements AsyncDisposable {
     });
     this.ended = new Promise((resolve) => {
       // Not at 'close': that does not come where this process has closed the IPC channel.
-      let open = 3;
+      let open = stdout === undefined ? 3 : 2;
       const closed = () => {
         open -= 1;
         if (open > 0) return;

@@ -23,10 +23,26 @@ export function program(name: string, version: string): Command {
     .showSuggestionAfterError();
 }
 
-/** Parses and runs the command line, and gives the exit code. Never rejects. */
+/** Parses and runs the command line, waits until all it said is written, and gives the exit code. Never rejects. */
 export async function runProgram(command: Command, argv: readonly string[]): Promise<number> {
-  // Whoever reads the output may have seen enough (`| head`): the program goes on, or ends, as it would have.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  let trouble: NodeJS.ErrnoException | undefined;
+  process.stdout.on('error', (error) => {
+    trouble ??= error;
+  });
+  process.stderr.on('error', () => {});
+  const code = await run(command, argv);
+  // Who reads slowly has not read all of it yet, and the exit that follows waits for nobody.
+  await Promise.all([written(process.stdout), written(process.stderr)]);
+  // Whoever reads the output may have seen enough (`| head`): the program ends as it would have.
+  if (trouble === undefined || trouble.code === 'EPIPE' || code !== exitCode.ok) return code;
+  process.stderr.write(`${command.name()}: the output can't be written (${trouble.message})\n`);
+  return exitCode.failed;
+}
+
+const written = (stream: NodeJS.WriteStream) =>
+  new Promise<void>((resolve) => stream.write('', () => resolve()));
+
+async function run(command: Command, argv: readonly string[]): Promise<number> {
   try {
     await command.parseAsync([...argv], { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCode.ok;
