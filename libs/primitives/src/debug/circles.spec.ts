@@ -3,14 +3,16 @@ import { Barrier } from '../barrier/barrier.local.ts';
 import { Condition } from '../condition/condition.local.ts';
 import { DeadlockError } from '../errors.ts';
 import { Event } from '../event/event.local.ts';
-import { runAs } from '../identity.ts';
+import { runAs, threadOf } from '../identity.ts';
 import { acquireAll } from '../lock/acquire-all.ts';
 import { Lock } from '../lock/lock.local.ts';
 import { ReadWriteLock } from '../read-write-lock/read-write-lock.local.ts';
 import { RLock } from '../rlock/rlock.local.ts';
+import { MEMORY } from '../shared-memory/memory.ts';
 import { ourWarnings } from '../testing/our-warnings.ts';
 import { later, stillPending, until } from '../testing/waiting.ts';
 import { Thread } from '../thread/thread.local.ts';
+import { ledgerOf } from './ledger.ts';
 
 // A thread takes seconds to start on a machine that is busy with others.
 vi.setConfig({ testTimeout: 90_000 });
@@ -200,8 +202,12 @@ describe('a circle of locks in debug mode', () => {
     await held.wait();
     const thread = new Thread({ target, args: [b, a], name: 'blocked' });
     thread.start();
-    await until(() => b.locked(), 'the thread has its first');
-    await later(20, undefined);
+    const ledger = ledgerOf(a[MEMORY].buffer);
+    const its = threadOf(thread.ident as number);
+    await until(
+      () => ledger.exclusive(() => ledger.waitsIn(its).length > 0),
+      'the thread waits for its second',
+    );
     expect(() => b.acquireSync()).toThrow(DeadlockError);
     enough.set();
     await holder;
