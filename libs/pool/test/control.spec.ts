@@ -322,7 +322,9 @@ describe('a job', () => {
     await until(() => expect(host.status()).toMatchObject({ running: 0, completed: 1 }));
   });
 
-  it('is handed to another host at once when its own is told to end, and loses no attempt', async () => {
+  it('is handed to another host at once when its own is told to end, and loses no attempt', {
+    timeout: 60_000,
+  }, async () => {
     const stall = 60_000; // only a hand-over is quicker
     const child = await bench.hostProcess({ stallTimeout: stall });
     const gate = `${bench.namespace}:gate`;

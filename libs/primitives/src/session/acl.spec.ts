@@ -38,7 +38,9 @@ it('the guide permits each command that a script of the primitives names', () =>
   expect([...new Set(named)].filter((command) => !permitted.has(command))).toEqual([]);
 });
 
-it('the permissions that the guide names are enough for every primitive, and refused is nothing', async () => {
+it('the permissions that the guide names are enough for every primitive, and refused is nothing', {
+  timeout: 60_000,
+}, async () => {
   await admin.call('ACL', 'SETUSER', ...guideRule());
   // Older ones do not know it, and refuse a rule with it.
   if (server.product === 'valkey' || !server.version.startsWith('7.0'))
