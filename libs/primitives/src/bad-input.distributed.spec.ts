@@ -47,6 +47,12 @@ describe('what is of another kind, distributed', () => {
     'session.off(an event that there is none)': (session) => session.off('closed' as never, () => {}),
     'session.queue(name, [])': (session) => session.queue('x', [] as never),
     'lock.acquire([])': (session) => session.lock('x').acquire([] as never),
+    'lock.acquire({ timout })': (session) => session.lock('x').acquire({ timout: 5 } as never),
+    'lock.acquire({ permits })': (session) => session.lock('x').acquire({ permits: 5 } as never),
+    'semaphore.acquire({ permits, timout })': (session) =>
+      session.semaphore('x').acquire({ permits: 1, timout: 5 } as never),
+    'queue.get({ timout })': (session) => session.queue('x').get({ timout: 5 } as never),
+    'event.wait({ timout })': (session) => session.event('x').wait({ timout: 5 } as never),
     'connect(url, [])': () => connect(bench.url, [] as never),
     'redis options in a list': () => connect(bench.url, { redis: [] as never }),
     'durability in a list': () => connect(bench.url, { durability: [] as never }),

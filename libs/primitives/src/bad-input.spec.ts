@@ -101,6 +101,10 @@ const BAD_WAITS: [options: unknown, error: object][] = [
   [{ timeout: -1 }, RANGE],
   [{ timeout: Number.NaN }, RANGE],
   [{ timeout: Number.NEGATIVE_INFINITY }, RANGE],
+  [
+    { timout: 5 },
+    { ...TYPE, message: expect.stringContaining('unknown option "timout"; known are timeout, signal') },
+  ],
 ];
 const BAD_SIGNALS: [options: unknown, error: object][] = [
   [{ signal: null }, TYPE],

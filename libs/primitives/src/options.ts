@@ -87,18 +87,36 @@ export interface CheckedWait {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * Refuses what a wait does not read where nothing that it does read would end it: with a misspelt time-out it would last
+ * for ever. Where one is given nobody looks, since a look takes half as long as a lock.
+ */
+function checkEndless(given: WaitOptions, where: string, also?: string): void {
+  for (const key in given) {
+    if (key === 'timeout' || key === 'signal' || key === also) continue;
+    if (given[key as keyof WaitOptions] !== undefined)
+      checkKnown({ [key]: 0 }, ['timeout', 'signal', ...(also ? [also] : [])], where);
+  }
+}
+
 /** Both of the above, for the asynchronous waits. */
-export function checkWait(options: WaitOptions | undefined, where: string): CheckedWait {
+export function checkWait(options: WaitOptions | undefined, where: string, also?: string): CheckedWait {
   const given = checkOptions(options, where);
+  if (given.timeout === undefined && given.signal === undefined) checkEndless(given, where, also);
   return { timeout: checkTimeout(given.timeout, where), signal: checkSignal(given.signal, where) };
 }
 
 /** For the blocking waits: the checked time-out. They can't be aborted, so a `signal` is refused. */
-export function checkBlocking(options: BlockingOptions | undefined, where: string): number | undefined {
+export function checkBlocking(
+  options: BlockingOptions | undefined,
+  where: string,
+  also?: string,
+): number | undefined {
   const given: WaitOptions = checkOptions(options, where);
   if (given.signal !== undefined) {
     throw typeError(`${where}: a blocked thread can't see a signal; use the asynchronous form`);
   }
+  if (given.timeout === undefined) checkEndless(given, where, also);
   return checkTimeout(given.timeout, where);
 }
 

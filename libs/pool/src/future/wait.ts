@@ -41,7 +41,7 @@ export async function wait<T>(
   options?: WaitForOptions,
 ): Promise<WaitResult<T>> {
   const given = checkKnown(options, ['timeout', 'signal', 'returnWhen'], 'wait');
-  const { timeout, signal } = checkWait(given, 'wait');
+  const { timeout, signal } = checkWait(given, 'wait', 'returnWhen');
   const { returnWhen = 'ALL_COMPLETED' } = given;
   if (!['FIRST_COMPLETED', 'FIRST_EXCEPTION', 'ALL_COMPLETED'].includes(returnWhen)) {
     const wrong = typeof returnWhen === 'string' ? rangeError : typeError;

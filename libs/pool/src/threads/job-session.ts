@@ -202,7 +202,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
   /** Has the host call something. Rejects with what it rejects with there. */
   async ask(on: Target, { method, args = [], where = 'argument', wait, action }: Request): Promise<Answered> {
     if (this.#closed !== undefined) throw this.#closedError();
-    const { signal, timeout } = checkWait(wait, `session: ${method}`);
+    const { signal, timeout } = checkWait(wait, `session: ${method}`, 'permits'); // The host refuses them where they do not belong.
     const all = wait === undefined ? args : [...args, { ...wait, signal: undefined, timeout }];
     const { ident, name, within } = currentLogicalThread();
     const call = this.#line.ask(

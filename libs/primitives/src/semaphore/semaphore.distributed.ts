@@ -36,11 +36,11 @@ export class DistributedSemaphore implements AnySemaphore {
   acquire(options: SemaphoreAcquireOptions): Promise<Lease | null>;
   acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
     try {
-      const { permits = 1 } = checkOptions(options, 'semaphore.acquire');
+      const { permits = 1 } = checkOptions(options, 'semaphore.acquire', 'permits');
       checkCount(permits, 'semaphore.acquire: permits');
       const limit = this.#shape.permits;
       if (this.#shape.bounded && permits > limit) throw tooMany(`semaphore ${this.name}`, permits, limit);
-      const { timeout, signal } = checkWait(options, 'semaphore.acquire');
+      const { timeout, signal } = checkWait(options, 'semaphore.acquire', 'permits');
       this.#core.assertOpen(`semaphore ${this.name}`);
       return this.#seat().acquire(this.#shape, permits, timeout, signal);
     } catch (error) {

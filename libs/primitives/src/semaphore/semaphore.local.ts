@@ -98,7 +98,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
   /** Takes `permits` and blocks the thread meanwhile; `false` where `timeout` ms passed first. */
   acquireSync(options?: SemaphoreBlockingOptions): boolean {
     if (options === undefined && this.#take(1, 0)) return true;
-    const timeout = checkBlocking(options, `${this[MEMORY].kind}.acquireSync`);
+    const timeout = checkBlocking(options, `${this[MEMORY].kind}.acquireSync`, 'permits');
     const permits = this.#checkPermits(options?.permits, 'acquireSync');
     if (this.#take(permits, 0)) return true;
     if (timeout === 0) return false;
@@ -162,7 +162,7 @@ export class Semaphore implements AnySemaphore, LeaseSource, WaitListOwner {
 
   #acquireChecked(options: SemaphoreAcquireOptions | undefined): Promise<Lease | null> {
     try {
-      const { timeout, signal } = checkWait(options, `${this[MEMORY].kind}.acquire`);
+      const { timeout, signal } = checkWait(options, `${this[MEMORY].kind}.acquire`, 'permits');
       const permits = this.#checkPermits(options?.permits, 'acquire');
       if (timeout === 0 || this.#list === undefined || this.#list.empty) {
         if (this.#take(permits, 0)) return this.#granted(permits);
