@@ -129,7 +129,9 @@ describe('on a Cluster', () => {
     expect(refused[0]).toMatchObject({ reason: { code: 'ERR_HEDDLE_DEADLOCK' } });
   });
 
-  it('goes on while slots move: whoever waits is told at once, wherever the slot is by then', async () => {
+  it('goes on while slots move: whoever waits is told at once, wherever the slot is by then', {
+    timeout: 60_000,
+  }, async () => {
     const [a, b] = [await session(), await session()];
     using slots = new Slots(cluster);
     const keyspace = new Keyspace('heddle', 16);
