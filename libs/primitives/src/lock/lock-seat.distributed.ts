@@ -3,8 +3,8 @@
  *
  * They stand in a line of their own and take *one* place in Redis's (`lock-place.distributed.ts`). Once that is granted,
  * with a block of tokens, the lock goes from one of them to the next without asking Redis, a token each, for as many
- * turns as `maxLocalHandovers` lets; then back to Redis, behind the other sessions. (Cohort locks: Dice, Marathe, Shavit, "Lock Cohorting",
- * PPoPP 2012.)
+ * turns as `maxLocalHandovers` lets; then back to Redis, behind the other sessions. (Cohort locks: Dice, Marathe, Shavit,
+ * "Lock Cohorting", PPoPP 2012.)
  */
 import { Deadline, now } from '../deadline.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';

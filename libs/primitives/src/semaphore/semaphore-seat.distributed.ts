@@ -3,8 +3,8 @@
  *
  * While all who wait here want as many permits they are a cohort (Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012):
  * what is granted goes from one to the next without asking Redis, a token each, for as many turns as
- * `maxLocalHandovers` lets; then back to  * Redis, behind the other sessions. Their places in Redis's line are `semaphore-places.distributed.ts`, and how permits go
- * back there is `semaphore-returns.distributed.ts`.
+ * `maxLocalHandovers` lets; then back to Redis, behind the other sessions. Their places in Redis's line are
+ * `semaphore-places.distributed.ts`, and how permits go back there is `semaphore-returns.distributed.ts`.
  *
  * Tokens are of the block that was granted here last: they rise from each holder of a permit to its next, and over holds
  * that could not both be had. Where others hold other permits of it at the same time, theirs may be greater.
