@@ -26,6 +26,8 @@ interface Wait {
   /** The lock was given up: from here on the wait can be asked after. */
   registered: boolean;
   asking: boolean;
+  /** Messages may have been lost while a reply was on its way: what it says may be out of date. */
+  doubt: boolean;
   /** A notification was spent on it. */
   notified: boolean;
   /** It gave up, and Redis is asked whether it was notified before. */
@@ -84,6 +86,7 @@ export class ConditionSeat implements Seat {
       life,
       registered: false,
       asking: false,
+      doubt: false,
       notified: false,
       leaving: undefined,
       holding: undefined,
@@ -205,7 +208,7 @@ export class ConditionSeat implements Seat {
       this.#line.get(wait)?.reject(error);
     } else if (joined.status === 'rejected') {
       this.#line.get(wait)?.reject(joined.reason);
-    }
+    } else if (wait.doubt) this.#ask(wait);
   }
 
   #notified(wait: Wait): void {
@@ -223,13 +226,16 @@ export class ConditionSeat implements Seat {
 
   /** Asks what has become of a wait: messages may have been lost. */
   #ask(wait: Wait): void {
-    if (!wait.registered || wait.asking) return;
+    if (this.#line.get(wait) === undefined) return;
+    wait.doubt = !wait.registered || wait.asking;
+    if (wait.doubt) return;
     wait.asking = true;
     wait.life.call('condition.look', [this.#waiters], [wait.id]).then(
       ([is]) => {
         wait.asking = false;
         // What has become of the place in line since then is not known: the lock asks.
         if (is === 'notified') this.#notified(wait);
+        else if (wait.doubt) this.#ask(wait);
       },
       () => {
         wait.asking = false;

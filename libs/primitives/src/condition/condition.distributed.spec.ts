@@ -160,6 +160,34 @@ describe('Condition, distributed', () => {
     await session.close();
   });
 
+  it.each(['condition.join', 'condition.look'])(
+    'asks once more where a message may have been lost while the answer to %s was on its way',
+    async (operation) => {
+      const name = bench.name();
+      const [session, other] = [await bench.session({ ttl: 60_000 }), await bench.session()];
+      const { seats } = coreOf(session);
+      const condition = other.condition(name);
+      const held = operation === 'condition.join' ? holdReplies(session, operation) : undefined;
+      const waiting = await waiterIn(session, name);
+      const hear = held ?? holdReplies(session, operation);
+      if (held === undefined) {
+        // It is passed over; who looks puts it back in its place.
+        const [member = ''] = await bench.admin.zrange(waitersOf(name), '0', '-1');
+        await bench.admin.zadd(waitersOf(name), '-5', member);
+        seats.askAgain();
+        await until(async () => (await bench.admin.zscore(waitersOf(name), member)) === '4', 'it looks');
+      }
+      await condition.with(async () => {
+        const [member = ''] = await bench.admin.zrange(waitersOf(name), '0', '-1');
+        await bench.admin.zrem(waitersOf(name), member);
+      });
+      seats.askAgain(); // As where the subscriber is back.
+      hear();
+      expect(await waiting.woken).toBe(true);
+      await Promise.all([session.close(), other.close()]);
+    },
+  );
+
   /** Messages to the condition's waits in `session` come so late from here on. */
   const delayMessages = (session: Session, name: string, ms: number) => {
     const seat = coreOf(session).seats.take(
