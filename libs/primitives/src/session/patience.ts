@@ -1,6 +1,7 @@
 /** Bounds what must not hang where Redis is away: by time, by an abort, by the end of the session. */
 
 import { Deadline } from '../deadline.ts';
+import { onAbort } from '../on-abort.ts';
 
 /** How one who has no patience for ever is told. */
 export interface Terms<T> {
@@ -31,24 +32,23 @@ export class Patience {
       const end = () => {
         over = true;
         cancelTimer();
-        signal?.removeEventListener('abort', onAbort);
+        stopHearing?.();
         this.#closers.delete(onClose);
       };
       const giveUp = (reason: unknown) => {
         end();
         reject(reason);
       };
-      const onAbort = () => giveUp(signal?.reason);
       const onClose = () => giveUp(closed?.());
       const cancelTimer = (deadline ?? Deadline.after(this.#ms)).onExpiry(() => giveUp(late()));
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const stopHearing = signal && onAbort(signal, () => giveUp(signal.reason));
       if (closed !== undefined) this.#closers.add(onClose);
       work.then((value) => {
         if (over) return unwanted?.(value);
         end();
         resolve(value);
       }, giveUp);
-      if (signal?.aborted) onAbort(); // It aborted while the work began.
+      if (signal?.aborted) giveUp(signal.reason); // It aborted while the work began.
     });
   }
 
