@@ -124,7 +124,7 @@ describe('a circle of locks in debug mode', () => {
     const lock = make();
     await expect(lock.with(() => lock.with(() => {}))).rejects.toThrow(DeadlockError);
     await expect(lock.with(() => lock.acquire())).rejects.toMatchObject({
-      cycle: [{ stack: /debug\.spec/ }],
+      cycle: [{ stack: expect.stringContaining('circles.spec') }],
     });
     await expect(lock.with(() => lock.acquireSync())).rejects.toThrow(DeadlockError);
     expect(() => lock.withSync(() => lock.withSync(() => {}))).toThrow(DeadlockError);
