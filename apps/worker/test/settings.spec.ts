@@ -101,6 +101,10 @@ describe('settings', () => {
 
   it('tell of everything that is wrong at once', () => {
     expect(() => read({ threads: '0', concurrency: '0' })).toThrow(/--threads.*\n--concurrency/);
+    const flags = { threads: '0', config: fileWith({ thread: 2, concurrency: 0 }) };
+    expect(() => read(flags, { HEDDLE_THREDS: '2' })).toThrow(
+      /^HEDDLE_THREDS: .*\n.*"thread"; .*\n--threads: .*\n"concurrency" in .*$/,
+    );
   });
 
   it('never show a password', () => {

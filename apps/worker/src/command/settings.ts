@@ -65,11 +65,13 @@ interface Layer {
   readonly values: Readonly<Record<string, unknown>>;
   /** How a key of this layer is called in a message. */
   name(key: string): string;
+  /** What is told of those in it that are no settings. */
+  readonly unknown: readonly string[];
 }
 
 /**
  * Merges flags, environment, file and defaults, and checks the outcome. Throws a `UsageFailure` that lists everything
- * that is wrong, each with the place it came from.
+ * that is wrong, each with the place it came from; a file that can't be read is told alone.
  */
 export function readSettings<S extends SettingsSchema>(schema: S, sources: SettingSources): z.output<S> {
   const { config, ...flags } = sources.flags;
@@ -85,14 +87,16 @@ export function readSettings<S extends SettingsSchema>(schema: S, sources: Setti
     if (found) merged[key] = found.values[key];
   }
   const checked = schema.safeParse(merged);
-  if (checked.success) return checked.data;
+  const unknown = layers.flatMap((layer) => layer.unknown);
+  if (checked.success && unknown.length === 0) return checked.data;
+  const issues = checked.error?.issues ?? [];
   throw new UsageFailure(
-    checked.error.issues.map((issue) => tellIssue(schema, issue, merged, layers)).join('\n'),
+    [...unknown, ...issues.map((issue) => tellIssue(schema, issue, merged, layers))].join('\n'),
   );
 }
 
 function flagLayer(schema: SettingsSchema, flags: Readonly<Record<string, unknown>>): Layer {
-  return { values: fromText(schema, flags), name: flagOf };
+  return { values: fromText(schema, flags), name: flagOf, unknown: [] };
 }
 
 function envLayer(schema: SettingsSchema, { env, alsoInEnv }: SettingSources): Layer {
@@ -104,21 +108,18 @@ function envLayer(schema: SettingsSchema, { env, alsoInEnv }: SettingSources): L
     values[key] = env[name];
     names[key] = name;
   }
-  if (alsoInEnv) refuseMisspeltEnv(schema, env, alsoInEnv);
-  return { values: fromText(schema, values), name: (key) => names[key] ?? envOf(key) };
+  const unknown = alsoInEnv === undefined ? [] : misspeltIn(schema, env, alsoInEnv);
+  return { values: fromText(schema, values), name: (key) => names[key] ?? envOf(key), unknown };
 }
 
 /** Others may use the prefix too, so that only a likely mistake is one. */
-function refuseMisspeltEnv(schema: SettingsSchema, env: NodeJS.ProcessEnv, also: readonly string[]): void {
+function misspeltIn(schema: SettingsSchema, env: NodeJS.ProcessEnv, also: readonly string[]): string[] {
   const known = [...Object.keys(schema.shape), 'config'].map(envOf);
   const misspelt = Object.keys(env).filter(
     (name) =>
       name.startsWith('HEDDLE_') && !known.includes(name) && !also.includes(name) && nearest(name, known),
   );
-  if (misspelt.length === 0) return;
-  throw new UsageFailure(
-    misspelt.map((name) => `${name}: no such setting${suggest(name, known)}`).join('\n'),
-  );
+  return misspelt.map((name) => `${name}: no such setting${suggest(name, known)}`);
 }
 
 function fileLayer(schema: SettingsSchema, file: string): Layer {
@@ -132,13 +133,10 @@ function fileLayer(schema: SettingsSchema, file: string): Layer {
     throw new UsageFailure(`--config ${file}: has to hold one JSON object such as { "threads": 4 }`);
   }
   const known = Object.keys(schema.shape);
-  const unknown = Object.keys(content).filter((key) => !known.includes(key));
-  if (unknown.length > 0) {
-    throw new UsageFailure(
-      unknown.map((key) => `${file}: no such setting: "${key}"${suggest(key, known)}`).join('\n'),
-    );
-  }
-  return { values: { ...content }, name: (key) => `"${key}" in ${file}` };
+  const unknown = Object.keys(content)
+    .filter((key) => !known.includes(key))
+    .map((key) => `${file}: no such setting: "${key}"${suggest(key, known)}`);
+  return { values: { ...content }, name: (key) => `"${key}" in ${file}`, unknown };
 }
 
 /** Flags and variables are text: what looks like a number where one is wanted becomes one, the rest the schema refuses. */
