@@ -1,8 +1,9 @@
-import { createConnection } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { RedisRefusedError, RedisUnreachableError } from '../errors.ts';
-import { connectionError } from './server.ts';
+import { connectionError, limit, reach, resolveTarget } from './server.ts';
 import { isOutOfReach, sayingOf } from './unreachable.ts';
 
 const system = (code: string, syscall: string) =>
@@ -52,6 +53,31 @@ describe('what says that a server is out of reach', () => {
     client.on('error', () => {});
     expect(isOutOfReach(await client.connect().catch((error: unknown) => error))).toBe(true);
     expect(isOutOfReach(await client.get('key').catch((error: unknown) => error))).toBe(true);
+  });
+
+  it('is told in our words where the connection breaks while the server is looked at', async () => {
+    const report = 'redis_version:7.2.0\r\nredis_mode:standalone\r\n';
+    let looks = 0;
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (said) => {
+        for (const command of String(said)
+          .toLowerCase()
+          .split(/(?=\*\d)/)) {
+          const isLook = command.includes('\r\ninfo\r\n');
+          if (isLook) looks += 1;
+          if (looks === 2) return socket.destroy(); // the first is ioredis's own
+          socket.write(isLook ? `$${report.length}\r\n${report}\r\n` : '+OK\r\n');
+        }
+      });
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const target = resolveTarget(`redis://127.0.0.1:${port}`, undefined, 5000);
+    await expect(reach(target, limit(5000))).rejects.toThrow(
+      `Redis at 127.0.0.1:${port} cannot be reached (the connection broke before it had answered); check`,
+    );
   });
 
   it('is no answer of a server', () => {

@@ -29,5 +29,7 @@ export function isOutOfReach(error: unknown): boolean {
 export function sayingOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof AggregateError && error.message === '') return error.errors.map(sayingOf).join('; ');
+  // Our connections send nothing twice: it is the connection, and no limit, that ended the request.
+  if (error.name === 'MaxRetriesPerRequestError') return 'the connection broke before it had answered';
   return error.message || String((error as NodeJS.ErrnoException).code ?? '');
 }
