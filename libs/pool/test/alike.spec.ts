@@ -286,6 +286,28 @@ describe.each(Object.keys(scopes))('a %s', (scope) => {
     expect(listeners(signal)).toBe(0);
   });
 
+  it('has one listener on a signal with all else that it is given to, none once that is done', async () => {
+    const { signal } = new AbortController();
+    const pool = await make();
+    const heeding = pool.with({ signal });
+    const futures = [1, 2, 3].map((ms) => heeding.submit('nap', ms));
+    const maps = [1, 2].map((n) => heeding.map('square', idle(n), { buffersize: 1 }));
+    const schedules = await Promise.all(
+      [1, 2].map(() => heeding.schedule('noop', [], { every: 60_000, delay: 60_000 })),
+    );
+    const held = pool.submit('nap', 20);
+    const waits = [1, 2].flatMap(() => [
+      held.result({ signal }),
+      wait([held], { signal }),
+      all(asCompleted([held], { signal })),
+    ]);
+    expect(listeners(signal)).toBe(1);
+    await Promise.all([...futures, ...waits]);
+    for (const map of maps) await map.return?.();
+    for (const schedule of schedules) await schedule.cancel();
+    await until(() => expect(listeners(signal)).toBe(0));
+  });
+
   it('aborts the task of a key by any of its Futures, for all of them', async () => {
     const pool = (await make()).with({ dedupe: 'one' });
     const first = pool.submit('untilAborted');

@@ -194,13 +194,13 @@ export function keepJob(): void {
 /** By a job that is over, whose place this one has by now. */
 export const submitByKept = (): Promise<number> =>
   (over as CurrentJob).executor<Tasks>().submit('square', 1).result();
-/** How many listeners children that are done leave on the signal they were submitted with. */
+/** How many listeners children have on the signal they were submitted with, and leave there when they are done. */
 export async function listenersLeft(): Promise<number[]> {
   const { signal } = new AbortController();
   const heeding = pool().with({ signal });
-  const running = heeding.submit('square', 3);
+  const running = [heeding.submit('square', 3), heeding.submit('square', 4)];
   const before = getEventListeners(signal, 'abort').length;
-  await running;
+  await Promise.all(running);
   await heeding.submit('fail', 'no').exception();
   const cancelled = pool('nobody').with({ signal }).submit('square', 1);
   await cancelled.accepted;

@@ -1,4 +1,5 @@
 /** Tasks that use the session of their host. */
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentJob } from '@heddle/pool/task';
 import { type Lease, NotHeldError, runAs } from '@heddle/primitives';
@@ -277,6 +278,16 @@ export async function wrong(): Promise<unknown[]> {
   return outcomes;
 }
 
+/** How many listeners waits have on their signal, and leave there. */
+export async function listenersOfWaits(name: string): Promise<number[]> {
+  const session = currentJob().session();
+  const { signal } = new AbortController();
+  const waits = [1, 2, 3].map(() => session.event(name).wait({ signal }));
+  const before = getEventListeners(signal, 'abort').length;
+  await session.event(name).set();
+  await Promise.all(waits);
+  return [before, getEventListeners(signal, 'abort').length];
+}
 export async function abortWait(name: string): Promise<unknown> {
   const session = currentJob().session();
   const controller = new AbortController();

@@ -165,6 +165,11 @@ describe('currentJob().session()', () => {
     expect(await executor().submit('abortWait', 'q')).toEqual([true, 'QueueEmptyError']);
   });
 
+  it('has one listener on a signal together with all waits that have it', async () => {
+    await host();
+    expect(await executor().submit('listenersOfWaits', 'e')).toEqual([1, 0]);
+  });
+
   it('refuses wrong arguments as a session does', async () => {
     await host();
     expect(await executor().submit('wrong')).toEqual([

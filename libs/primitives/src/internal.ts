@@ -7,6 +7,7 @@ export { Deadline, now } from './deadline.ts';
 export { rangeError, show, typeError } from './errors.ts';
 export { adoptThread, currentLogicalThread, enterJob, type HoldingBody, runWithin } from './identity.ts';
 export { useLease } from './lock/use-lease.ts';
+export { onAbort } from './on-abort.ts';
 export {
   checkAlone,
   checkCount,

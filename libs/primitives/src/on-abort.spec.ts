@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Event, Lock, ReadWriteLock, RLock, Semaphore } from './index.ts';
 import { onAbort } from './on-abort.ts';
+import { confirmed, type HeldLease } from './session/held-lease.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -25,6 +26,17 @@ describe('who waits with a signal', () => {
     semaphore.release(3);
     event.set();
     await Promise.all(waits);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
+
+  it('does so while replicas are asked to confirm what it was granted', async () => {
+    const { signal } = new AbortController();
+    const answer = Promise.withResolvers<void>();
+    const lease = { confirmed: answer.promise, over: false } as HeldLease;
+    const waits = [confirmed(lease, signal), confirmed(lease, signal)];
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    answer.resolve();
+    expect(await Promise.all(waits)).toEqual([lease, lease]);
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 

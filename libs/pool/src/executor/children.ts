@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { CancelledError, HeddleError, InvalidStateError, SessionClosedError } from '@heddle/primitives';
-import { decodeText, encodeText } from '@heddle/primitives/internal';
+import { decodeText, encodeText, onAbort } from '@heddle/primitives/internal';
 import { aborted, cancelledUnbegun } from '../future/cancelled.ts';
 import { asFailure, type Failure, settleFailure } from '../future/failure.ts';
 import { type Future, type FutureSource, makeFuture, settling } from '../future/future.ts';
@@ -183,8 +183,7 @@ class Child implements FutureSource {
       this.end(aborted(signal.reason));
     };
     if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
-    this.unheed = () => signal.removeEventListener('abort', abort);
+    this.unheed = onAbort(signal, abort);
   }
 
   hear(news: ChildNews): void {

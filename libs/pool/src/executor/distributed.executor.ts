@@ -1,6 +1,6 @@
 /** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, checkOptions, onAbort, show, typeError } from '@heddle/primitives/internal';
 import { cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
@@ -197,7 +197,7 @@ class DistributedCore implements ExecutorCore {
   /** What repeats, and ends when the signal aborts, as long as this executor is there to hear of it. */
   private endingWith(signal: AbortSignal, { id, cancel }: ScheduledTask): ScheduledTask {
     const unheed = () => {
-      signal.removeEventListener('abort', abort);
+      stopHearing();
       this.heeding.delete(unheed);
     };
     const end = () => {
@@ -206,7 +206,7 @@ class DistributedCore implements ExecutorCore {
     };
     // Where its session is closed nobody is there to end it any more.
     const abort = () => (this.submitter.parts.closed() ? unheed() : void end().catch(reportException));
-    signal.addEventListener('abort', abort);
+    const stopHearing = onAbort(signal, abort);
     this.heeding.add(unheed);
     return { id, cancel: end };
   }

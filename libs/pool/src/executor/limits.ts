@@ -1,5 +1,5 @@
 /** The limits that a submission sets itself: its signal, and its time to live. */
-import { Deadline } from '@heddle/primitives/internal';
+import { Deadline, onAbort } from '@heddle/primitives/internal';
 import { aborted, outlived } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 
@@ -29,9 +29,6 @@ export function limit(
   };
   if (signal?.aborted === true) return abort();
   if (ttl !== undefined && ttl <= 0) return late();
-  if (signal !== undefined) {
-    signal.addEventListener('abort', abort, { once: true });
-    settling().whenDone(future, () => signal.removeEventListener('abort', abort));
-  }
+  if (signal !== undefined) settling().whenDone(future, onAbort(signal, abort));
   if (ttl !== undefined) settling().whenDone(future, Deadline.after(ttl).onExpiry(late));
 }

@@ -1,6 +1,6 @@
 /** The inputs of one `map`: read in chunks as there is room for them, in the context around the call. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { show, typeError } from '@heddle/primitives/internal';
+import { onAbort, show, typeError } from '@heddle/primitives/internal';
 import { aborted } from '../future/cancelled.ts';
 import type { ExecutorCore, Reader } from './executor.ts';
 
@@ -70,15 +70,14 @@ export class MapInputs {
 
   private heed(): void {
     const { core, signal } = this.taker;
-    const abort = () => this.cut(aborted(signal?.reason));
     const reader: Reader = (over = refusalOf(core)) => {
       if (over !== undefined) this.cut(over);
       else if (!this.over) this.asCaller(() => this.submitPart());
     };
-    signal?.addEventListener('abort', abort);
+    const stopHearing = signal && onAbort(signal, () => this.cut(aborted(signal.reason)));
     core.readers.add(reader);
     this.unheed = () => {
-      signal?.removeEventListener('abort', abort);
+      stopHearing?.();
       core.readers.delete(reader);
     };
   }

@@ -1,6 +1,6 @@
 /** Tasks on the worker threads of this process. */
 import { availableParallelism } from 'node:os';
-import { Deadline, toPortable, typeError } from '@heddle/primitives/internal';
+import { Deadline, onAbort, toPortable, typeError } from '@heddle/primitives/internal';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { withinJob } from '../threads/running-job.ts';
@@ -135,12 +135,11 @@ class ThreadPoolCore implements ExecutorCore {
     const runs = new Set<Future<unknown>>();
     let stop: () => void = () => {};
     const end = () => {
-      signal?.removeEventListener('abort', abort);
+      stopHearing?.();
       stop();
       return this.schedules.delete(end);
     };
-    const abort = () => void end();
-    signal?.addEventListener('abort', abort);
+    const stopHearing = signal && onAbort(signal, () => void end());
     const run = () => {
       stop = Deadline.after(every).onExpiry(run);
       // One waits at most: where they come faster than they can be run, they are not to pile up before everything else.

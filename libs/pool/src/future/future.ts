@@ -12,7 +12,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
-import { checkFunction, checkWait, Deadline, typeError } from '@heddle/primitives/internal';
+import { checkFunction, checkWait, Deadline, onAbort, typeError } from '@heddle/primitives/internal';
 import { checkKnown } from '../known-options.ts';
 import { aborted, cancelledUnbegun } from './cancelled.ts';
 import { followProgress } from './progress.ts';
@@ -214,11 +214,7 @@ export class Future<T> implements PromiseLike<T> {
           new TimeoutError(`${where}: the task was not done within ${timeout} ms; it goes on`);
         stop.push(Deadline.after(timeout).onExpiry(() => end(() => reject(late()))));
       }
-      if (signal !== undefined) {
-        const aborted = () => end(() => reject(signal.reason));
-        signal.addEventListener('abort', aborted, { once: true });
-        stop.push(() => signal.removeEventListener('abort', aborted));
-      }
+      if (signal !== undefined) stop.push(onAbort(signal, () => end(() => reject(signal.reason))));
     });
   }
 

@@ -1,6 +1,6 @@
 /** Waiting for several Futures: `concurrent.futures.wait` and `as_completed`. */
 import { TimeoutError, type WaitOptions } from '@heddle/primitives';
-import { checkWait, Deadline, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { checkWait, Deadline, onAbort, rangeError, show, typeError } from '@heddle/primitives/internal';
 import { checkKnown } from '../known-options.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { Future, settling } from './future.ts';
@@ -123,16 +123,13 @@ class Watch<T> {
     this.signal = signal;
   }
 
-  start(onDone: (future: Future<T>) => void, onTime: () => void, onAbort: (reason: unknown) => void): void {
+  start(onDone: (future: Future<T>) => void, onTime: () => void, onGone: (reason: unknown) => void): void {
     for (const future of this.futures) {
       if (!future.done()) this.undo.push(settling().whenDone(future, onDone));
     }
     if (this.timeout !== undefined) this.undo.push(Deadline.after(this.timeout).onExpiry(onTime));
     const { signal } = this;
-    if (signal === undefined) return;
-    const aborted = () => this.end(() => onAbort(signal.reason));
-    signal.addEventListener('abort', aborted, { once: true });
-    this.undo.push(() => signal.removeEventListener('abort', aborted));
+    if (signal !== undefined) this.undo.push(onAbort(signal, () => this.end(() => onGone(signal.reason))));
   }
 
   end(settle: () => void): void {

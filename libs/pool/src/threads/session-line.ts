@@ -1,5 +1,5 @@
 /** A thread's end of the line to its host's session: calls go out under a number, answers and news come in. */
-import { fromPortable, toPortable } from '@heddle/primitives/internal';
+import { fromPortable, onAbort, toPortable } from '@heddle/primitives/internal';
 import type { LentLease } from './lent-lease.ts';
 import type { LeaseTerms, SessionCall, SessionIdentity, SessionNews } from './session-protocol.ts';
 
@@ -19,7 +19,7 @@ interface Pending {
   /** Runs where the call was made: see `AsyncLocalStorage.bind`. */
   readonly action: (() => unknown) | undefined;
   readonly slot: number;
-  readonly stopListening: () => void;
+  readonly stopListening: (() => void) | undefined;
 }
 
 /** A call under way, for who has to give it up. */
@@ -45,9 +45,7 @@ export class SessionLine {
     this.#last += 1;
     const n = this.#last;
     const { promise, resolve, reject } = Promise.withResolvers<Answered>();
-    const abort = () => this.#send(slot, { abort: n });
-    signal?.addEventListener('abort', abort, { once: true });
-    const stopListening = () => signal?.removeEventListener('abort', abort);
+    const stopListening = signal && onAbort(signal, () => this.#send(slot, { abort: n }));
     this.#pending.set(n, { resolve, reject, signal, action, slot, stopListening });
     this.#send(slot, { ...asked, n });
     const giveUp = (reason: Error) => this.#take(n)?.reject(reason);
@@ -73,7 +71,7 @@ export class SessionLine {
   #take(n: number): Pending | undefined {
     const pending = this.#pending.get(n);
     this.#pending.delete(n);
-    pending?.stopListening();
+    pending?.stopListening?.();
     return pending;
   }
 

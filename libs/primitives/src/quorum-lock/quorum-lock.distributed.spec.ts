@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events';
 import { type RedisServers, startServers } from '@heddle/embedded-redis';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { lockConformance } from '../lock/lock.conformance.ts';
 import type { AnyLock, Lease } from '../lock/lock.ts';
 import { connect, type Session } from '../session.distributed.ts';
@@ -90,6 +91,21 @@ describe('a lock on a quorum', () => {
     await expect(a.locked()).rejects.toMatchObject({ code: 'ERR_HEDDLE_REDIS_UNREACHABLE' });
     for (const server of servers.servers.slice(2)) server.resume();
     await a.with(() => 1);
+  });
+
+  it('has one listener on a signal together with all others that are acquired with it', async () => {
+    const { signal } = new AbortController();
+    const made = await session();
+    const added = vi.spyOn(signal, 'addEventListener');
+    const counts: number[] = [];
+    added.mockImplementation((...args) => {
+      EventTarget.prototype.addEventListener.apply(signal, args as never);
+      counts.push(getEventListeners(signal, 'abort').length);
+    });
+    const leases = await Promise.all([1, 2, 3].map(() => quorumOf(made, fresh()).acquire({ signal })));
+    expect(Math.max(...counts)).toBe(1);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    for (const lease of leases) await lease.release();
   });
 
   it('is lost, and its holder knows, when a majority is gone', async () => {

@@ -26,6 +26,7 @@ import type { AnyLock, Lease } from '../lock/lock.ts';
 import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { refuseOwn } from '../lock/own-body.ts';
 import { useLease } from '../lock/use-lease.ts';
+import { onAbort } from '../on-abort.ts';
 import { type AcquireOptions, checkKnown, checkMaxHold, checkWait, type ForeverOptions } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
@@ -238,12 +239,12 @@ export class DistributedQuorumLock implements AnyLock {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const stop = () => resolve(undefined);
     const timer = setTimeout(stop, atOnce ? most : Math.min(most, deadline.remaining()));
-    signal?.addEventListener('abort', stop);
+    const stopHearing = signal && onAbort(signal, stop);
     try {
       return await Promise.race([work, promise]);
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', stop);
+      stopHearing?.();
     }
   }
 

@@ -7,6 +7,7 @@ import { now } from '../deadline.ts';
 import { LeaseLostError, NotReplicatedError, SessionClosedError } from '../errors.ts';
 import type { LogicalThread } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
+import { onAbort } from '../on-abort.ts';
 import { type EndEvent, tell } from './diagnostics.ts';
 import { Unconfirmed } from './durability.ts';
 import type { Dependent, Incarnation } from './incarnation.ts';
@@ -261,8 +262,7 @@ export async function confirmed(
 ): Promise<HeldLease | null> {
   if (lease?.confirmed === undefined) return lease;
   const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal?.reason);
-  signal?.addEventListener('abort', onAbort);
+  const stopHearing = signal && onAbort(signal, () => reject(signal.reason));
   try {
     await Promise.race([lease.confirmed, promise]);
   } catch (error) {
@@ -273,7 +273,7 @@ export async function confirmed(
     await lease.release().catch(() => {});
     throw error instanceof Unconfirmed ? lease.notReplicated(error) : error;
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    stopHearing?.();
   }
   // Another handle may have released it, or the session been closed, before whoever asked ever had it.
   if (lease.over) throw lease.gone();
