@@ -1,4 +1,5 @@
 /** What a pool says where a task, or all of them, can't be run. */
+import { fileURLToPath } from 'node:url';
 import { BrokenExecutorError, ThreadCrashedError, TimeoutError, UnknownTaskError } from '@heddle/primitives';
 import type { PooledTask } from './pooled-task.ts';
 import type { Stage } from './protocol.ts';
@@ -35,5 +36,24 @@ export function cannotStart(
   const imported = `importing the task module ${module}`;
   const either = initializer === undefined ? imported : `${imported}, or the initializer,`;
   const what = { import: imported, initializer: 'the initializer', start: either }[stage];
-  return new BrokenExecutorError(`the pool is broken: ${what} failed: ${error.message}`, { cause: error });
+  const remedy =
+    stage === 'import' && namesNoLine(error)
+      ? `; Node tells no line of it here: \`node ${pathOf(module)}\` does`
+      : '';
+  return new BrokenExecutorError(`the pool is broken: ${what} failed: ${error.message}${remedy}`, {
+    cause: error,
+  });
+}
+
+/** What Node says of JavaScript that it can't parse has its line only where nobody catches it. */
+function namesNoLine({ name, message, stack = '' }: Error): boolean {
+  const places = stack
+    .replace(message, '')
+    .split('\n')
+    .filter((line) => /:\d+/.test(line));
+  return name === 'SyntaxError' && places.every((line) => line.includes('node:'));
+}
+
+function pathOf(module: string): string {
+  return module.startsWith('file:') ? fileURLToPath(module) : module;
 }
