@@ -139,7 +139,10 @@ it('says that there is no such job where a run is none, or its schedule was canc
   const next = pool.future(await nextRun(task.id));
   await passed(100);
   expect(next.done()).toBe(false);
-  const none = { code: 'ERR_HEDDLE_OUTCOME_UNKNOWN', message: expect.stringContaining('there is no job "repeat:') };
+  const none = {
+    code: 'ERR_HEDDLE_OUTCOME_UNKNOWN',
+    message: expect.stringContaining('there is no job "repeat:'),
+  };
   for (const id of [`repeat:${task.id}:1`, `repeat:${task.id}`])
     expect(await pool.future(id).exception({ timeout: 3000 })).toMatchObject(none);
   expect(await task.cancel()).toBe(true);

@@ -5,10 +5,10 @@ import { cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
 import { checkSize, LARGEST_INSIDE, queueAddress } from '../jobs/job-form.ts';
+import { PlaceCount } from '../jobs/place-count.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
-import { ThreadCount } from '../jobs/thread-count.ts';
 import { checkKnown } from '../known-options.ts';
 import { withinJob } from '../threads/running-job.ts';
 import { type CallJob, finite, jobOfCall, KEEP } from './call-job.ts';
@@ -30,8 +30,8 @@ export interface DistributedOptions
   /** The session to submit through. It stays open when the executor is shut down. */
   readonly session: Session;
   /**
-   * How many tasks the hosts run at once (default: as many as they announce, by threads and `concurrency`, and 16 at least): `map` reads an
-   * async input so far ahead that twice as many are on their way.
+   * How many tasks the hosts run at once (default: as many as they announce, by threads and `concurrency`, and 16 at
+   * least): `map` reads an async input so far ahead that twice as many are on their way.
    */
   readonly parallelism?: number | undefined;
   /**
@@ -100,13 +100,13 @@ export class DistributedExecutor<T = AnyTasks> extends DistributedFront<T> {
   }
 }
 
-/** Threads that are taken to be there: with fewer ahead, the way to Redis and back would show. */
+/** Jobs at once that hosts are taken to have places for: with fewer ahead, the way to Redis and back would show. */
 const FEWEST = 16;
 
 class DistributedCore implements ExecutorCore {
   /** What was said of it, and else what is known of the hosts. */
   private readonly given: number | undefined;
-  private readonly threads: ThreadCount;
+  private readonly places: PlaceCount;
   readonly defaults: SubmitOptions;
   readonly submitter: Submitter;
   readonly readers: Set<() => void>;
@@ -130,7 +130,7 @@ class DistributedCore implements ExecutorCore {
     const others = ['session', 'parallelism', 'keep', 'maxPending', 'whenFull'];
     this.defaults = checkSubmitOptions(defaults, where, others);
     this.given = parallelism === undefined ? undefined : checkCount(parallelism, `${where}: parallelism`);
-    this.threads = new ThreadCount(parts, queue, FEWEST);
+    this.places = new PlaceCount(parts, queue, FEWEST);
     const { age = KEEP.age, count = KEEP.count } = checkKnown(keep, ['age', 'count'], `${where}: keep`);
     this.keep = {
       age: checkCount(age, `${where}: keep.age`),
@@ -145,7 +145,7 @@ class DistributedCore implements ExecutorCore {
   }
 
   get parallelism(): number {
-    return this.given ?? this.threads.count;
+    return this.given ?? this.places.count;
   }
 
   assertOpen(): void {

@@ -3,7 +3,7 @@ import { now } from '@heddle/primitives/internal';
 import { ANNOUNCE_EVERY, liveHosts } from './fleet.ts';
 import type { SessionParts } from './session-parts.ts';
 
-export class ThreadCount {
+export class PlaceCount {
   readonly #parts: SessionParts;
   readonly #queue: string;
   readonly #least: number;
