@@ -156,6 +156,18 @@ describe('permits that are given back', () => {
     expect(await one.listed()).toEqual([]);
   });
 
+  it('and that a fail-over had put back in line leave nothing of them there, which no sweep would find', async () => {
+    const { bare, queue, wants, value } = await scene(1);
+    const [holder, one] = [await bare(), await bare()];
+    await holder.acquire(0);
+    expect(await one.acquire(1)).toEqual(['queued']);
+    expect(await one.release(1)).toEqual(['gone']);
+    expect(await bench.admin.exists(queue, wants)).toBe(0);
+    expect([await one.listed(), await value()]).toEqual([[], ['value', '0']]);
+    await holder.release(1);
+    expect(await value()).toEqual(['value', '1']);
+  });
+
   it('by one who had none are more for those who wait, up to what can be counted', async () => {
     const { name, other, bare, inLine } = await scene(1);
     const [holder, generous] = [await bare(), await bare()];

@@ -3,7 +3,7 @@
 -- ARGV: name kind shape limit raise pairs…
 -- RETURNS: {'released'} | {'more'} | {'gone'} | {'gone', 'more'} | {'mismatch', shape} | {'full', the most permits}
 local MOST = 2 ^ 29 - 1
-local state, holders, holds = KEYS[1], KEYS[4], KEYS[5]
+local state, queue, wants, holders, holds = unpack(KEYS)
 local name, kind = ARGV[1], ARGV[2]
 local counts = semaphore_enter(state, holders, ARGV[3], ARGV[4])
 if counts[4] ~= ARGV[3] then return { 'mismatch', counts[4] } end
@@ -19,7 +19,12 @@ for i = 6, #ARGV, 2 do
   elseif left > 0 then
     redis.call('HSET', holders, member, text(left) .. ' ' .. tokens)
   else
-    if redis.call('HDEL', holders, member) == 0 then gone = 'gone' end
+    if redis.call('HDEL', holders, member) == 0 then
+      gone = 'gone'
+      -- A fail-over may have undone the grant: then it stands in line, and nobody waits there.
+      redis.call('ZREM', queue, member)
+      redis.call('HDEL', wants, member)
+    end
     redis.call('ZREM', holds, kind .. '\n' .. ARGV[i] .. '\n' .. name)
   end
   counts[2] = counts[2] - given
