@@ -20,6 +20,21 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
     const barrier = await make(parties, options);
     return [barrier, await another(barrier, { ...options, action: options.action ?? null })] as const;
   };
+  /** Two handles to a barrier of two that is full, and whose action runs until it is told to end, the first time. */
+  const acting = async () => {
+    const done = Promise.withResolvers<void>();
+    let acted = 0;
+    const action = () => {
+      acted += 1;
+      return acted === 1 ? done.promise : undefined;
+    };
+    const barrier = await make(2, { action });
+    const other = await another(barrier, { action });
+    const round = [barrier.wait(), other.wait()];
+    for (const party of round) party.catch(() => {});
+    await until(() => acted === 1, 'the action runs');
+    return { barrier, other, round, end: () => done.resolve(), actions: () => acted };
+  };
   const waitersAre = (barrier: AnyBarrier, n: number) =>
     until(async () => (await barrier.waiting()) === n, `${n} wait`);
 
@@ -58,22 +73,13 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
     });
 
     it('makes rounds of all who come while the action runs', async () => {
-      const done = Promise.withResolvers<void>();
-      let acted = 0;
-      const action = () => {
-        acted += 1;
-        return done.promise;
-      };
-      const barrier = await make(2, { action });
-      const other = await another(barrier, { action });
-      const first = [barrier.wait(), other.wait()];
-      await until(() => acted === 1, 'the action runs');
+      const { barrier, other, round: first, end, actions } = await acting();
       const comers = [barrier, other, barrier, barrier].map((handle) => handle.wait());
       expect(await stillPending(Promise.race([...first, ...comers]))).toBe(true);
-      done.resolve();
+      end();
       expect([...(await Promise.all(first))].sort()).toEqual([0, 1]);
       expect([...(await Promise.all(comers))].sort()).toEqual([0, 0, 1, 1]);
-      expect(acted).toBe(3);
+      expect(actions()).toBe(3);
     });
 
     it('serves round after round', async () => {
@@ -203,17 +209,7 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
     });
 
     it('is left alone by those who give up the next round while the action of one runs', async () => {
-      const done = Promise.withResolvers<void>();
-      let acted = 0;
-      const action = () => {
-        acted += 1;
-        return done.promise;
-      };
-      const barrier = await make(2, { action });
-      const other = await another(barrier, { action });
-      const round = [barrier.wait(), other.wait()];
-      for (const party of round) party.catch(() => {});
-      await until(() => acted === 1, 'the action runs');
+      const { barrier, other, round, end } = await acting();
       await expect(barrier.wait({ timeout: 0 })).rejects.toThrow(BrokenBarrierError);
       await expect(other.wait({ timeout: 20 })).rejects.toThrow(BrokenBarrierError);
       const controller = new AbortController();
@@ -222,7 +218,7 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
       controller.abort('enough');
       await expect(aborted).rejects.toBe('enough');
       expect([await barrier.waiting(), await barrier.broken()]).toEqual([2, false]);
-      done.resolve();
+      end();
       expect([...(await Promise.all(round))].sort()).toEqual([0, 1]);
       expect([...(await Promise.all([barrier.wait(), other.wait()]))].sort()).toEqual([0, 1]);
     });
@@ -270,21 +266,11 @@ export function barrierConformance(scope: string, { make, another }: BarrierScop
     });
 
     it('throws at a reset while the action runs in those of that round, not in those who came since', async () => {
-      const done = Promise.withResolvers<void>();
-      let acted = 0;
-      const action = () => {
-        acted += 1;
-        return acted === 1 ? done.promise : undefined;
-      };
-      const barrier = await make(2, { action });
-      const other = await another(barrier, { action });
-      const round = [barrier.wait(), other.wait()];
-      for (const party of round) party.catch(() => {});
-      await until(() => acted === 1, 'the action runs');
+      const { barrier, other, round, end } = await acting();
       const next = other.wait();
       expect(await stillPending(next)).toBe(true);
       await other.reset();
-      done.resolve();
+      end();
       for (const party of round) await expect(party).rejects.toThrow(BrokenBarrierError);
       await waitersAre(barrier, 1);
       expect([...(await Promise.all([next, barrier.wait()]))].sort()).toEqual([0, 1]);

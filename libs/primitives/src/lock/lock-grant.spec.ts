@@ -2,11 +2,11 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { now } from '../deadline.ts';
 import { currentLogicalThread } from '../identity.ts';
-import { Calls } from '../session/calls.ts';
 import { channels, type GrantEvent } from '../session/diagnostics.ts';
 import type { HeldLease } from '../session/held-lease.ts';
-import { Incarnation } from '../session/incarnation.ts';
+import type { Incarnation } from '../session/incarnation.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { bareLife } from '../testing/bare-life.ts';
 import { HoldLimit } from './hold-limit.distributed.ts';
 import { type GrantSource, LockGrant } from './lock-grant.distributed.ts';
 
@@ -22,14 +22,7 @@ const TURNS = 5;
 function scene() {
   const words = new LeaseWords();
   words.extendTo(now() + MINUTE);
-  const calls = new Calls(
-    { caller: '', calls: '' },
-    () => new Promise(() => {}),
-    { up: true },
-    () => true,
-    () => {},
-  );
-  const life: Incarnation = new Incarnation('life', 'holds', words, calls, () =>
+  const life: Incarnation = bareLife('life', words, () =>
     life.end('no sign of life reached Redis before its ttl ended'),
   );
   const seen = {

@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { currentLogicalThread } from '../identity.ts';
 import { connect, coreOf } from '../session.distributed.ts';
 import { LeaseWords } from '../shared-memory/lease-words.ts';
+import { bareLife } from '../testing/bare-life.ts';
 import { startProxy } from '../testing/proxy.ts';
 import { redisBench } from '../testing/redis.ts';
 import { later, until } from '../testing/waiting.ts';
-import { Calls } from './calls.ts';
 import { HeldLease } from './held-lease.ts';
-import { Incarnation } from './incarnation.ts';
 
 const bench = redisBench();
 const quiet = { logger: {} };
@@ -71,15 +70,7 @@ describe('a lease under a life that has ended', () => {
   it('is lost from the start', () => {
     const words = new LeaseWords();
     words.extendTo(1e15);
-    const wire = { up: true };
-    const calls = new Calls(
-      { caller: 'x', calls: 'x' },
-      () => Promise.resolve(null),
-      wire,
-      () => true,
-      () => {},
-    );
-    const life = new Incarnation('x', 'x', words, calls, () => {});
+    const life = bareLife('x', words);
     life.end('the clock of Redis was set');
     const claim = { kind: 'lock', name: 'x', session: 'x', owner: currentLogicalThread(), asked: 0 };
     const lease = new HeldLease(claim, 1, life, () => Promise.resolve());

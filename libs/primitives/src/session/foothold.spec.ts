@@ -1,21 +1,13 @@
 import { describe, expect, it, vi } from 'vitest';
-import { LeaseWords } from '../shared-memory/lease-words.ts';
-import { Calls } from './calls.ts';
+import { bareLife } from '../testing/bare-life.ts';
 import { Foothold } from './foothold.ts';
-import { Incarnation } from './incarnation.ts';
+import type { Incarnation } from './incarnation.ts';
 
 let made = 0;
 
 function life(): Incarnation {
   made += 1;
-  const calls = new Calls(
-    { caller: '', calls: '' },
-    () => new Promise(() => {}),
-    { up: true },
-    () => true,
-    () => {},
-  );
-  return new Incarnation(`life-${made}`, 'holds', new LeaseWords(), calls, () => {});
+  return bareLife(`life-${made}`);
 }
 
 /** Lives as a test gives them, and a keeper that begins when it says so. */
