@@ -217,7 +217,7 @@ describe('a job with children', () => {
     await begun('1');
     await future.abort();
     await until(() => expect(host.status().running).toBe(0));
-    expect(await bench.unfinished()).toBe(0);
+    await until(async () => expect(await bench.unfinished()).toBe(0));
   });
 
   it('or when it is too late', async () => {
@@ -225,7 +225,7 @@ describe('a job with children', () => {
     const late = bench.executor({ timeout: 500 }).submit('parent', ...terms());
     expect(await late.exception()).toMatchObject({ name: 'TimeoutError' });
     await until(() => expect(host.status().running).toBe(0));
-    expect(await bench.unfinished()).toBe(0);
+    await until(async () => expect(await bench.unfinished()).toBe(0));
   });
 
   it('finds them again where its host was killed: they are not run twice for that', async () => {
