@@ -260,11 +260,11 @@ export class BarrierSeat implements Seat {
   #forget(party: Party): void {
     const { life } = party;
     if (life === undefined) return;
-    const [, , outcomes] = this.#keys;
+    const [, arrivals = '', outcomes = ''] = this.#keys;
     life.later({
       operation: 'barrier.forget',
-      keys: [outcomes as string, life.holds],
-      args: [this.#name, party.id],
+      keys: [arrivals, outcomes, life.holds],
+      args: [this.#name, party.id, party.action ? 1 : 0],
     });
   }
 

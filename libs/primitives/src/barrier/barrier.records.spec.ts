@@ -25,6 +25,8 @@ async function scene(parties: number) {
       ...one,
       arrive: (id = 1, acts: 0 | 1 = 0) => ask('barrier.wait', id, parties, acts),
       leave: (id = 1, acts: 0 | 1 = 0) => ask('barrier.leave', id, acts),
+      /** Its outcome was read. */
+      forget: (id = 1, acts: 0 | 1 = 0) => one.ask('barrier.forget', [arrivals, outcomes], [name, id, acts]),
       acted: (id = 1, well: 0 | 1 = 1) => ask('barrier.acted', id, well),
     };
   };
@@ -65,6 +67,18 @@ describe('an arrival', () => {
     expect(await one.leave()).toEqual(['0']);
     expect(await left()).toBe(0);
   });
+
+  it.each([0, 1] as const)(
+    'whose outcome was read, and undone by a fail-over, is none any more (%i)',
+    async (acts) => {
+      const { bare, left } = await scene(2);
+      const one = await bare();
+      await one.arrive(1, acts); // As it stands again where the end of its round was lost.
+      await one.forget(1, acts);
+      expect(await left()).toBe(0);
+      expect(await one.listed()).toEqual([]);
+    },
+  );
 
   it('of one that has died keeps no outcome', async () => {
     const { bare, sweep, outcomeOf } = await scene(2);

@@ -11,7 +11,12 @@ export const barrierOperations = [
   { name: 'barrier.acted', file: file('acted'), keys: three, args: ['name', 'wait_id', 'well'] },
   { name: 'barrier.advance', file: file('advance'), keys: three, args: ['name'] },
   { name: 'barrier.leave', file: file('leave'), keys: four, args: ['name', 'wait_id', 'acts'] },
-  { name: 'barrier.forget', file: file('forget'), keys: ['outcomes', 'holds'], args: ['name', 'wait_id'] },
+  {
+    name: 'barrier.forget',
+    file: file('forget'),
+    keys: ['arrivals', 'outcomes', 'holds'],
+    args: ['name', 'wait_id', 'acts'],
+  },
   { name: 'barrier.break', file: file('break'), keys: three, args: ['name', 'parties', 'stays'] },
   { name: 'barrier.look', file: file('look'), keys: ['state', 'arrivals'], args: ['parties'] },
   { name: 'barrier.drop', file: file('drop'), keys: four, args: ['name', 'id', 'dead', 'block', 'kind'] },

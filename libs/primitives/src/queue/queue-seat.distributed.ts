@@ -160,7 +160,8 @@ export class QueueSeat implements Seat {
     // That it was read can't be told any more: it goes back to its place as the session ends.
     if (outcome.is === 'item' && this.#core.closed) throw closedError(this.#what);
     if (life !== undefined && (outcome.is === 'item' || (placed && outcome.is !== 'late'))) {
-      const keys = [...this.#keys.slice(-1), life.holds];
+      const [, , takers = '', , , , outcomes = ''] = this.#keys;
+      const keys = [takers, outcomes, life.holds];
       life.later({ operation: 'queue.forget', keys, args: [this.#name, wait.id] }, FORGET_WITHIN);
     }
     if (outcome !== SILENCE) return outcome;

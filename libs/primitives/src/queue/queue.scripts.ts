@@ -12,7 +12,12 @@ export const queueOperations = [
   { name: 'queue.put', file: file('put'), keys: all, args: [...wait, 'key', 'body'] },
   { name: 'queue.join', file: file('join'), keys: all, args: wait },
   { name: 'queue.cancel', file: file('cancel'), keys: all, args: ['name', 'wait_id', 'keep'] },
-  { name: 'queue.forget', file: file('forget'), keys: ['outcomes', 'holds'], args: ['name', 'wait_id'] },
+  {
+    name: 'queue.forget',
+    file: file('forget'),
+    keys: ['takers', 'outcomes', 'holds'],
+    args: ['name', 'wait_id'],
+  },
   { name: 'queue.advance', file: file('advance'), keys: parts, args: ['name'] },
   { name: 'queue.task-done', file: file('task-done'), keys: parts, args: ['name', 'shape'] },
   { name: 'queue.shutdown', file: file('shutdown'), keys: parts, args: ['name', 'shape', 'immediate'] },

@@ -40,6 +40,8 @@ async function scene(shape = 'Queue 0') {
         /** Asked again without the item, as clients do. */
         put: (wait: 0 | 1, body = '', id = 1) => ask('queue.put', id, wait, shape, '8', body),
         join: (wait: 0 | 1) => ask('queue.join', 1, wait, shape),
+        /** What became of it was read. */
+        forget: () => one.ask('queue.forget', [key.takers, key.outcomes], [name, 1]),
         cancel: (keep: 0 | 1, id = 1) => ask('queue.cancel', id, keep),
       };
     },
@@ -86,6 +88,18 @@ describe('a wait for an item', () => {
     expect(await taker.get(0)).toEqual(['busy', '', '0']);
     expect(await taker.listed()).toEqual([]);
     expect(await bench.admin.exists(key.takers)).toBe(0);
+  });
+
+  it('whose item was read is given no other, also where a fail-over undid that it was given one', async () => {
+    await allAreReached();
+    const { bare, bodies, outcomes } = await scene();
+    const [putter, taker] = [await bare(), await bare()];
+    await taker.get(1); // As it stands in line again where its item was put once more.
+    await taker.forget();
+    await putter.put(0, 'x');
+    expect(await bodies()).toEqual(['x']);
+    expect(await outcomes()).toEqual({});
+    expect(await taker.listed()).toEqual([]);
   });
 
   it('that is given up keeps the item where it is to, or gives it to the next in line', async () => {
