@@ -258,7 +258,7 @@ describe('a ContextVar', () => {
       'ContextVar: unknown option "defualt"; known are default, propagate',
     );
     expect(() => new ContextVar('x', 1 as never)).toThrow(
-      'ContextVar: options must be an object such as { default: 0 }, not 1',
+      'ContextVar: options must be an object such as { default, propagate }, not 1',
     );
   });
 });

@@ -26,6 +26,21 @@ const further = (make: (name: string) => unknown, session: Session, more: unknow
 const kind = { name: 'TypeError', code: 'ERR_HEDDLE_INVALID_ARG_TYPE' };
 const range = { name: 'RangeError', code: 'ERR_HEDDLE_OUT_OF_RANGE' };
 
+describe('a number where options are taken', () => {
+  it('is refused with the names of those there are', async () => {
+    const session = await bench.session();
+    const of = (names: string) => `options must be an object such as { ${names} }, not 2`;
+    expect(await failure(() => session.queue('x', 2 as never))).toMatchObject({
+      ...kind,
+      message: `Queue: ${of('maxsize')}`,
+    });
+    expect(await failure(() => session.semaphore('x', 3).acquire(2 as never))).toMatchObject({
+      ...kind,
+      message: `semaphore.acquire: ${of('permits: 2')}`,
+    });
+  });
+});
+
 describe('what is of another kind, distributed', () => {
   const doors: Record<string, (session: Session) => unknown> = {
     'lock.with(fn, null)': (session) => session.lock('x').with(() => 1, null as never),

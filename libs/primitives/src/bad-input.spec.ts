@@ -427,6 +427,18 @@ describe('a handle', () => {
   });
 });
 
+describe('a number where options are taken, as Python has it,', () => {
+  const of = (names: string) => `options must be an object such as { ${names} }, not 2`;
+  it.each<[string, () => unknown, string]>([
+    ['new Queue(2)', () => new Queue(2 as never), `new Queue: ${of('maxsize, maxBytes')}`],
+    ['new SimpleQueue(2)', () => new SimpleQueue(2 as never), `new SimpleQueue: ${of('maxBytes')}`],
+    ['new Lock(2)', () => new Lock(2 as never), `new Lock: ${of('robust, debug')}`],
+    ['barrier', () => new Barrier(2, 2 as never), `new Barrier: ${of('action, timeout')}`],
+  ])('is refused with the names of those there are: %s', (_, code, message) => {
+    expect(code).toThrow(expect.objectContaining({ ...TYPE, message }));
+  });
+});
+
 describe('what throws where it is looked at', () => {
   const thrower = () => {
     throw new Error('not for you');

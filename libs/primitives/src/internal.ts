@@ -12,7 +12,7 @@ export {
   checkAlone,
   checkCount,
   checkFunction,
-  checkKnown as refuseUnknown,
+  checkKnown,
   checkMaxHold,
   checkOptions,
   checkSignal,

@@ -4,7 +4,7 @@
  */
 import type { Attributes, Meter, Span, Tracer } from '@opentelemetry/api';
 import { show, typeError } from './errors.ts';
-import { checkKnown, checkOptions } from './options.ts';
+import { checkKnown } from './options.ts';
 import { channels, type DiagnosticsEvents } from './session/diagnostics.ts';
 
 export interface OpenTelemetryTargets {
@@ -32,9 +32,7 @@ type Listener<E extends keyof DiagnosticsEvents> = (event: DiagnosticsEvents[E])
  * `heddle.handed_over`, which may be of too many values for a metric.
  */
 export function observe(targets: OpenTelemetryTargets): () => void {
-  const given = checkOptions(targets, 'observe');
-  checkKnown(given, ['meter', 'tracer'], 'observe');
-  const { meter, tracer } = given;
+  const { meter, tracer } = checkKnown(targets, ['meter', 'tracer'], 'observe');
   checkMaker(meter, 'meter', ['createHistogram', 'createCounter']);
   checkMaker(tracer, 'tracer', ['startSpan']);
   if (meter === undefined && tracer === undefined)

@@ -25,21 +25,33 @@ export interface ForeverOptions {
   readonly timeout?: undefined;
 }
 
-/** Options, or `undefined`, as an object; anything else is refused. */
+/** Options, or `undefined`, as an object; anything else is refused. `example`: of them, or their names. */
 export function checkOptions<T extends object>(
   options: T | undefined,
   where: string,
-  example = '{ timeout: 1000 }',
+  example: string | readonly string[] = '{ timeout: 1000 }',
 ): Partial<T> {
   if (options === undefined) return {};
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    throw typeError(`${where}: options must be an object such as ${example}, not ${show(options)}`);
+    const such = typeof example === 'string' ? example : `{ ${example.slice(0, 3).join(', ')} }`;
+    throw typeError(`${where}: options must be an object such as ${such}, not ${show(options)}`);
   }
   return options;
 }
 
+/** The same, and none of them unknown. */
+export function checkKnown<T extends object>(
+  options: T | undefined,
+  known: readonly string[],
+  where: string,
+): Partial<T> {
+  const given = checkOptions(options, where, known);
+  refuseUnknown(given, known, where);
+  return given;
+}
+
 /** Refuses options that nobody here reads: a misspelt one, or one that promises what is not built, must not pass in silence. */
-export function checkKnown(options: object, known: readonly string[], where: string): void {
+export function refuseUnknown(options: object, known: readonly string[], where: string): void {
   const unknown = Object.keys(options).filter((key) => !known.includes(key));
   if (unknown.length === 0) return;
   const names = unknown.map((key) => show(key)).join(', ');
@@ -95,7 +107,7 @@ function checkEndless(given: WaitOptions, where: string, also?: string): void {
   for (const key in given) {
     if (key === 'timeout' || key === 'signal' || key === also) continue;
     if (given[key as keyof WaitOptions] !== undefined)
-      checkKnown({ [key]: 0 }, ['timeout', 'signal', ...(also ? [also] : [])], where);
+      refuseUnknown({ [key]: 0 }, ['timeout', 'signal', ...(also ? [also] : [])], where);
   }
 }
 

@@ -4,8 +4,7 @@
  * `AsyncLocalStorage`; what travels is a copy of its propagating part.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { checkFunction, show, typeError } from '@heddle/primitives/internal';
-import { checkKnown } from '../known-options.ts';
+import { checkFunction, checkKnown, show, typeError } from '@heddle/primitives/internal';
 
 interface Held {
   readonly value: unknown;
@@ -65,7 +64,7 @@ export const ContextVar: ContextVarConstructor = class ContextVar<T> {
     if (typeof name !== 'string' || name === '') {
       throw typeError(`ContextVar: name must be a string of 1 character or more, not ${show(name)}`);
     }
-    const given = checkKnown(options, KNOWN, 'ContextVar', '{ default: 0 }');
+    const given = checkKnown(options, KNOWN, 'ContextVar');
     const { propagate = true } = given;
     if (typeof propagate !== 'boolean') {
       throw typeError(`ContextVar: propagate must be a boolean, not ${show(propagate)}`);

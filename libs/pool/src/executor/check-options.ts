@@ -1,6 +1,12 @@
 /** Submit, map and schedule options, checked at the call. */
-import { checkCount, checkTimeout, rangeError, show, typeError } from '@heddle/primitives/internal';
-import { checkKnown } from '../known-options.ts';
+import {
+  checkCount,
+  checkKnown,
+  checkTimeout,
+  rangeError,
+  show,
+  typeError,
+} from '@heddle/primitives/internal';
 import { checkName } from '../primitive-name.ts';
 import type { Backoff } from '../threads/pooled-task.ts';
 import type { HandleForm } from '../threads/session-protocol.ts';

@@ -1,6 +1,6 @@
 /** Tasks on the WorkerHosts of a queue, on whatever machines they run. */
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, checkOptions, onAbort, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, checkKnown, checkOptions, onAbort, show, typeError } from '@heddle/primitives/internal';
 import { cancelledUnbegun } from '../future/cancelled.ts';
 import { type Future, settling } from '../future/future.ts';
 import { reportException } from '../future/report-exception.ts';
@@ -9,7 +9,6 @@ import { PlaceCount } from '../jobs/place-count.ts';
 import { partsOf } from '../jobs/session-parts.ts';
 import type { Submission } from '../jobs/submission.ts';
 import { Submitter } from '../jobs/submitter.ts';
-import { checkKnown } from '../known-options.ts';
 import { withinJob } from '../threads/running-job.ts';
 import { type CallJob, finite, jobOfCall, KEEP } from './call-job.ts';
 import { checkSchedule, checkSubmitOptions } from './check-options.ts';
@@ -124,7 +123,7 @@ class DistributedCore implements ExecutorCore {
       maxPending,
       whenFull = 'wait',
       ...defaults
-    } = checkOptions(options, where);
+    } = checkOptions(options, where, '{ session }');
     const parts = partsOf(session, where);
     const address = queueAddress(parts.namespace, queue, where);
     const others = ['session', 'parallelism', 'keep', 'maxPending', 'whenFull'];

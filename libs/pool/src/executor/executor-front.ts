@@ -1,7 +1,6 @@
 /** What all executors have in common: the public face, over a core that differs. */
-import { show, typeError } from '@heddle/primitives/internal';
+import { checkKnown, show, typeError } from '@heddle/primitives/internal';
 import type { Future } from '../future/future.ts';
-import { checkKnown } from '../known-options.ts';
 import { checkFlag, checkSubmitOptions } from './check-options.ts';
 import type {
   AnyTasks,

@@ -1,8 +1,7 @@
 /** One `map`: has inputs read no further ahead than it may, submits them in chunks, gives the results back. */
 import { TimeoutError } from '@heddle/primitives';
-import { checkCount, checkTimeout, Deadline } from '@heddle/primitives/internal';
+import { checkCount, checkKnown, checkTimeout, Deadline } from '@heddle/primitives/internal';
 import { type Future, settling } from '../future/future.ts';
-import { checkKnown } from '../known-options.ts';
 import type { ChunkOutcome } from '../threads/protocol.ts';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { checkFlag } from './check-options.ts';

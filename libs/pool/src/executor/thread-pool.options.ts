@@ -1,7 +1,6 @@
 /** What a `ThreadPoolExecutor` takes, and what is wrong with what it is given. */
 import type { ResourceLimits } from 'node:worker_threads';
-import { checkCount, show, typeError } from '@heddle/primitives/internal';
-import { checkKnown } from '../known-options.ts';
+import { checkCount, checkKnown, show, typeError } from '@heddle/primitives/internal';
 import { checkResourceLimits } from '../threads/resource-limits.ts';
 import { checkNamed } from './check-options.ts';
 

@@ -12,8 +12,14 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type CancelledError, InvalidStateError, TimeoutError, type WaitOptions } from '@heddle/primitives';
-import { checkFunction, checkWait, Deadline, onAbort, typeError } from '@heddle/primitives/internal';
-import { checkKnown } from '../known-options.ts';
+import {
+  checkFunction,
+  checkKnown,
+  checkWait,
+  Deadline,
+  onAbort,
+  typeError,
+} from '@heddle/primitives/internal';
 import { aborted, cancelledUnbegun } from './cancelled.ts';
 import { followProgress } from './progress.ts';
 import { callUser, reportException } from './report-exception.ts';

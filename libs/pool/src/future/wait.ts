@@ -1,7 +1,14 @@
 /** Waiting for several Futures: `concurrent.futures.wait` and `as_completed`. */
 import { TimeoutError, type WaitOptions } from '@heddle/primitives';
-import { checkWait, Deadline, onAbort, rangeError, show, typeError } from '@heddle/primitives/internal';
-import { checkKnown } from '../known-options.ts';
+import {
+  checkKnown,
+  checkWait,
+  Deadline,
+  onAbort,
+  rangeError,
+  show,
+  typeError,
+} from '@heddle/primitives/internal';
 import { TaskQueue } from '../threads/task-queue.ts';
 import { Future, settling } from './future.ts';
 

@@ -1,9 +1,8 @@
 /** Jobs that have failed for good: looked at, and put back to be run once more. */
 import { readFileSync } from 'node:fs';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, checkKnown, show, typeError } from '@heddle/primitives/internal';
 import type { Job, Queue } from 'bullmq';
-import { checkKnown } from '../known-options.ts';
 import { readPayload, unpackFailure } from './job-form.ts';
 import { argumentsKey } from './large-texts.ts';
 import { partsOf, type SessionParts } from './session-parts.ts';

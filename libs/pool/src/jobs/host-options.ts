@@ -1,10 +1,9 @@
 /** What a WorkerHost takes, checked where it is made. */
 import type { ResourceLimits } from 'node:worker_threads';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, rangeError, show, typeError } from '@heddle/primitives/internal';
+import { checkCount, checkKnown, rangeError, show, typeError } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import type { TaskLog } from '../executor/thread-pool.options.ts';
-import { checkKnown } from '../known-options.ts';
 import { checkName } from '../primitive-name.ts';
 import type { TaskOutput } from '../threads/output.ts';
 import { checkResourceLimits } from '../threads/resource-limits.ts';

@@ -1,8 +1,7 @@
 /** What can be done to a queue as a whole, from anywhere. */
 import { CancelledError } from '@heddle/primitives';
 import type { Session } from '@heddle/primitives/distributed';
-import { checkCount, show, typeError } from '@heddle/primitives/internal';
-import { checkKnown } from '../known-options.ts';
+import { checkCount, checkKnown, show, typeError } from '@heddle/primitives/internal';
 import { partsOf } from './session-parts.ts';
 import { withQueue } from './with-queue.ts';
 

@@ -5,10 +5,9 @@
  */
 import { availableParallelism } from 'node:os';
 import { BrokenExecutorError, InvalidStateError, OutcomeUnknownError } from '@heddle/primitives';
-import { Deadline, toPortable } from '@heddle/primitives/internal';
+import { checkKnown, Deadline, toPortable } from '@heddle/primitives/internal';
 import { checkNamed } from '../executor/check-options.ts';
 import { callUser, reportException } from '../future/report-exception.ts';
-import { checkKnown } from '../known-options.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { ChildJobs } from './child-jobs.ts';
 import { ANNOUNCE_EVERY, announceHost, type HostStatus, withdrawHost } from './fleet.ts';

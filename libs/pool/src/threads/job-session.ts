@@ -9,8 +9,8 @@ import {
   checkAlone,
   checkCount,
   checkFunction,
+  checkKnown,
   checkMaxHold,
-  checkOptions,
   checkTimeout,
   checkWait,
   currentLogicalThread,
@@ -77,7 +77,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
   }
 
   lock(name: string, options?: { maxHold?: number | undefined }): LentLock {
-    const given = known(options, ['maxHold'], 'lock');
+    const given = checkKnown(options, ['maxHold'], 'lock');
     checkMaxHold(given.maxHold);
     return new LentLock(this, this.#form('lock', name, [given]));
   }
@@ -88,7 +88,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
   }
 
   condition(name: string, options?: { lock?: LentLock | undefined }): LentCondition {
-    const { lock } = known(options, ['lock'], 'condition');
+    const { lock } = checkKnown(options, ['lock'], 'condition');
     if (lock !== undefined) this.#own(lock, ['lock', 'rlock'], 'condition: lock must be a lock or rlock');
     return new LentCondition(
       this,
@@ -121,7 +121,7 @@ export class SessionOfJob implements LeaseHome, PrimitiveHome {
     options?: { action?: (() => unknown) | null | undefined; timeout?: number | undefined },
   ): LentBarrier {
     checkCount(parties, 'barrier: parties');
-    const { action, timeout } = known(options, ['action', 'timeout'], 'barrier');
+    const { action, timeout } = checkKnown(options, ['action', 'timeout'], 'barrier');
     if (action !== undefined && action !== null) checkFunction(action, 'barrier: action');
     checkTimeout(timeout, 'barrier');
     const form = this.#form('barrier', name, [parties, { timeout, ...(action ? { action: true } : {}) }]);
@@ -286,20 +286,7 @@ function lentTo(innermost: HoldingBody | undefined): number[] {
   return ids;
 }
 
-function known<T extends object>(
-  options: T | undefined,
-  names: readonly (keyof T & string)[],
-  where: string,
-): Partial<T> {
-  const given = checkOptions(options, where);
-  for (const key of Object.keys(given)) {
-    if (!names.some((name) => name === key))
-      throw typeError(`${where}: unknown option ${JSON.stringify(key)}; known are ${names.join(', ')}`);
-  }
-  return given;
-}
-
 function bounded(options: { maxsize?: number | undefined } | undefined, where: string): { maxsize: number } {
-  const { maxsize = 0 } = known(options, ['maxsize'], where);
+  const { maxsize = 0 } = checkKnown(options, ['maxsize'], where);
   return { maxsize: checkCount(maxsize, `${where}: maxsize`, { min: 0, max: 2 ** 31 - 1 }) };
 }

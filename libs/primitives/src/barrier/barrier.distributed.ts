@@ -6,7 +6,6 @@ import {
   checkCount,
   checkFunction,
   checkKnown,
-  checkOptions,
   checkTimeout,
   checkWait,
   type WaitOptions,
@@ -32,9 +31,7 @@ export class DistributedBarrier implements AnyBarrier {
   constructor(core: SessionCore, name: string, parties: number, options?: BarrierOptions) {
     this.name = checkName(name, 'barrier: name');
     this.parties = checkCount(parties, 'barrier: parties');
-    const given = checkOptions(options, 'barrier');
-    checkKnown(given, ['action', 'timeout'], 'barrier');
-    const { action, timeout } = given;
+    const { action, timeout } = checkKnown(options, ['action', 'timeout'], 'barrier');
     if (action !== undefined && action !== null) checkFunction(action, 'barrier: action');
     this.#action = action ?? undefined;
     this.#timeout = checkTimeout(timeout, 'barrier');

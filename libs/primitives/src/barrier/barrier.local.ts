@@ -10,7 +10,6 @@ import {
   checkCount,
   checkFunction,
   checkKnown,
-  checkOptions,
   checkTimeout,
   checkWait,
   type WaitOptions,
@@ -39,9 +38,7 @@ export class Barrier implements AnyBarrier, HearsThreadEnds {
   /** @internal The barrier that this memory is, with the action of this side. */
   constructor(memory: Memory, options: BarrierOptions);
   constructor(parties: number | Memory, options?: BarrierOptions) {
-    const given = checkOptions(options, 'new Barrier');
-    checkKnown(given, ['action', 'timeout'], 'new Barrier');
-    const { action, timeout } = given;
+    const { action, timeout } = checkKnown(options, ['action', 'timeout'], 'new Barrier');
     if (action !== undefined && action !== null) checkFunction(action, 'Barrier: action');
     const limit = checkTimeout(timeout, 'new Barrier');
     this.#action = action ?? undefined;

@@ -9,7 +9,6 @@ import {
   checkCount,
   checkFunction,
   checkKnown,
-  checkOptions,
   checkWait,
   type ForeverOptions,
   type WaitOptions,
@@ -57,9 +56,8 @@ export class DistributedCondition implements AnyCondition {
     ofItsOwn: () => ConditionLock,
   ) {
     this.name = checkName(name, 'condition: name');
-    const given = checkOptions(options, 'condition');
-    checkKnown(given, ['lock'], 'condition');
-    this.#lock = given.lock === undefined ? ofItsOwn() : checkLock(given.lock, core);
+    const { lock } = checkKnown(options, ['lock'], 'condition');
+    this.#lock = lock === undefined ? ofItsOwn() : checkLock(lock, core);
     this[INNER] = this.#lock[INNER];
     this.#core = core;
   }

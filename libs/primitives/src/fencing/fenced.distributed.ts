@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { rangeError, StaleTokenError, show, typeError } from '../errors.ts';
 import type { Lease } from '../lock/lock.ts';
-import { checkCount, checkKnown, checkOptions } from '../options.ts';
+import { checkCount, checkKnown } from '../options.ts';
 import { Script } from '../session/lua.ts';
 import { refused, saidForGood } from '../session/refused.ts';
 
@@ -77,8 +77,7 @@ async function write(
   checkClient(redis, what);
   checkKey(key, what);
   const token = tokenOf(fence, what);
-  const given = checkOptions(options, what);
-  checkKnown(given, ['ttl'], what);
+  const given = checkKnown(options, ['ttl'], what);
   const ttl = given.ttl === undefined ? '' : checkCount(given.ttl, `${what}: ttl, in ms,`);
   const reply = await ask(what, key, () => script.run(redis, [key], [token, ttl, op, value]));
   const [is, seen] = Array.isArray(reply) ? reply : [];

@@ -2,7 +2,7 @@
 import { debugByDefault } from '../debug/mode.ts';
 import { SITE_WORDS, writeSite } from '../debug/site.ts';
 import { show, typeError } from '../errors.ts';
-import { checkKnown, checkOptions } from '../options.ts';
+import { checkKnown } from '../options.ts';
 import { DEBUG, type Kind, Memory, ROBUST } from '../shared-memory/memory.ts';
 
 /** What `new Lock` and `new RLock` take. */
@@ -22,9 +22,7 @@ export interface LockOptions {
 
 /** New memory for a local lock, with options checked; `words` is what its kind needs. */
 export function makeLockMemory(kind: Kind, words: number, options: LockOptions | undefined): Memory {
-  const given = checkOptions(options, `new ${kind}`);
-  checkKnown(given, ['robust', 'debug'], `new ${kind}`);
-  const { robust = false, debug = debugByDefault } = given;
+  const { robust = false, debug = debugByDefault } = checkKnown(options, ['robust', 'debug'], `new ${kind}`);
   for (const [name, value] of Object.entries({ robust, debug })) {
     if (typeof value !== 'boolean') {
       throw typeError(`new ${kind}: ${name} must be true or false, not ${show(value)}`);

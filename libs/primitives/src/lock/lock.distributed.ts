@@ -1,13 +1,6 @@
 /** The lock's handle in the distributed scope; the algorithm is its session's seat (`lock-seat.distributed.ts`) and the scripts. */
 import { NotHeldError } from '../errors.ts';
-import {
-  type AcquireOptions,
-  checkKnown,
-  checkMaxHold,
-  checkOptions,
-  checkWait,
-  type ForeverOptions,
-} from '../options.ts';
+import { type AcquireOptions, checkKnown, checkMaxHold, checkWait, type ForeverOptions } from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
@@ -33,10 +26,7 @@ export class DistributedLock implements AnyLock {
 
   constructor(core: SessionCore, name: string, options?: DistributedLockOptions) {
     this.name = checkName(name, 'lock: name');
-    const given = checkOptions(options, 'lock');
-    checkKnown(given, ['maxHold'], 'lock');
-    const { maxHold } = given;
-    this.#maxHold = checkMaxHold(maxHold);
+    this.#maxHold = checkMaxHold(checkKnown(options, ['maxHold'], 'lock').maxHold);
     this.#core = core;
     this.#seat = core.seats.way('lock', name, () => new LockSeat(core, 'lock', name));
     const held = () => this.#held();

@@ -1,5 +1,5 @@
 /** What a queue between threads is made with, and its memory. */
-import { checkCount, checkKnown, checkOptions } from '../options.ts';
+import { checkCount, checkKnown } from '../options.ts';
 import { FIRST, type Kind, Memory } from '../shared-memory/memory.ts';
 import { AREA, MAXSIZE } from './queue-words.ts';
 
@@ -19,9 +19,8 @@ export interface QueueOptions extends SimpleQueueOptions {
 
 /** New memory for a queue. */
 export function makeQueueMemory(kind: Kind, options: QueueOptions | undefined, bounded: boolean): Memory {
-  const given = checkOptions(options, `new ${kind}`);
-  checkKnown(given, bounded ? ['maxsize', 'maxBytes'] : ['maxBytes'], `new ${kind}`);
-  const { maxsize = 0, maxBytes = DEFAULT_BYTES } = given;
+  const known = bounded ? ['maxsize', 'maxBytes'] : ['maxBytes'];
+  const { maxsize = 0, maxBytes = DEFAULT_BYTES } = checkKnown(options, known, `new ${kind}`);
   if (bounded) checkCount(maxsize, `new ${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
   checkCount(maxBytes, `new ${kind}: maxBytes`, { min: 64, max: 2 ** 30 });
   const memory = Memory.make(kind, AREA - FIRST + Math.ceil(maxBytes / 4));

@@ -3,7 +3,7 @@
  * stand in Redis; here are the handles, and how items travel.
  */
 import { HeddleError, show } from '../errors.ts';
-import { checkCount, checkKnown, checkOptions, checkWait, type WaitOptions } from '../options.ts';
+import { checkCount, checkKnown, checkWait, type WaitOptions } from '../options.ts';
 import type { CommandTerms } from '../session/commands.ts';
 import type { SessionCore } from '../session/core.ts';
 import { checkName } from '../session/keys.ts';
@@ -153,8 +153,7 @@ export class DistributedQueue<T = unknown> extends DistributedSimpleQueue<T> imp
     kind: QueueShape['kind'],
     options: DistributedQueueOptions | undefined,
   ) {
-    const { maxsize = 0 } = checkOptions(options, kind);
-    checkKnown(options ?? {}, ['maxsize'], kind);
+    const { maxsize = 0 } = checkKnown(options, ['maxsize'], kind);
     checkCount(maxsize, `${kind}: maxsize`, { min: 0, max: 2 ** 31 - 1 });
     super(core, name, { kind, maxsize });
   }

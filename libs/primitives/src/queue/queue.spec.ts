@@ -174,7 +174,7 @@ describe('queues, local', () => {
     expect(() => queue.putSync({ fn: () => 1 })).toThrow(named);
     await expect(queue.put({ fn: () => 1 })).rejects.toEqual(named);
     expect(queue.size()).toBe(0);
-    expect(() => queue.shutdown(null as never)).toThrow('such as { immediate: true }, not null');
+    expect(() => queue.shutdown(null as never)).toThrow('such as { immediate }, not null');
   });
 
   it.each([0, 63, 2 ** 31, 1.5, '64', null])('refuses %s as maxBytes', (maxBytes) => {

@@ -1,6 +1,6 @@
 /** The contract of the queues, in both scopes. */
 import { show, typeError } from '../errors.ts';
-import { checkKnown, checkOptions, type MaybePromise, type WaitOptions } from '../options.ts';
+import { checkKnown, type MaybePromise, type WaitOptions } from '../options.ts';
 
 /** Python's `queue.SimpleQueue`: items from whoever puts to whoever gets; unbounded but for its bytes. */
 export interface AnySimpleQueue<T = unknown> extends AsyncIterable<T> {
@@ -54,9 +54,7 @@ export interface ShutdownOptions {
 /** Whether it is to be at once. @throws TypeError for options that are none */
 export function checkShutdown(options: ShutdownOptions | undefined, kind: string): boolean {
   const where = `${kind}.shutdown`;
-  const given = checkOptions(options, where, '{ immediate: true }');
-  checkKnown(given, ['immediate'], where);
-  const { immediate = false } = given;
+  const { immediate = false } = checkKnown(options, ['immediate'], where);
   if (typeof immediate === 'boolean') return immediate;
   throw typeError(`${where}: immediate must be true or false, not ${show(immediate)}`);
 }

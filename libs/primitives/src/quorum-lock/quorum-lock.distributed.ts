@@ -27,7 +27,13 @@ import { LockSeat } from '../lock/lock-seat.distributed.ts';
 import { refuseOwn } from '../lock/own-body.ts';
 import { useLease } from '../lock/use-lease.ts';
 import { onAbort } from '../on-abort.ts';
-import { type AcquireOptions, checkKnown, checkMaxHold, checkWait, type ForeverOptions } from '../options.ts';
+import {
+  type AcquireOptions,
+  checkMaxHold,
+  checkWait,
+  type ForeverOptions,
+  refuseUnknown,
+} from '../options.ts';
 import type { SessionCore } from '../session/core.ts';
 import type { HeldLease } from '../session/held-lease.ts';
 import { checkName } from '../session/keys.ts';
@@ -76,7 +82,7 @@ export class DistributedQuorumLock implements AnyLock {
     open: OpenCore,
   ) {
     this.name = checkName(name, 'lock: name');
-    checkKnown(unknown, ['maxHold', 'quorum'], 'lock');
+    refuseUnknown(unknown, ['maxHold', 'quorum'], 'lock');
     this.#maxHold = checkMaxHold(maxHold);
     if (!Array.isArray(quorum))
       throw typeError(`lock: quorum must be a list of servers, not ${show(quorum)}`);

@@ -14,7 +14,6 @@ import {
   checkBlocking,
   checkFunction,
   checkKnown,
-  checkOptions,
   checkWait,
   type ForeverOptions,
 } from '../options.ts';
@@ -27,9 +26,7 @@ import type { AnyReadWriteLock } from './read-write-lock.ts';
 export type ReadWriteLockOptions = Pick<LockOptions, 'debug'>;
 
 function checkReadWriteLockOptions(options: ReadWriteLockOptions | undefined): LockOptions {
-  const { debug, ...others } = checkOptions(options, 'new ReadWriteLock');
-  checkKnown(others, ['debug'], 'new ReadWriteLock');
-  return { debug };
+  return { debug: checkKnown(options, ['debug'], 'new ReadWriteLock').debug };
 }
 
 /**

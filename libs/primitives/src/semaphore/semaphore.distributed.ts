@@ -36,7 +36,7 @@ export class DistributedSemaphore implements AnySemaphore {
   acquire(options: SemaphoreAcquireOptions): Promise<Lease | null>;
   acquire(options?: SemaphoreAcquireOptions): Promise<Lease | null> {
     try {
-      const { permits = 1 } = checkOptions(options, 'semaphore.acquire', 'permits');
+      const { permits = 1 } = checkOptions(options, 'semaphore.acquire', '{ permits: 2 }');
       checkCount(permits, 'semaphore.acquire: permits');
       const limit = this.#shape.permits;
       if (this.#shape.bounded && permits > limit) throw tooMany(`semaphore ${this.name}`, permits, limit);

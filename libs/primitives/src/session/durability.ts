@@ -6,7 +6,7 @@
  */
 import { Cluster, Command } from 'ioredis';
 import { rangeError, show, typeError } from '../errors.ts';
-import { checkKnown } from '../options.ts';
+import { refuseUnknown } from '../options.ts';
 
 /** How many replicas must have a grant before it is given to whoever asked, and a sign of life before it counts. */
 export interface Durability {
@@ -24,7 +24,7 @@ export function resolveDurability(given: unknown, ttl: number): ResolvedDurabili
   if (given === undefined) return undefined;
   if (given === null || typeof given !== 'object')
     throw typeError(`connect: durability must be { replicas, timeout? }, not ${show(given)}`);
-  checkKnown(given, ['replicas', 'timeout'], 'connect: durability');
+  refuseUnknown(given, ['replicas', 'timeout'], 'connect: durability');
   const most = Math.floor(ttl / 4);
   const { replicas, timeout = Math.min(1000, most) } = given as Record<string, unknown>;
   if (typeof replicas !== 'number')

@@ -105,10 +105,10 @@ export function attach(handle: unknown, options?: AttachOptions): unknown {
 
 /** What `attach` was given, where that kind takes it. */
 function checkAttach(options: AttachOptions | undefined, kind: Kind): AttachOptions {
+  if (kind === 'Barrier') return checkKnown(options, ['action'], 'attach');
   const given = checkOptions(options, 'attach', '{ action }');
-  if (kind === 'Barrier') checkKnown(given, ['action'], 'attach');
   const [name] = Object.keys(given);
-  if (kind === 'Barrier' || name === undefined) return given;
+  if (name === undefined) return given;
   throw typeError(
     `attach: a ${kind} takes no options, so no ${show(name)}; only a Barrier takes one, its action`,
   );

@@ -9,14 +9,7 @@ import {
 import { Deadline } from '../deadline.ts';
 import { InvalidStateError, show, ThreadCrashedError, typeError } from '../errors.ts';
 import { identOf } from '../identity.ts';
-import {
-  type BlockingOptions,
-  checkBlocking,
-  checkKnown,
-  checkOptions,
-  checkWait,
-  type WaitOptions,
-} from '../options.ts';
+import { type BlockingOptions, checkBlocking, checkKnown, checkWait, type WaitOptions } from '../options.ts';
 import {
   neverEnds,
   neverEndsSync,
@@ -345,8 +338,7 @@ function outOfMemory(error: Error): boolean {
 }
 
 function checkThreadOptions<Result>(options: ThreadOptions<Result>): ThreadOptions<Result> {
-  const checked = checkOptions(options, 'new Thread', '{ target }');
-  checkKnown(checked, ['target', 'export', 'args', 'name', 'daemon'], 'new Thread');
+  const checked = checkKnown(options, ['target', 'export', 'args', 'name', 'daemon'], 'new Thread');
   const { args, name, daemon, export: exported } = checked;
   if (args !== undefined && !Array.isArray(args)) {
     throw typeError(`new Thread: args must be an array of arguments, not ${show(args)}`);
