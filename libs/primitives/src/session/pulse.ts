@@ -1,18 +1,21 @@
 /**
- * The sign of life of one incarnation in one partition, and the watch over those who follow it in the ring. Runs in the keeper thread, or,
- * before anything is held and where no thread can be had, on the main loop; it sees no difference.
+ * The sign of life of one incarnation in one partition, every third of its ttl: one command, whose answer is looked at for
+ * what may have been lost (`continuity.ts`) and names whom to watch (`ring-watch.ts`). Runs in the keeper thread, or, before
+ * anything is held and where no thread can be had, on the main loop; it sees no difference.
  */
-import { uptime } from 'node:os';
-import { LONGEST_TIMER, now } from '../deadline.ts';
+import { now } from '../deadline.ts';
 import type { LeaseWords } from '../shared-memory/lease-words.ts';
 import type { OnceWord } from '../shared-memory/once-word.ts';
+import { Continuity } from './continuity.ts';
 import { type Confirmer, type ResolvedDurability, Unconfirmed } from './durability.ts';
 import { Keyspace, parseRecord } from './keys.ts';
 import { type Loss, lossNumber } from './losses.ts';
 import { type Reply, Script, type ScriptClient, Scripts, type ScriptTexts } from './lua.ts';
 import { saidForGood } from './refused.ts';
-import { CallSite, type Invocation, runAsNobody } from './run-operations.ts';
+import { AT_ONCE, RingWatch } from './ring-watch.ts';
+import { type Answer, CallSite, type Invocation, runAsNobody } from './run-operations.ts';
 import { keysOfRecord, type RecordKinds, type Swept, sweep } from './sweep.ts';
+import { TimedOperations } from './timed-operations.ts';
 
 /** All that a pulse needs to know; clonable, so that it can be sent to the keeper thread. */
 export interface PulseConfig {
@@ -44,13 +47,8 @@ export interface PulseEvents {
   warn(message: string): void;
 }
 
-/** Seconds by which a clock that counts suspend may part from one that does not. */
-const SUSPEND_TOLERANCE = 0.5;
+/** Ms before a sign of life that did not reach Redis is given again, at least. */
 const SHORTEST_RETRY = 20;
-/** How many a tick names for us to watch. */
-const AT_ONCE = 16;
-/** What a timer takes, ms. */
-const LONGEST = 2 ** 31 - 2;
 
 export class Pulse {
   readonly #client: ScriptClient & { readonly status: string };
@@ -64,24 +62,16 @@ export class Pulse {
   readonly #confirmer: Confirmer | undefined;
   /** The keys of the ring, and of what its members say of themselves. */
   readonly #ring: readonly string[];
-  #warned = false;
+  readonly #continuity: Continuity;
+  readonly #watch: RingWatch;
+  readonly #timed: TimedOperations;
+  readonly #reached = Promise.withResolvers<void>();
+  /** Keys of the session's records that are to be kept from expiring by the next one. */
   #overdue: string[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** Whom we watch: when their sweeps begin, and until when (monotonic ms) a tick that does not name them changes nothing. */
-  readonly #watched = new Map<string, { readonly timer: NodeJS.Timeout; readonly until: number }>();
-  /** The last whom a tick named, where it named as many as it may. */
-  #last: string | undefined;
-  /** The dead who are being swept. */
-  readonly #sweeping = new Set<string>();
-  readonly #reached = Promise.withResolvers<void>();
-  readonly #jobs = new Map<number, NodeJS.Timeout>();
   #stopped = false;
   #failing = false;
-  /** The replication id of the server, as the last tick saw it. */
-  #history: string;
-  /** Bounds of (Redis's time − ours), ms, as the last tick saw them. */
-  #offset: { low: number; high: number } | undefined;
-  #suspended = uptime() - now() / 1000;
+  #warned = false;
 
   constructor(
     client: ScriptClient & { readonly status: string },
@@ -101,9 +91,18 @@ export class Pulse {
     this.#operations = new Scripts(config.scripts.operations);
     this.#renewal = new Script(config.scripts.renewal);
     this.#confirmer = confirmer;
-    this.#history = config.history;
     this.#ring = [ring, members];
     this.#keys = [sessions, calls, ring, members, holds, epoch];
+    this.#continuity = new Continuity(config);
+    this.#watch = new RingWatch(
+      config.id,
+      (id) => this.#sweep(id),
+      (past) => this.#beat(past),
+    );
+    this.#timed = new TimedOperations(
+      (invocation) => this.#run(invocation),
+      (message) => events.warn(message),
+    );
   }
 
   /** Beats at once, and from then on every third of the ttl; resolves once a beat has reached Redis. */
@@ -120,37 +119,22 @@ export class Pulse {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    this.#unwatch(Number.POSITIVE_INFINITY);
-    for (const timer of this.#jobs.values()) clearTimeout(timer);
-    this.#jobs.clear();
+    this.#watch.end();
+    this.#timed.cancelAll();
   }
 
-  /** Runs an operation at a moment of the monotonic clock, and not before, unless somebody else has taken `once`. */
+  /** See `TimedOperations.runAt`. */
   runAt(job: number, at: number, invocation: Invocation, once: OnceWord): void {
-    const run = () => {
-      // A timer counts from when its loop turned last, and no further than so far: it may come early.
-      if (now() < at) return this.runAt(job, at, invocation, once);
-      this.#jobs.delete(job);
-      if (!once.take()) return;
-      this.#run(invocation).catch((error: unknown) =>
-        this.#events.warn(`${invocation.operation} failed: ${String(error)}`),
-      );
-    };
-    const left = Math.max(0, Math.ceil(at - now()));
-    this.#jobs.set(job, setTimeout(run, Math.min(left, LONGEST_TIMER)));
-  }
-
-  /** In as many steps as it takes. */
-  async #run(invocation: Invocation): Promise<void> {
-    for (;;) {
-      const [answer] = await runAsNobody(this.#client, this.#operations, this.#site, [invocation]);
-      if (answer?.[0] !== 'more') return;
-    }
+    this.#timed.runAt(job, at, invocation, once);
   }
 
   cancel(job: number): void {
-    clearTimeout(this.#jobs.get(job));
-    this.#jobs.delete(job);
+    this.#timed.cancel(job);
+  }
+
+  /** See `RingWatch.watch`. */
+  watch(id: string, remaining: number, keep?: number): void {
+    this.#watch.watch(id, remaining, keep);
   }
 
   /** @param past one whom we watch and can't sweep, where those after it are to be watched too */
@@ -188,9 +172,15 @@ export class Pulse {
     if (state !== 'alive') return this.#lose('Redis no longer knows it: it expired, or the data was lost');
     const loss =
       this.#tooLate(now()) ??
-      this.#otherServer(String(runId), String(epoch)) ??
-      this.#tookOver(String(history), String(before)) ??
-      this.#clockMoved(Number(time) / 1000, sent, received);
+      this.#continuity.broken({
+        time: Number(time) / 1000,
+        runId: String(runId),
+        epoch: String(epoch),
+        history: String(history),
+        before: String(before),
+        sent,
+        received,
+      });
     if (loss !== undefined) {
       this.#lose(loss);
       await this.#endInRedis();
@@ -198,8 +188,7 @@ export class Pulse {
     }
     if (!this.#words.extendTo(sent + ttl - margin)) return false;
     this.#overdue = this.#keysOf(overdue.map(String));
-    if (past === undefined) this.#unwatch(sent); // But for those whom we were told of since.
-    this.#watchThose(list(watched));
+    this.#watch.named(list(watched), sent, past !== undefined);
     return true;
   }
 
@@ -242,9 +231,7 @@ export class Pulse {
   /** We know that we are lost; whoever waits need not wait for our ttl. */
   async #endInRedis(): Promise<void> {
     const { id } = this.#config;
-    await runAsNobody(this.#client, this.#operations, this.#site, [
-      { operation: 'session.end', keys: this.#ring, args: [id] },
-    ]).then(
+    await this.#run({ operation: 'session.end', keys: this.#ring, args: [id] }).then(
       () => this.#sweep(id),
       () => undefined, // The ttl ends it.
     );
@@ -257,40 +244,6 @@ export class Pulse {
       : undefined;
   }
 
-  #otherServer(runId: string, epoch: string): Loss | undefined {
-    if (epoch !== this.#config.epoch) return 'the data of its namespace was lost';
-    // On a Cluster a slot moves between servers with its data; elsewhere another server may know an older state.
-    if (runId !== this.#config.runId && !this.#config.sharded)
-      return 'Redis was restarted or failed over, and may have lost grants';
-    return undefined;
-  }
-
-  /**
-   * A replica that took over goes on under a history of its own, and remembers the one that it followed: on a Cluster that
-   * tells it from a server that was given the slot with all its data.
-   */
-  #tookOver(history: string, before: string): Loss | undefined {
-    const known = this.#history;
-    this.#history = history;
-    return history !== known && before === known && known !== ''
-      ? 'Redis was restarted or failed over, and may have lost grants'
-      : undefined;
-  }
-
-  /** Redis's clock against ours, and ours against one that counts suspend. */
-  #clockMoved(time: number, sent: number, received: number): Loss | undefined {
-    const { margin } = this.#config;
-    const seen = { low: time - received - 1, high: time - sent + 1 };
-    const before = this.#offset;
-    this.#offset = seen;
-    if (before && (seen.low > before.high + margin || seen.high < before.low - margin))
-      return 'the clock of Redis was set';
-    const suspended = uptime() - now() / 1000;
-    const jumped = suspended - this.#suspended > SUSPEND_TOLERANCE;
-    this.#suspended = suspended;
-    return jumped ? 'the host was suspended' : undefined;
-  }
-
   #keysOf(records: readonly string[]): string[] {
     return records.flatMap((text) => {
       const record = parseRecord(text);
@@ -300,48 +253,12 @@ export class Pulse {
     });
   }
 
-  /**
-   * Another session is swept when its time comes, in ms, unless a later tick shows it renewed, or others that are to be
-   * watched and not this one.
-   *
-   * @param keep ms in which it is watched also where a tick does not name it
-   */
-  watch(id: string, remaining: number, keep = 0): void {
-    if (id === this.#config.id || this.#stopped || this.#sweeping.has(id)) return;
-    const before = this.#watched.get(id);
-    clearTimeout(before?.timer);
-    const timer = setTimeout(() => void this.#sweep(id), Math.min(remaining + 1, LONGEST));
-    this.#watched.set(id, { timer, until: Math.max(now() + keep, before?.until ?? 0) });
+  async #run(invocation: Invocation): Promise<Answer | undefined> {
+    const [answer] = await runAsNobody(this.#client, this.#operations, this.#site, [invocation]);
+    return answer;
   }
 
-  /** Those whom a tick names, by their ids and the ms they have left. */
-  #watchThose(named: readonly Reply[]): void {
-    this.#last = named.length < 2 * AT_ONCE ? undefined : String(named.at(-2));
-    for (let at = 0; at < named.length; at += 2) this.watch(String(named[at]), Number(named[at + 1]));
-  }
-
-  #unwatch(before: number): void {
-    for (const [id, { timer, until }] of this.#watched) {
-      if (until >= before) continue;
-      clearTimeout(timer);
-      this.#watched.delete(id);
-    }
-  }
-
-  async #sweep(id: string): Promise<void> {
-    const { until = 0 } = this.#watched.get(id) ?? {};
-    this.#watched.delete(id);
-    this.#sweeping.add(id);
-    const swept = await this.#sweepOnce(id).finally(() => this.#sweeping.delete(id));
-    if (this.#stopped) return;
-    if (swept?.state === 'alive') return this.watch(id, swept.remaining, Math.max(0, until - now()));
-    // Whoever follows may be dead too: look at once, out of turn. One that can't be swept is left to the next tick, and
-    // looked past where a tick names no more than those before it.
-    if (swept?.state === 'swept') await this.#beat();
-    else if (swept?.state === 'kept' && id === this.#last) await this.#beat(id);
-  }
-
-  async #sweepOnce(id: string): Promise<Swept | undefined> {
+  async #sweep(id: string): Promise<Swept | undefined> {
     return sweep(this.#client, this.#operations, this.#site, this.#config.kinds, id, (record, why) =>
       this.#events.warn(`left a record of a dead session unswept, ${why}: ${JSON.stringify(record)}`),
     ).catch((error: unknown) => {
