@@ -7,8 +7,8 @@
  */
 import { ConfigMismatchError } from '../errors.ts';
 import { CallEnded } from '../session/calls.ts';
+import type { SessionCore } from '../session/core.ts';
 import type { Foothold } from '../session/foothold.ts';
-import type { Claim } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import { isShortage } from '../session/refused.ts';
 import type { TokenBlock } from '../session/tokens.ts';
@@ -18,98 +18,10 @@ import {
   type SemaphoreShape,
   shapeText,
 } from './semaphore-calls.distributed.ts';
+import { Cohort, type Place, type Wait } from './semaphore-cohort.distributed.ts';
 
-/** One who waits here. */
-export interface Wait {
-  readonly claim: Claim;
-  readonly cohort: Cohort;
-  /** Its own, where places are. */
-  place?: Place;
-}
-
-export interface Place {
-  /** Its name in Redis, and that of the hold which comes of it. */
-  readonly id: string;
-  readonly cohort: Cohort;
-  /** Whose it is, where places belong to somebody. */
-  owner?: Wait | undefined;
-  /** The life under which it was asked for last. */
-  life?: Incarnation;
-  asking: boolean;
-  /** Messages may have been lost while a reply was on its way: what it says may be out of date. */
-  doubt: boolean;
-}
-
-/** Those of a session who want as many permits of the same shape: a hold of one can go on as that of the next. */
-export class Cohort {
-  readonly key: string;
-  readonly shape: SemaphoreShape;
-  readonly permits: number;
-  /** Whether holds are handed on here; else each who waits has a place of its own. */
-  readonly handsOn: boolean;
-  readonly waiting = new Set<Wait>();
-  /** Those of them who do not know yet that there is something to wait for. */
-  readonly undecided = new Set<Wait>();
-  holds = 0;
-  /** Whether a hold keeps all others out, for good: of an unbounded semaphore the limit may be raised meanwhile. */
-  readonly #excludes: boolean;
-  /** In the order they were asked for; among them some that are no more. */
-  #order: Place[] = [];
-  readonly #places = new Set<Place>();
-
-  /** @param shared whether it hands on what others may hold at the same time */
-  constructor(key: string, shape: SemaphoreShape, permits: number, shared: boolean) {
-    this.key = key;
-    this.shape = shape;
-    this.permits = permits;
-    this.#excludes = shape.bounded && permits === shape.permits;
-    this.handsOn = shared || this.#excludes;
-  }
-
-  get places(): ReadonlySet<Place> {
-    return this.#places;
-  }
-
-  add(place: Place): void {
-    this.#places.add(place);
-    if (this.#order.length > 2 * this.#places.size + 16)
-      this.#order = this.#order.filter((each) => this.#places.has(each));
-    this.#order.push(place);
-  }
-
-  remove(place: Place): void {
-    this.#places.delete(place);
-  }
-
-  /** Takes away the last of the places that nobody waits for. */
-  excess(): Place[] {
-    const excess: Place[] = [];
-    while (this.#places.size > this.waiting.size) {
-      const last = this.#order.pop() as Place; // There are as many as places, at least.
-      if (this.#places.delete(last)) excess.push(last);
-    }
-    return excess;
-  }
-
-  /** How many places there should be, where they belong to nobody. */
-  get due(): number {
-    return Math.min(this.waiting.size, this.#excludes ? 1 - this.holds : this.#grantable);
-  }
-
-  /** Nobody has anything to do with it. */
-  get idle(): boolean {
-    return this.waiting.size + this.#places.size + this.holds === 0;
-  }
-
-  /** Where more is held than the shape knows of the limit was raised: as many again may be free. */
-  get #grantable(): number {
-    const room = Math.floor(this.shape.permits / this.permits);
-    return Math.max(1, this.holds > room ? this.holds : room - this.holds);
-  }
-}
-
-/** What becomes of places. */
-export interface PlacesEvents {
+/** Who the places are for. */
+export interface Occupants {
   /** A place has become a hold, of `wait`. Gives what settles once it went back, where nobody wants it. */
   granted(
     place: Place,
@@ -126,20 +38,25 @@ export interface PlacesEvents {
 }
 
 export class Places {
+  readonly #core: Pick<SessionCore, 'nextWait'>;
   readonly #calls: SemaphoreCalls;
   readonly #foothold: Foothold;
-  readonly #events: PlacesEvents;
-  readonly #nextId: () => string;
+  readonly #occupants: Occupants;
   readonly #cohorts = new Map<string, Cohort>();
   /** Those of whom somebody waits. */
   readonly #waited = new Set<Cohort>();
   readonly #all = new Map<string, Place>();
 
-  constructor(calls: SemaphoreCalls, foothold: Foothold, nextId: () => string, events: PlacesEvents) {
+  constructor(
+    core: Pick<SessionCore, 'nextWait'>,
+    calls: SemaphoreCalls,
+    foothold: Foothold,
+    occupants: Occupants,
+  ) {
+    this.#core = core;
     this.#calls = calls;
     this.#foothold = foothold;
-    this.#nextId = nextId;
-    this.#events = events;
+    this.#occupants = occupants;
   }
 
   get size(): number {
@@ -254,10 +171,10 @@ export class Places {
     place.doubt = false;
     const life = this.#foothold.stand();
     if (life !== undefined) return this.#askUnder(life, place);
-    this.#events.busy(1);
+    this.#occupants.busy(1);
     void this.#foothold.under().then((next) => {
       this.#askUnder(next, place);
-      this.#events.busy(-1);
+      this.#occupants.busy(-1);
     });
   }
 
@@ -282,7 +199,7 @@ export class Places {
     // A message was faster, or nobody wants it any more: its cancelling sees to what was granted.
     if (this.#all.get(place.id) !== place) return this.#decide(place.cohort);
     if (answer?.is === 'granted') return this.#granted(place, life, answer.block);
-    if (answer?.is === 'queued' && !place.doubt) return this.#events.queued(place.cohort);
+    if (answer?.is === 'queued' && !place.doubt) return this.#occupants.queued(place.cohort);
     this.#ask(place);
   }
 
@@ -291,7 +208,7 @@ export class Places {
     const { cohort, owner } = place;
     const wait = this.#owned(cohort) ? owner : this.next(cohort);
     this.#drop(place);
-    void this.#events.granted(place, wait, life, block);
+    void this.#occupants.granted(place, wait, life, block);
     this.fill(cohort);
     this.forget(cohort);
   }
@@ -308,12 +225,12 @@ export class Places {
     if (isShortage(error)) void this.#cancel(place);
     const all = [...cohort.waiting];
     const others = cohort.places.size > 0 ? all.slice(-1) : all;
-    this.#events.refused(forAll ? all : alone && owner ? [owner] : others, error);
+    this.#occupants.refused(forAll ? all : alone && owner ? [owner] : others, error);
     void this.trim(cohort);
   }
 
   #add(cohort: Cohort): Place {
-    const place: Place = { id: this.#nextId(), cohort, asking: false, doubt: false };
+    const place: Place = { id: this.#core.nextWait(), cohort, asking: false, doubt: false };
     this.#all.set(place.id, place);
     cohort.add(place);
     return place;
@@ -342,23 +259,23 @@ export class Places {
   #decide(cohort: Cohort): void {
     if (cohort.undecided.size === 0) return;
     for (const { asking } of cohort.places) if (asking) return;
-    this.#events.queued(cohort);
+    this.#occupants.queued(cohort);
   }
 
   /** Leaves the line; what was granted meanwhile goes to whoever waits now. */
   async #cancel(place: Place): Promise<void> {
     const { id, life, cohort } = place;
     if (life === undefined || life.ended !== undefined) return;
-    this.#events.busy(1);
+    this.#occupants.busy(1);
     try {
       const block = await this.#calls.cancel(life, id);
       if (block !== undefined && life.lives)
-        await this.#events.granted(place, this.next(cohort), life, block);
+        await this.#occupants.granted(place, this.next(cohort), life, block);
       await this.trim(cohort); // Whoever was served so was served by none of its places.
     } catch {
       // The life ended, and its place with it.
     } finally {
-      this.#events.busy(-1);
+      this.#occupants.busy(-1);
     }
   }
 }

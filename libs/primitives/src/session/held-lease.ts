@@ -26,10 +26,10 @@ export interface Claim {
 }
 
 export class HeldLease implements Lease, Dependent {
-  #confirmed: Promise<void> | undefined;
   readonly #claim: Claim;
-  #since = 0;
   readonly #end: (lease: HeldLease) => Promise<void>;
+  #confirmed: Promise<void> | undefined;
+  #since = 0;
   #token: number;
   #incarnation: Incarnation;
   #until: number;
@@ -280,7 +280,7 @@ export async function confirmed(
   return lease;
 }
 
-/** The lease was given up by `session.close()`. */
+/** What is told where the session is closed. */
 export function closedError(what: string): SessionClosedError {
   return new SessionClosedError(`${what}: the session is closed; connect() a new one`, {
     primitive: nameOf(what),
