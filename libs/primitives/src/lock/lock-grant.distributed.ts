@@ -4,10 +4,10 @@
  */
 import { now } from '../deadline.ts';
 import type { SessionCore } from '../session/core.ts';
-import type { Target } from '../session/deadlock.ts';
 import { type Claim, HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { TokenBlock } from '../session/tokens.ts';
+import type { Target } from '../session/waits-and-holds.ts';
 import { HoldLimit } from './hold-limit.distributed.ts';
 import type { LockCalls } from './lock-calls.distributed.ts';
 

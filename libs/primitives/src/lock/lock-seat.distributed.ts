@@ -9,7 +9,6 @@
 import { Deadline, now } from '../deadline.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import type { SessionCore } from '../session/core.ts';
-import type { Target } from '../session/deadlock.ts';
 import { tell } from '../session/diagnostics.ts';
 import { type Claim, closedError, confirmed, type HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
@@ -17,6 +16,7 @@ import { isShortage } from '../session/refused.ts';
 import { type Seat, seatKey } from '../session/seats.ts';
 import type { TokenBlock } from '../session/tokens.ts';
 import { Waiters } from '../session/waiters.ts';
+import type { Target } from '../session/waits-and-holds.ts';
 import { LockCalls } from './lock-calls.distributed.ts';
 import { type GrantSource, LockGrant, type Wish } from './lock-grant.distributed.ts';
 import { LockPlace, type Occupants } from './lock-place.distributed.ts';

@@ -7,11 +7,11 @@
  */
 import type { LogicalThread } from '../identity.ts';
 import type { SessionCore } from '../session/core.ts';
-import { outlasts } from '../session/deadlock.ts';
 import { HeldLease } from '../session/held-lease.ts';
 import type { Incarnation } from '../session/incarnation.ts';
 import type { TokenBlock } from '../session/tokens.ts';
 import type { Waiter } from '../session/waiters.ts';
+import { outlasts } from '../session/waits-and-holds.ts';
 import { type SemaphoreCalls, type SemaphoreShape, shapeText } from './semaphore-calls.distributed.ts';
 import type { Cohort, Wait } from './semaphore-cohort.distributed.ts';
 import type { Places } from './semaphore-places.distributed.ts';

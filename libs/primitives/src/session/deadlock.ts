@@ -7,76 +7,31 @@
  * Detection", 1983. They send a probe along; here the waiter asks and puts the answers together, since of a semaphore's
  * holders any few may be enough.)
  */
-import { hostname } from 'node:os';
 import { now } from '../deadline.ts';
 import { DeadlockError } from '../errors.ts';
-import { isWithin, type LogicalThread } from '../identity.ts';
+import type { LogicalThread } from '../identity.ts';
 import { type Circle, circleThrough, type Standing, type Wanted } from './circle.ts';
 import { tell } from './diagnostics.ts';
 import type { Incarnation } from './incarnation.ts';
-import type { Keyspace } from './keys.ts';
-import type { Partition } from './partition.ts';
+import { type AskingHost, Questions } from './questions.ts';
+import { type Hold, type OwnWait, outlasts, type Target, WaitsAndHolds } from './waits-and-holds.ts';
 
 /** What this needs of its session. */
-export interface DeadlockHost {
+export interface DeadlockHost extends AskingHost {
   readonly id: string;
-  readonly keyspace: Keyspace;
   readonly closed: boolean;
-  partition(index: number): Partition;
-}
-
-/** Something that is waited for: `permits` of it. `form`: how it is kept in Redis. */
-export interface Target {
-  readonly kind: string;
-  readonly name: string;
-  readonly form: 'lock' | 'permits';
-  readonly permits: number;
-}
-
-interface Wait {
-  readonly id: string;
-  readonly owner: LogicalThread;
-  readonly target: Target;
-  readonly since: number;
-  /** `undefined` where it can't give up. */
-  readonly fail: ((error: DeadlockError) => void) | undefined;
-  /** µs of Redis's time at which it began; known once it has asked. One that can't give up is older than all. */
-  joined: number | undefined;
-  nextLook: number;
-  looking: boolean;
-}
-
-/** A lease, as far as this is concerned. */
-export interface Hold {
-  /** Who acquired it. */
-  readonly owner: LogicalThread;
-  readonly token: number;
-  readonly valid: boolean;
-  /** Of a re-entrant lock: the acquisitions that it goes on for. */
-  readonly levels?: readonly Pick<Hold, 'owner' | 'valid'>[] | undefined;
 }
 
 /** Ms between two looks at a wait that goes on. */
 const LOOK_AGAIN = 500;
-/** Ms that a holder has to answer; one that does not is taken to be at work. */
-const ANSWER_WITHIN = 250;
 /** Waits one look goes through at most. */
 const MOST_STEPS = 256;
-/** Characters of a logical thread's name that go along. */
-const LONGEST_LABEL = 100;
 
 export class Deadlocks {
   readonly #host: DeadlockHost;
   readonly #after: number;
-  /** In the order in which they began. */
-  readonly #waits = new Map<string, Wait>();
-  readonly #waitsOf = new Map<number, Set<Wait>>();
-  /** How many holds a logical thread has: who has none is in no circle. */
-  readonly #holdsOf = new Map<number, number>();
-  readonly #holds = new Map<string, Hold>();
-  readonly #questions = new Map<string, (answer: Standing | undefined, from: string) => void>();
-  #begun = 0;
-  #asked = 0;
+  readonly #own: WaitsAndHolds;
+  readonly #questions: Questions;
   #timer: NodeJS.Timeout | undefined;
   #due = 0;
 
@@ -84,6 +39,8 @@ export class Deadlocks {
   constructor(host: DeadlockHost, after: number) {
     this.#host = host;
     this.#after = after;
+    this.#own = new WaitsAndHolds(host.id);
+    this.#questions = new Questions(host, this.#own);
   }
 
   /**
@@ -97,45 +54,15 @@ export class Deadlocks {
   ): (() => void) | undefined {
     if (!owner.explicit || this.#after === Number.POSITIVE_INFINITY) return undefined;
     const since = now();
-    this.#begun += 1;
-    const id = String(this.#begun);
-    const wait: Wait = {
-      id,
-      owner,
-      target,
-      since,
-      fail,
-      joined: fail === undefined ? 0 : undefined,
-      nextLook: since + this.#after,
-      looking: false,
-    };
-    this.#waits.set(id, wait);
-    const own = this.#waitsOf.get(owner.ident) ?? new Set();
-    this.#waitsOf.set(owner.ident, own.add(wait));
-    this.#schedule(since + this.#after);
-    return () => {
-      this.#waits.delete(id);
-      own.delete(wait);
-      if (own.size === 0) this.#waitsOf.delete(owner.ident);
-    };
+    const due = since + this.#after;
+    const over = this.#own.beginWait(owner, target, fail, since, due);
+    this.#schedule(due);
+    return over;
   }
 
   /** A hold begins, `id` being its number where a name can have several; gives back what ends it, as `waits` does. */
-  holds(hold: Hold, { kind, name }: Pick<Target, 'kind' | 'name'>, id: string): (() => void) | undefined {
-    const { owner } = hold;
-    if (!owner.explicit) return undefined;
-    const key = `${kind}\n${name}\n${id}`;
-    this.#holds.set(key, hold);
-    this.#holdsOf.set(owner.ident, (this.#holdsOf.get(owner.ident) ?? 0) + 1);
-    let over = false;
-    return () => {
-      if (over) return;
-      over = true;
-      if (this.#holds.get(key) === hold) this.#holds.delete(key);
-      const left = (this.#holdsOf.get(owner.ident) ?? 1) - 1;
-      if (left > 0) this.#holdsOf.set(owner.ident, left);
-      else this.#holdsOf.delete(owner.ident);
-    };
+  holds(hold: Hold, of: Pick<Target, 'kind' | 'name'>, id: string): (() => void) | undefined {
+    return hold.owner.explicit ? this.#own.beginHold(hold, of, id) : undefined;
   }
 
   /**
@@ -147,11 +74,11 @@ export class Deadlocks {
   ownCircle(
     owner: LogicalThread,
     { kind, name }: Pick<Target, 'kind' | 'name'>,
-    held = () => outlasts(this.#holds.get(`${kind}\n${name}\n`), owner),
+    held = () => outlasts(this.#own.hold(kind, name, ''), owner),
     remedy = 'use an rlock where code re-enters',
   ): DeadlockError | undefined {
-    if (!owner.explicit || !this.#holdsOf.has(owner.ident) || !held()) return undefined;
-    const me = this.#label(owner.name);
+    if (!owner.explicit || !this.#own.isHolder(owner) || !held()) return undefined;
+    const me = this.#own.label(owner.name);
     return new DeadlockError(
       `${kind} ${name}: ${me} holds it already and would wait for itself for ever; ${remedy}`,
       [{ waiter: me, waitsFor: `${kind} ${name}`, heldBy: me }],
@@ -159,27 +86,16 @@ export class Deadlocks {
     );
   }
 
-  /** A message: a question to us, or the answer to one of ours. Throws for what is neither. */
-  told(life: Incarnation, [what, from = '', question = '', ...rest]: readonly string[]): void {
-    if (!/^[0-9a-f]{24}-\d{1,15}$/.test(from) || !/^\d{1,15}$/.test(question))
-      throw new TypeError('no message of ours');
-    if (what === 'ask' && rest.length === 3) {
-      const [kind = '', name = '', id = ''] = rest;
-      const text = JSON.stringify(this.#standing(kind, name, id) ?? null);
-      void life.call('deadlock.tell', [], [from, question, id, text]).catch(() => {});
-    } else if (what === 'tell' && rest.length === 2) {
-      const [id = '', text = ''] = rest;
-      this.#questions.get(question)?.(parseStanding(text), `${from}#${id}`);
-    } else {
-      throw new TypeError('no message of ours');
-    }
+  /** A message about waits, ours or others'. Throws for what is none. */
+  told(life: Incarnation, parts: readonly string[]): void {
+    this.#questions.told(life, parts);
   }
 
   /** The session closes. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#waits.clear();
-    this.#questions.clear();
+    this.#own.close();
+    this.#questions.close();
   }
 
   /** One timer for all waits: it comes when the oldest that is not looked at yet is due. */
@@ -198,7 +114,7 @@ export class Deadlocks {
     if (this.#host.closed) return;
     let next = Number.POSITIVE_INFINITY;
     const time = now();
-    for (const wait of this.#waits.values()) {
+    for (const wait of this.#own.waits) {
       if (wait.nextLook > time) {
         next = Math.min(next, wait.nextLook);
         if (wait.since + this.#after > time) break; // All behind it began later still.
@@ -206,8 +122,8 @@ export class Deadlocks {
       }
       wait.nextLook = time + LOOK_AGAIN;
       next = Math.min(next, wait.nextLook);
-      if (wait.fail === undefined || wait.looking || !this.#holdsOf.has(wait.owner.ident)) continue;
-      if (!this.#isOnly(wait)) continue;
+      if (wait.fail === undefined || wait.looking || !this.#own.isHolder(wait.owner)) continue;
+      if (!this.#own.isOnly(wait)) continue;
       wait.looking = true;
       const { kind, name } = wait.target;
       tell('probe', () => ({ kind, name, session: this.#host.id }));
@@ -220,11 +136,11 @@ export class Deadlocks {
     if (next !== Number.POSITIVE_INFINITY) this.#schedule(next);
   }
 
-  async #lookAt(wait: Wait): Promise<void> {
+  async #lookAt(wait: OwnWait): Promise<void> {
     const first = await this.#circle(wait);
     if (first === undefined || !this.#isYoungest(wait, first)) return;
     const second = await this.#circle(wait);
-    if (second?.signature !== first.signature || !this.#waits.has(wait.id) || !this.#isOnly(wait)) return;
+    if (second?.signature !== first.signature || !this.#own.isOnly(wait)) return;
     const { kind, name } = wait.target;
     const steps = second.edges.map(
       ({ waiter, waitsFor, heldBy }) => `${waiter} waits for ${waitsFor}, held by ${heldBy}`,
@@ -242,7 +158,7 @@ export class Deadlocks {
     );
   }
 
-  #isYoungest(wait: Wait, { members }: Circle): boolean {
+  #isYoungest(wait: OwnWait, { members }: Circle): boolean {
     const mine = { joined: wait.joined ?? Number.POSITIVE_INFINITY, id: `${this.#host.id}/${wait.id}` };
     return members.every(({ joined, id }) => {
       if (id === mine.id) return true;
@@ -253,128 +169,18 @@ export class Deadlocks {
   }
 
   /** What is in the way of a wait, and what in theirs, as far as it goes; the circle that leads back, if there is one. */
-  async #circle(start: Wait): Promise<Circle | undefined> {
+  async #circle(start: OwnWait): Promise<Circle | undefined> {
     const wanted = new Map<string, Wanted>();
-    const todo: Standing[] = [this.#standingOf(start)];
+    const todo: Standing[] = [this.#own.standingOf(start)];
     for (let steps = 0; todo.length > 0; steps += 1) {
       const standing = todo.pop() as Standing;
       if (standing.wait === null || wanted.has(standing.thread)) continue;
       if (steps === MOST_STEPS) return undefined;
-      const found = await this.#ask(start, standing);
+      const found = await this.#questions.ask(start, standing);
       wanted.set(standing.thread, found);
       for (const { by } of found.holders) if (by !== undefined) todo.push(by);
     }
     // By now the start may know when it began.
-    return circleThrough(this.#standingOf(start), wanted);
-  }
-
-  async #ask(start: Wait, standing: Standing): Promise<Wanted> {
-    const { kind, name, form, permits } = standing.wait as Target;
-    const { keyspace } = this.#host;
-    const index = keyspace.partitionOf(name);
-    const [state = '', holders = ''] = keyspace.of(kind, name, [
-      'state',
-      form === 'lock' ? 'state' : 'holders',
-    ]);
-    const life = await this.#host.partition(index).incarnation();
-    this.#asked += 1;
-    const question = String(this.#asked);
-    const answers = new Map<string, Standing | undefined>();
-    let arrived = () => {};
-    this.#questions.set(question, (answer, from) => {
-      answers.set(from, answer);
-      arrived();
-    });
-    try {
-      const sent = now();
-      const [is, time, free, ...parts] = await life.call(
-        'deadlock.ask',
-        [state, holders],
-        [kind, name, question],
-      );
-      if (is !== 'held') return { standing, permits, free: permits, holders: [] };
-      // Told to all alike from here on: known to within half the time of the way there and back.
-      if (standing.wait?.id === start.id)
-        start.joined ??= Math.round(Number(time) - ((sent + now()) / 2 - start.since) * 1000);
-      const expected = parts.length / 3;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ANSWER_WITHIN);
-        arrived = () => {
-          if (answers.size < expected) return;
-          clearTimeout(timer);
-          resolve();
-        };
-        arrived();
-      });
-      const found = Array.from({ length: expected }, (_, at) => ({
-        permits: Number(parts[3 * at + 2]),
-        by: answers.get(`${parts[3 * at]}#${parts[3 * at + 1]}`),
-      }));
-      return { standing, permits, free: Number(free), holders: found };
-    } finally {
-      this.#questions.delete(question);
-    }
-  }
-
-  /** Who of ours has that hold, and what it waits for. */
-  #standing(kind: string, name: string, id: string): Standing | undefined {
-    const hold = this.#holds.get(`${kind}\n${name}\n${id}`);
-    if (hold === undefined) return undefined;
-    const [wait] = this.#waitsOf.get(hold.owner.ident) ?? [];
-    const { token } = hold;
-    if (wait !== undefined && this.#isOnly(wait) && outlasts(hold, wait.owner))
-      return { ...this.#standingOf(wait), token };
-    const { thread, label } = this.#at(hold.owner);
-    // A body that goes on beside what else the thread waits for is not that wait.
-    return { thread: `${thread} at work`, label, token, wait: null };
-  }
-
-  /** One who waits for several things at once may be let go by any of them, for all that is known here. */
-  #isOnly(wait: Wait): boolean {
-    return this.#waitsOf.get(wait.owner.ident)?.size === 1;
-  }
-
-  #standingOf({ id, owner, target, joined }: Wait): Standing {
-    return { ...this.#at(owner), token: 0, wait: { ...target, id, joined } };
-  }
-
-  #at({ ident, name }: LogicalThread): { thread: string; label: string } {
-    return { thread: `${this.#host.id}/${ident}`, label: this.#label(name) };
-  }
-
-  #label(name: string): string {
-    return `${name.slice(0, LONGEST_LABEL)} (session ${this.#host.id}, ${hostname()})`;
-  }
-}
-
-/**
- * Whether a hold goes on for as long as one waits: it is of the same logical thread, and not of the body of a `with` that
- * the wait is outside of, as one that runs side by side with it.
- */
-export function outlasts(hold: Hold | undefined, waiter: LogicalThread): boolean {
-  if (hold?.owner.ident !== waiter.ident) return false;
-  const { levels = [hold] } = hold;
-  return levels.some((level) => {
-    const { within } = level.owner;
-    const ofBody = within !== undefined && (within.lease === undefined || within.lease === level);
-    return !ofBody || isWithin(waiter, level);
-  });
-}
-
-/** An answer, as others may have spoiled it. */
-function parseStanding(text: string): Standing | undefined {
-  try {
-    const said = JSON.parse(text) as Partial<Standing> | null;
-    const { thread, label, token, wait } = said ?? {};
-    if (typeof thread !== 'string' || typeof label !== 'string' || typeof token !== 'number')
-      return undefined;
-    if (wait === null) return { thread, label, token, wait };
-    const { kind, name, form, permits, id, joined } = wait ?? {};
-    const texts = [kind, name, id].every((value) => typeof value === 'string');
-    if (!texts || (form !== 'lock' && form !== 'permits') || !Number.isSafeInteger(permits)) return undefined;
-    if (joined !== undefined && !Number.isFinite(joined)) return undefined;
-    return { thread, label, token, wait: wait as NonNullable<Standing['wait']> };
-  } catch {
-    return undefined;
+    return circleThrough(this.#own.standingOf(start), wanted);
   }
 }
