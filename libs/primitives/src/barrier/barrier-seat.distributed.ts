@@ -221,10 +221,7 @@ export class BarrierSeat implements Seat {
         return undefined;
       }
       const { life } = party;
-      let is: string | undefined;
-      do {
-        [is] = await life.giveBack('barrier.leave', [...this.#keys, life.holds], args);
-      } while (is === 'more');
+      const [is] = await life.giveBackAll('barrier.leave', [...this.#keys, life.holds], args);
       this.#forget(party);
       if (/^\d+$/.test(is ?? '')) return Number(is);
       await this.#advance(life);
@@ -239,21 +236,12 @@ export class BarrierSeat implements Seat {
 
   async #breakFor(party: Party): Promise<void> {
     const life = this.#foothold.stand() ?? (await this.#foothold.under());
-    for (;;) {
-      const [is] = await life.giveBack('barrier.break', this.#keys, [this.#name, party.parties, 1]);
-      if (is !== 'more') return;
-    }
+    await life.giveBackAll('barrier.break', this.#keys, [this.#name, party.parties, 1]);
   }
 
-  #advance(life: Incarnation): Promise<void> {
-    return this.#core.seeThrough(this.#advanceAll(life));
-  }
-
-  async #advanceAll(life: Incarnation): Promise<void> {
-    for (;;) {
-      const [is] = await life.giveBack('barrier.advance', this.#keys, [this.#name]);
-      if (is !== 'more') return;
-    }
+  /** Goes on with a round that met its bound. */
+  #advance(life: Incarnation): Promise<unknown> {
+    return this.#core.seeThrough(life.giveBackAll('barrier.advance', this.#keys, [this.#name]));
   }
 
   /** The outcome was read: what keeps it goes with the next call, whatever that is. */

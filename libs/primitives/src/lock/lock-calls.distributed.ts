@@ -41,16 +41,9 @@ export class LockCalls {
   }
 
   /** Goes on with a hand-over that met a long run of dead waiters. */
-  advance(life: Incarnation): Promise<void> {
-    return this.#core.seeThrough(this.#advance(life));
-  }
-
-  async #advance(life: Incarnation): Promise<void> {
+  advance(life: Incarnation): Promise<unknown> {
     const args = [this.#name, this.#kind, TOKEN_BLOCK];
-    for (;;) {
-      const answer = await life.giveBack('lock.advance', this.#keys, args).catch(() => undefined);
-      if (answer?.[0] !== 'more') return;
-    }
+    return this.#core.seeThrough(life.giveBackAll('lock.advance', this.#keys, args).catch(() => {}));
   }
 
   /** Has the keeper end that grant at a moment (monotonic ms), whatever this loop does then; see `Partition.runAt`. */

@@ -277,15 +277,10 @@ export class QueueSeat implements Seat {
     }
   }
 
-  #advance(life: Incarnation): Promise<void> {
-    return this.#core.seeThrough(this.#advanceAll(life));
-  }
-
-  async #advanceAll(life: Incarnation): Promise<void> {
-    for (;;) {
-      const answer = await life.giveBack('queue.advance', this.#keys, [this.#name]).catch(() => undefined);
-      if (answer?.[1] !== 'more') return;
-    }
+  /** Goes on with what met its bound. */
+  #advance(life: Incarnation): Promise<unknown> {
+    const advanced = life.giveBackAll('queue.advance', this.#keys, [this.#name]);
+    return this.#core.seeThrough(advanced.catch(() => {}));
   }
 
   /** Nothing is kept here for a name that nobody uses. */

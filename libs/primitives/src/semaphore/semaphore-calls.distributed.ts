@@ -97,17 +97,9 @@ export class SemaphoreCalls {
   }
 
   /** Goes on with a hand-over that met its bound. */
-  #advance(life: Incarnation): Promise<void> {
-    return this.#core.seeThrough(this.#advanceAll(life));
-  }
-
-  async #advanceAll(life: Incarnation): Promise<void> {
-    for (;;) {
-      const answer = await life
-        .giveBack('semaphore.advance', this.#keys, [this.#name, this.#kind])
-        .catch(unlessEnded);
-      if (answer?.[0] !== 'more') return;
-    }
+  #advance(life: Incarnation): Promise<unknown> {
+    const args = [this.#name, this.#kind];
+    return this.#core.seeThrough(life.giveBackAll('semaphore.advance', this.#keys, args).catch(unlessEnded));
   }
 
   #call(life: Incarnation, operation: string, words: Words): Promise<Answer> {

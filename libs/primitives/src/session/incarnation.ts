@@ -68,7 +68,19 @@ export class Incarnation {
     }
   }
 
-  /** The same for an operation that may be withdrawn (`calls.withdraw`). */
+  /** The same for what goes on in bounded steps, each of which says `more` last where another is to follow. */
+  async giveBackAll(
+    operation: string,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<Answer> {
+    for (;;) {
+      const answer = await this.giveBack(operation, keys, args);
+      if (answer.at(-1) !== 'more') return answer;
+    }
+  }
+
+  /** The same as `call` for an operation that may be withdrawn (`calls.withdraw`). */
   run(invocation: Invocation): Promise<Answer> {
     if (!this.lives) return Promise.reject(new CallEnded(false));
     return this.calls.call(invocation);
