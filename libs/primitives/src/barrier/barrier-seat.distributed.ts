@@ -223,9 +223,7 @@ export class BarrierSeat implements Seat {
       const { life } = party;
       const [is] = await life.giveBackAll('barrier.leave', [...this.#keys, life.holds], args);
       this.#forget(party);
-      if (/^\d+$/.test(is ?? '')) return Number(is);
-      await this.#advance(life);
-      return undefined;
+      return /^\d+$/.test(is ?? '') ? Number(is) : undefined;
     })()
       .catch(() => undefined)
       .finally(() => {
@@ -236,7 +234,12 @@ export class BarrierSeat implements Seat {
 
   async #breakFor(party: Party): Promise<void> {
     const life = this.#foothold.stand() ?? (await this.#foothold.under());
-    await life.giveBackAll('barrier.break', this.#keys, [this.#name, party.parties, 1]);
+    const args = [this.#name, party.parties, 1];
+    let is: string | undefined;
+    do {
+      [is] = await life.giveBack('barrier.break', this.#keys, args);
+    } while (is === 'again');
+    if (is === 'more') await this.#advance(life);
   }
 
   /** Goes on with a round that met its bound. */

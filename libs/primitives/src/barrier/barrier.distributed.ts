@@ -73,11 +73,12 @@ export class DistributedBarrier implements AnyBarrier {
 
   async #break(stays: 0 | 1): Promise<void> {
     const keys = this.#core.keyspace.of('barrier', this.name, barrierParts);
-    for (let goesOn = false; ; goesOn = true) {
-      const args = [this.name, this.parties, stays];
-      const [is] = this.#refused(await this.#command('barrier.break', keys, args, { goesOn }));
-      if (is !== 'more') return;
-    }
+    const args = [this.name, this.parties, stays];
+    let is: string | undefined;
+    for (let goesOn = false; is === undefined || is === 'again'; goesOn = true)
+      [is] = this.#refused(await this.#command('barrier.break', keys, args, { goesOn }));
+    while (is === 'more')
+      [is] = await this.#command('barrier.advance', keys, [this.name], { repeatable: true, goesOn: true });
   }
 
   #command(

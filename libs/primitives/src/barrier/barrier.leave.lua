@@ -10,6 +10,6 @@ if redis.call('HGET', KEYS[1], 'phase') == 'draining' then
   outcome = redis.call('HGET', KEYS[3], me)
   if outcome then return { outcome } end
 end
+if barrier_quit(KEYS, ARGV[1], me .. '#' .. ARGV[3]) then return { 'more' } end
 redis.call('ZREM', KEYS[4], 'barrier\n' .. ARGV[2] .. '\n' .. ARGV[1])
-barrier_quit(KEYS, ARGV[1], me .. '#' .. ARGV[3])
 return { 'broken' }

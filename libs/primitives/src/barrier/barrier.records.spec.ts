@@ -33,6 +33,7 @@ async function scene(parties: number) {
   const asNobody = async (operation: string, on: readonly string[], ...args: (string | number)[]) =>
     (await runAsNobody(core.line, core.operations, site, [{ operation, keys: on, args }]))[0];
   return {
+    barrier: session.barrier(name, parties),
     state,
     arrivals,
     bare,
@@ -190,7 +191,7 @@ describe('a round of 600, which no single script may let go,', () => {
 
   it('is let go first where it is reset or aborted', async () => {
     const all = await halfGone();
-    while ((await all.break(1))?.[0] === 'more');
+    while ((await all.break(1))?.[0] === 'again');
     expect(new Set(await all.outcomes()).size).toBe(600);
     expect(await all.outcomes()).not.toContain('broken');
     expect(await all.look()).toEqual(['look', '0', '1']);
@@ -228,6 +229,30 @@ describe('a round of 600, which no single script may let go,', () => {
 });
 
 describe('a barrier with more who wait than a script may tell', () => {
+  it('is reset for those of its round, and for nobody who came while they were told', async () => {
+    const { barrier, crowd, bare, outcomes, left, look } = await scene(600);
+    await crowd(599);
+    const [actor, next] = [await bare(), await bare()];
+    while ((await actor.arrive(600, 1))[0] === 'more');
+    expect(await next.arrive()).toEqual(['waiting']);
+    await barrier.reset();
+    expect(await outcomes()).toEqual(Array(600).fill('broken'));
+    expect([await left(), await look()]).toEqual([1, ['look', '1', '0']]);
+  });
+
+  it('is broken for all of them though who gave up dies before they were told', async () => {
+    const { crowd, bare, sweep, left, outcomes } = await scene(700);
+    const hasty = await bare();
+    await hasty.arrive();
+    await crowd(600);
+    expect(await hasty.leave()).toEqual(['more']);
+    expect(await left()).toBeGreaterThan(0);
+    await hasty.die();
+    expect(await sweep(hasty.id)).toEqual({ state: 'swept' });
+    expect(await left()).toBe(0);
+    expect(await outcomes()).toEqual(Array(600).fill('broken'));
+  });
+
   it('is broken for all of them by the sweep of one', async () => {
     const { crowd, bare, sweep, left, outcomes } = await scene(700);
     const dying = await bare();

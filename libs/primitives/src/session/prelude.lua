@@ -322,12 +322,10 @@ local function barrier_advance(keys, name)
 end
 
 -- All who wait get 'broken' where the barrier stays so (abort, a time-out, a death), those of the round where it is whole
--- again (reset). A round that has tripped is let go first. 'more': call again.
+-- again (reset). Not while a round is let go. 'more': it is broken, and `barrier_advance` goes on with telling them.
 local function barrier_break(keys, name, stays)
-  local phase, parties = unpack(redis.call('HMGET', keys[1], 'phase', 'parties'))
-  if phase == 'draining' and barrier_advance(keys, name) then return 'more' end
   local left = redis.call('ZCARD', keys[2])
-  if not stays then left = math.min(left, tonumber(parties)) end
+  if not stays then left = math.min(left, tonumber(redis.call('HGET', keys[1], 'parties'))) end
   redis.call('HSET', keys[1], 'broken', stays and '1' or '0', 'phase', 'draining', 'left', left, 'as', 'broken')
   return barrier_advance(keys, name)
 end
