@@ -247,7 +247,7 @@ export class ConditionSeat implements Seat {
   #leave(wait: Wait): Promise<true | undefined> | undefined {
     if (wait.life.ended !== undefined) return undefined;
     const left = wait.life
-      .giveBack('condition.leave', [this.#waiters, wait.life.holds], [this.#id, wait.id])
+      .giveBack('condition.leave', [this.#waiters, wait.life.holds], [this.#id, wait.id, 0])
       .then(([is]) => {
         wait.notified = is === 'notified';
         return wait.notified ? true : undefined;
@@ -261,7 +261,7 @@ export class ConditionSeat implements Seat {
     wait.life.later({
       operation: 'condition.leave',
       keys: [this.#waiters, wait.life.holds],
-      args: [this.#id, wait.id],
+      args: [this.#id, wait.id, 1],
     });
   }
 

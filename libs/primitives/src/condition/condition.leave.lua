@@ -1,6 +1,7 @@
--- Gives a wait up, unless it was notified meanwhile.
+-- Gives a wait up, unless it was notified meanwhile: then it stays listed, until it says that it woke.
 -- KEYS: waiters holds
--- ARGV: name wait_id
+-- ARGV: name wait_id woke
 -- RETURNS: {'left'} | {'notified'}
-redis.call('ZREM', KEYS[2], 'condition\n' .. ARGV[2] .. '\n' .. ARGV[1])
-return { redis.call('ZREM', KEYS[1], caller .. '#' .. ARGV[2]) == 1 and 'left' or 'notified' }
+local left = redis.call('ZREM', KEYS[1], caller .. '#' .. ARGV[2]) == 1
+if left or ARGV[3] == '1' then redis.call('ZREM', KEYS[2], 'condition\n' .. ARGV[2] .. '\n' .. ARGV[1]) end
+return { left and 'left' or 'notified' }

@@ -41,7 +41,7 @@ async function scene() {
       /** One that was notified, and has not said yet that it woke; what it had of the lock was swept. */
       woken: (id = 1) => list(one.id, id),
       look: (id = 1) => one.ask('condition.look', [waiters], [id]),
-      leave: (id = 1) => one.ask('condition.leave', [waiters], [name, id]),
+      leave: (id = 1, woke: 0 | 1 = 0) => one.ask('condition.leave', [waiters], [name, id, woke]),
       /** It has no list of records among its keys. */
       notify: (n: number, first = '') =>
         one.ask('condition.notify', [state, queue, waiters], [name, first, n]),
@@ -175,6 +175,24 @@ describe('a wait of one who died', () => {
     expect(await drop(dead)).toEqual(['dropped']);
     expect(await drop(dead)).toEqual(['dropped']);
     expect(await waiting()).toEqual([`${last.id}#2`]);
+  });
+
+  it('is spent on one other where it gives up just then, and dies before it has woken', async () => {
+    const { bare, sweep, waiting } = await scene();
+    const [one, hasty, next, last] = [await bare(), await bare(), await bare(), await bare()];
+    await areReached(hasty, next, last);
+    const [, first] = await one.acquire();
+    for (const [at, each] of [hasty, next, last].entries()) await each.stand(at + 1);
+    expect(await one.notify(1, first)).toEqual(['notified']);
+    expect(await hasty.leave(1)).toEqual(['notified']);
+    await hasty.die();
+    await sweep(hasty);
+    expect(await waiting()).toEqual([`${last.id}#3`]);
+    await next.leave(2);
+    await next.leave(2, 1);
+    await next.die();
+    await sweep(next);
+    expect(await waiting()).toEqual([`${last.id}#3`]);
   });
 
   it('is spent on nobody where a notification went past it', async () => {

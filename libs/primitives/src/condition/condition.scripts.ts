@@ -18,7 +18,12 @@ export const conditionOperations = [
     args: ['name', 'first', 'n'],
   },
   { name: 'condition.look', file: file('look'), keys: ['waiters'], args: ['wait_id'] },
-  { name: 'condition.leave', file: file('leave'), keys: ['waiters', 'holds'], args: ['name', 'wait_id'] },
+  {
+    name: 'condition.leave',
+    file: file('leave'),
+    keys: ['waiters', 'holds'],
+    args: ['name', 'wait_id', 'woke'],
+  },
   {
     name: 'condition.drop',
     file: file('drop'),
