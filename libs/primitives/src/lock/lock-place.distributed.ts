@@ -327,11 +327,13 @@ export class LockPlace {
     return reply?.is === 'gone' ? 'gone' : 'returned';
   }
 
-  /** The hand-over met a long run of dead waiters. */
+  /** The hand-over met a long run of dead waiters: it goes on; then we are listed no more, unless somebody here waits. */
   async #advance(): Promise<void> {
     const { life } = this.#foothold;
     if (life !== undefined) await this.#calls.advance(life);
-    this.#idle();
+    if (!life?.lives) this.#idle();
+    else if (this.#occupants.waited) this.#ask();
+    else this.#leave();
   }
 
   #leave(): void {

@@ -143,6 +143,29 @@ describe('a free lock with more dead in line than a script may pass over', () =>
     await (await next).release();
   });
 
+  it('goes on to who lives though who released it dies before that, by its sweep', async () => {
+    const { name, other, bare, crowdOfDead, inLine, sweep, field } = await scene();
+    const holder = await bare();
+    const [, first = ''] = await holder.acquire(0);
+    const next = other.lock(name).acquire();
+    await inLine(1);
+    await crowdOfDead();
+    expect(await holder.release(first)).toEqual(['more']);
+    await holder.die();
+    expect(await sweep(holder.id)).toEqual({ state: 'swept' });
+    expect(await field('holder')).toBe(lifeOf(other));
+    await (await next).release();
+  });
+
+  it('is listed no more by who released it, once that has gone on', async () => {
+    const { name, session, crowdOfDead, queue } = await scene();
+    const lease = await session.lock(name).acquire();
+    await crowdOfDead();
+    await lease.release();
+    await until(async () => (await listed(session)).length === 0, 'it is listed no more');
+    expect(await bench.admin.exists(queue)).toBe(0);
+  });
+
   it('takes as many steps as it needs', async () => {
     const { crowdOfDead, advance, queue } = await scene();
     await crowdOfDead();

@@ -12,11 +12,7 @@ if held[1] ~= caller or held[2] ~= ARGV[3] then
   if held[1] ~= caller and ARGV[5] ~= '1' and not redis.call('ZSCORE', queue, caller) then redis.call('ZREM', holds, record) end
   return { 'gone' }
 end
-if rejoin then
-  join_tail(queue, caller)
-elseif ARGV[5] ~= '1' then
-  redis.call('ZREM', holds, record)
-end
+if rejoin then join_tail(queue, caller) end
 local waiting, waiter, first, last = redis.call('EXISTS', queue) == 1, nil, nil, nil
 if waiting then
   waiter, first, last = lock_grant(state, queue, kind, name, block, caller, held[3])
@@ -25,6 +21,8 @@ end
 if waiter == caller then return { 'granted', first, last } end
 if not waiter then redis.call('HDEL', state, 'holder', 'first') end
 if not waiting then lock_keep(state, held[3]) end
+-- It stays listed, so that a sweep goes on if the caller does not, until that asks for `lock.cancel` or the lock.
 if first == 'more' then return { 'more' } end
+if not rejoin and ARGV[5] ~= '1' then redis.call('ZREM', holds, record) end
 if rejoin then return { 'queued', waiter and last or held[3] } end
 return { 'released' }

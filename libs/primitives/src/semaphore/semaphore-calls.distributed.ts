@@ -63,7 +63,11 @@ export class SemaphoreCalls {
   async release(life: Incarnation, shape: SemaphoreShape, pairs: Words, raise: number): Promise<boolean> {
     const words = [shapeText(shape), shape.permits, raise, ...pairs];
     const answer = await this.#call(life, 'semaphore.release', words);
-    if (answer.at(-1) === 'more') await this.#advance(life);
+    if (answer.at(-1) === 'more')
+      await this.#goOn(
+        life,
+        pairs.filter((_, at) => at % 2 === 0),
+      );
     this.#refuse(answer, shape, 0);
     return answer[0] !== 'gone';
   }
@@ -72,7 +76,7 @@ export class SemaphoreCalls {
   async cancel(life: Incarnation, id: string): Promise<TokenBlock | undefined> {
     const keys = [...this.#keys, life.holds];
     const [was, first, last] = await life.giveBack('semaphore.cancel', keys, [this.#name, this.#kind, id]);
-    if (was === 'more') await this.#advance(life);
+    if (was === 'more') await this.#goOn(life, [id]);
     return was === 'granted' ? parseBlock(first, last) : undefined;
   }
 
@@ -94,6 +98,14 @@ export class SemaphoreCalls {
       // `permits first last`
       shows: (had) => typeof had === 'string' && had.split(' ')[1] === String(first),
     });
+  }
+
+  /** The same for what was given up under these names, which is listed until then. */
+  async #goOn(life: Incarnation, ids: Words): Promise<void> {
+    await this.#advance(life);
+    const keys = [...this.#keys, life.holds];
+    for (const id of ids)
+      life.later({ operation: 'semaphore.cancel', keys, args: [this.#name, this.#kind, id] }, 0);
   }
 
   /** Goes on with a hand-over that met its bound. */

@@ -234,6 +234,38 @@ describe('a line with more dead than a script may pass over', () => {
     for (const lease of await Promise.all([first, second])) await lease.release();
   });
 
+  it.each(['released', 'gave up'])(
+    'goes on to who lives though who %s dies before that, by its sweep',
+    async (how) => {
+      const { name, other, bare, inLine, crowdOfDead, holders, sweep } = await scene(2);
+      const [holder, large] = [await bare(), await bare()];
+      await holder.acquire(0, how === 'released' ? 2 : 1);
+      if (how === 'gave up') await large.acquire(1, 2);
+      const next = other.semaphore(name, 2).acquire();
+      await inLine(how === 'released' ? 1 : 2);
+      await crowdOfDead();
+      const dying = how === 'released' ? holder : large;
+      expect(await (how === 'released' ? holder.release(2) : large.cancel())).toEqual(['more']);
+      await dying.die();
+      expect(await sweep(dying.id)).toEqual(['swept']);
+      expect(Object.keys(await bench.admin.hgetall(holders))).toContainEqual(
+        expect.stringContaining(other.id),
+      );
+      await (await next).release();
+    },
+  );
+
+  it('leaves nothing listed of what was released, once that has gone on', async () => {
+    const { name, other, crowdOfDead, queue } = await scene(1);
+    const lease = await other.semaphore(name, 1).acquire();
+    await crowdOfDead();
+    await lease.release();
+    const list = `{heddle:0}:session:${other.id}-1:holds`;
+    const listed = () => bench.admin.zrangebyscore(list, '-inf', '(inf');
+    await until(async () => (await listed()).length === 0, 'nothing is listed');
+    expect(await bench.admin.exists(queue)).toBe(0);
+  });
+
   it.each(['released', 'given up', 'swept'])('goes on to who lives, %s', async (how) => {
     const { name, other, bare, inLine, crowdOfDead, queue, wants, advance, sweep } = await scene(2);
     const [holder, large] = [await bare(), await bare()];

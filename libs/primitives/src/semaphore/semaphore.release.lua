@@ -8,7 +8,7 @@ local name, kind = ARGV[1], ARGV[2]
 local counts = semaphore_enter(state, holders, ARGV[3], ARGV[4])
 if counts[4] ~= ARGV[3] then return { 'mismatch', counts[4] } end
 if ARGV[5] ~= '0' and counts[1] + ARGV[5] > MOST then return { 'full', text(MOST) } end
-local gone
+local gone, given_up = nil, {}
 for i = 6, #ARGV, 2 do
   local member, given = caller .. '#' .. ARGV[i], tonumber(ARGV[i + 1])
   local held = redis.call('HGET', holders, member)
@@ -25,7 +25,7 @@ for i = 6, #ARGV, 2 do
       redis.call('ZREM', queue, member)
       redis.call('HDEL', wants, member)
     end
-    redis.call('ZREM', holds, kind .. '\n' .. ARGV[i] .. '\n' .. name)
+    given_up[#given_up + 1] = kind .. '\n' .. ARGV[i] .. '\n' .. name
   end
   counts[2] = counts[2] - given
 end
@@ -33,5 +33,9 @@ end
 if gone then counts[2] = math.max(counts[2], semaphore_held(holders)) end
 if ARGV[5] ~= '0' then counts[1] = redis.call('HINCRBY', state, 'limit', ARGV[5]) end
 local _, more = semaphore_grant(KEYS, kind, name, '', counts, true)
+-- What met its bound stays listed, so that a sweep goes on if the caller does not, until it asks for `semaphore.cancel`.
+if not more then
+  for _, record in ipairs(given_up) do redis.call('ZREM', holds, record) end
+end
 if gone then return { gone, more } end
 return { more or 'released' }
