@@ -222,6 +222,8 @@ export class QueueSeat implements Seat {
     if (waiter === undefined) return; // Served by a message, or gone: `cancel` sees to what it was given.
     if (is === 'mismatch') waiter.reject(mismatch(this.#name, detail, wait.shape));
     else if (is === 'gone') waiter.reject(unknownOutcome(this.#name));
+    else if (is === 'busy' && more === 'more')
+      this.#ask(wait); // Behind those it may be free.
     else if (is === 'busy') waiter.resolve({ is: 'late', detail });
     else if (is === 'waiting') this.#placed(wait);
     else waiter.resolve({ is: is as Outcome['is'], detail });

@@ -156,6 +156,20 @@ describe('queues, distributed: many', () => {
     expect(await bench.admin.exists(key(name, 'takers'))).toBe(0);
   });
 
+  it('pass over as many for one who asks without waiting: it has what is free behind them', async () => {
+    const name = bench.name();
+    const queue = (await bench.turn()).queue(name, { maxsize: 1 });
+    const dead = Array.from({ length: 300 }, () => `${randomBytes(12).toString('hex')}-1#1`);
+    await queue.put('item');
+    await bench.admin.zadd(key(name, 'takers'), ...dead.flatMap((taker, n) => [String(n), taker]));
+    expect(await queue.get({ timeout: 0 })).toBe('item');
+    expect(await queue.size()).toBe(0);
+    await bench.admin.zadd(key(name, 'putters'), ...dead.flatMap((putter, n) => [String(n), putter]));
+    await queue.put('next', { timeout: 0 });
+    expect(await queue.get()).toBe('next');
+    expect(await bench.admin.exists(key(name, 'takers'), key(name, 'putters'))).toBe(0);
+  });
+
   it('drop no more at a shutdown than is unfinished', async () => {
     const queue = (await bench.turn()).queue(bench.name());
     for (const item of [1, 2, 3]) await queue.put(item);
