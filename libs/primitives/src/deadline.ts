@@ -43,13 +43,11 @@ export class Deadline {
     if (this.at === Number.POSITIVE_INFINITY) return () => {};
     let timer: NodeJS.Timeout;
     const arm = () => {
-      const left = this.at - now();
-      if (left <= 0) return fn();
-      timer = setTimeout(arm, Math.min(Math.ceil(left), LONGEST_TIMER));
+      timer = setTimeout(ring, Math.min(Math.ceil(this.remaining()), LONGEST_TIMER));
       if (unref) timer.unref();
     };
-    timer = setTimeout(arm, Math.min(Math.ceil(this.remaining()), LONGEST_TIMER));
-    if (unref) timer.unref();
+    const ring = () => (this.expired ? fn() : arm());
+    arm();
     return () => clearTimeout(timer);
   }
 }

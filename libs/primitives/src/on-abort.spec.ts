@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { abortWith } from './abort-with.ts';
 import { Event, Lock, ReadWriteLock, RLock, Semaphore } from './index.ts';
 import { onAbort } from './on-abort.ts';
 import { confirmed, type HeldLease } from './session/held-lease.ts';
@@ -68,4 +69,38 @@ it('one that throws keeps no other from hearing, and what it throws comes to lig
   expect(told).toEqual([1, 2]);
   expect(later.mock.calls).toHaveLength(1);
   expect(later.mock.calls[0]?.[0]).toThrow('mine');
+});
+
+it('whoever ends its own hearing, also twice, ends that of no other, nor of one that comes when none is left', () => {
+  const controller = new AbortController();
+  const told: string[] = [];
+  const hear = (who: string) => onAbort(controller.signal, () => void told.push(who));
+  const endFirst = hear('first');
+  endFirst();
+  const endSecond = hear('second');
+  hear('third');
+  endFirst();
+  endSecond();
+  endSecond();
+  controller.abort();
+  expect(told).toEqual(['third']);
+});
+
+describe('a controller that aborts with a signal', () => {
+  it('does so for its reason, at once where it has aborted already', () => {
+    const [source, aborts, already] = [new AbortController(), new AbortController(), new AbortController()];
+    abortWith(aborts, source.signal);
+    expect(aborts.signal.aborted).toBe(false);
+    source.abort('over');
+    abortWith(already, source.signal);
+    expect([aborts.signal.reason, already.signal.reason]).toEqual(['over', 'over']);
+  });
+
+  it('does so no more once that was ended, nor without a signal', () => {
+    const [source, controller] = [new AbortController(), new AbortController()];
+    abortWith(controller, undefined)();
+    abortWith(controller, source.signal)();
+    source.abort();
+    expect(controller.signal.aborted).toBe(false);
+  });
 });

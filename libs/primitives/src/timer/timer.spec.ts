@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { InvalidStateError } from '../errors.ts';
-import { currentLogicalThread } from '../identity.ts';
+import { currentLogicalThread, type LogicalThread } from '../identity.ts';
 import { later } from '../testing/waiting.ts';
 import { setExceptHook, type UncaughtInThread } from '../thread/except-hook.ts';
 import { Timer } from './timer.ts';
@@ -83,11 +83,15 @@ describe('Timer', () => {
 
   it('calls as a logical thread of its own', async () => {
     const mine = currentLogicalThread().ident;
-    const seen = await new Promise<{ ident: number; explicit: boolean }>((resolve) =>
-      new Timer(0, () => resolve(currentLogicalThread())).start(),
-    );
+    const run = () =>
+      new Promise<LogicalThread>((resolve) => new Timer(0, () => resolve(currentLogicalThread())).start());
+    const [seen, other] = [await run(), await run()];
     expect(seen.explicit).toBe(true);
     expect(seen.ident).not.toBe(mine);
+    expect([seen.name, other.name]).toEqual([
+      expect.stringMatching(/^Timer-\d+$/),
+      `Timer-${Number(seen.name.slice(6)) + 1}`,
+    ]);
   });
 
   it('keeps the process alive until it has called or was cancelled', async () => {

@@ -18,8 +18,7 @@ export class Timer<A extends readonly unknown[] = readonly unknown[]> {
   readonly #call: () => unknown;
   readonly #name: string;
   #started = false;
-  /** It has called, or was cancelled. */
-  #over = false;
+  #cancelled = false;
   #stop: (() => void) | undefined;
 
   /** `TypeError` or `RangeError` where `ms` is no number, negative or NaN, or `fn` no function. */
@@ -45,12 +44,12 @@ export class Timer<A extends readonly unknown[] = readonly unknown[]> {
       });
     }
     this.#started = true;
-    if (!this.#over) this.#stop = Deadline.after(this.#ms).onExpiry(() => this.#run());
+    if (!this.#cancelled) this.#stop = Deadline.after(this.#ms).onExpiry(() => this.#run());
   }
 
   /** Sees that it never calls; where it has called, or was cancelled, nothing happens. */
   cancel(): void {
-    this.#over = true;
+    this.#cancelled = true;
     this.#stop?.();
   }
 
@@ -59,7 +58,6 @@ export class Timer<A extends readonly unknown[] = readonly unknown[]> {
   }
 
   #run(): void {
-    this.cancel();
     void runAs(this.#name, async () => this.#call()).catch((error: unknown) =>
       tellUncaught({ error, thread: null }),
     );
