@@ -104,7 +104,7 @@ function define(error: Error, key: string, value: unknown, enumerable: boolean):
 
 function knownAncestor(error: Error): string {
   for (let at: object | null = Object.getPrototypeOf(error); at !== null; at = Object.getPrototypeOf(at)) {
-    const maker: unknown = Object.hasOwn(at, 'constructor') ? Reflect.get(at, 'constructor') : undefined;
+    const maker: unknown = Reflect.get(at, 'constructor');
     if (typeof maker !== 'function') continue;
     const same = known.get(maker.name);
     if (same === maker || (same !== undefined && !(error instanceof Error) && types.isNativeError(error))) {

@@ -48,7 +48,8 @@ export function kindOf(value: object): Kind {
   const prototype: object | null = Object.getPrototypeOf(value);
   if (prototype === Object.prototype) return isOfTheLanguage(value) ? 'other' : 'object';
   if (prototype === null) return 'object';
-  if (Array.isArray(value)) return isOf(prototype, Array) ? 'array' : 'other';
+  if (Array.isArray(value))
+    return isOf(prototype, Array) && symbolKey(value) === undefined ? 'array' : 'other';
   if (value instanceof Error || types.isNativeError(value)) return 'error';
   return builtInKind(value, prototype);
 }
@@ -101,7 +102,6 @@ export function viewName(value: ArrayBufferView): string {
 /** A prototype of that very class, of this realm or of another (`node:vm`); not one derived from it. */
 function isOf(prototype: object, built: abstract new (...args: never) => unknown): boolean {
   if (prototype === built.prototype) return true;
-  if (Object.getPrototypeOf(prototype) === built.prototype) return false;
   const maker: unknown = Object.hasOwn(prototype, 'constructor')
     ? Reflect.get(prototype, 'constructor')
     : undefined;
@@ -125,7 +125,13 @@ function losesFields(value: object): boolean {
 
 /** Fields hung on a Map, a Date … would be lost on the way: such a one does not travel. */
 function bare(value: object, kind: Kind): Kind {
-  return Object.keys(value).length === 0 ? kind : 'other';
+  return Object.keys(value).length === 0 && symbolKey(value) === undefined ? kind : 'other';
+}
+
+/** Whether these are the keys of an array that has no holes, and no fields besides its items: indices come first, in order. */
+export function isDense(array: readonly unknown[], keys: readonly string[]): boolean {
+  const { length } = array;
+  return keys.length === length && (length === 0 || keys[length - 1] === String(length - 1));
 }
 
 /** An enumerable symbol key would be lost silently. */

@@ -6,7 +6,7 @@
  */
 import type { NotCloneableError } from '../errors.ts';
 import { addFields, type ErrorRecord, putTogether, takeApart } from './error-record.ts';
-import { kindOf, symbolKey, VIEWS, viewName } from './kinds.ts';
+import { isDense, kindOf, symbolKey, VIEWS, viewName } from './kinds.ts';
 import { DEEPEST, mapStep, Walk, type WalkOptions } from './walk.ts';
 
 export interface PortableOptions extends WalkOptions {
@@ -73,7 +73,7 @@ function isPrimitive(value: unknown): boolean {
 function isFlat(value: unknown): value is unknown[] {
   if (!Array.isArray(value) || value.length > 8 || Object.getPrototypeOf(value) !== Array.prototype)
     return false;
-  return value.every(isPrimitive) && Object.keys(value).length === value.length;
+  return value.every(isPrimitive) && isDense(value, Object.keys(value)) && symbolKey(value) === undefined;
 }
 
 class Copier extends Walk {
@@ -154,7 +154,7 @@ class Copier extends Walk {
 
   private copyArray(value: unknown[], depth: number): unknown {
     const keys = Object.keys(value);
-    const dense = keys.length === value.length;
+    const dense = isDense(value, keys);
     const copied: unknown[] = this.keep(value, dense ? [] : new Array(value.length));
     for (let index = 0; dense && index < value.length; index += 1) {
       this.path[depth] = index;

@@ -6,7 +6,7 @@
  */
 import { HeddleError, type NotCloneableError, show, typeError } from '../errors.ts';
 import { addFields, putTogether, takeApart } from './error-record.ts';
-import { kindOf, symbolKey, VIEWS, viewName } from './kinds.ts';
+import { isDense, kindOf, symbolKey, VIEWS, viewName } from './kinds.ts';
 import { bytesOf, put } from './portable.ts';
 import { DEEPEST, mapStep, Walk, type WalkOptions } from './walk.ts';
 
@@ -123,7 +123,7 @@ class Encoder extends Walk {
 
   private array(value: unknown[], depth: number): Node {
     const keys = Object.keys(value);
-    if (keys.length !== value.length) return { $array: [value.length, this.fields(value, keys, depth)] };
+    if (!isDense(value, keys)) return { $array: [value.length, this.fields(value, keys, depth)] };
     return value.map((item, index) => {
       this.path[depth] = index;
       return this.node(item, depth + 1);

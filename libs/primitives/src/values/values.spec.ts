@@ -1,4 +1,5 @@
 import { deserialize, serialize } from 'node:v8';
+import { runInNewContext, runInThisContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { CancelledError, DeadlockError, HeddleError, NotCloneableError, TimeoutError } from '../errors.ts';
 import { Lock } from '../lock/lock.local.ts';
@@ -128,8 +129,40 @@ describe.each(Object.entries(ways))('a value that goes by %s', (_, travel) => {
     expect(got.details.deep[0]).toBeInstanceOf(HeddleError);
     expect(got.details.deep[0]?.code).toBe('ERR_HEDDLE_CANCELLED');
     expect(got.details.deep[0]).toMatchObject({ cause: { message: 'root' } });
+    expect(travel(new HeddleError('plain'))).toBeInstanceOf(HeddleError);
     const deadlock = travel(new DeadlockError('stuck', [{ waiter: 'a', waitsFor: 'b', heldBy: 'c' }]));
     expect(deadlock).toMatchObject({ cycle: [{ waiter: 'a', waitsFor: 'b', heldBy: 'c' }] });
+  });
+
+  it('keeps which fields of an error show, and makes nothing of a stack that is no string', () => {
+    const error = Object.assign(new Error('mine', { cause: 1 }), { code: 7 });
+    expect(Object.keys(travel(error) as Error)).toEqual(['code']);
+    expect((travel(Object.assign(error, { stack: () => 1 })) as Error).stack).toBeUndefined();
+  });
+
+  it('leaves errors that are made later their stacks', () => {
+    const before = Error.stackTraceLimit;
+    travel(new Error('mine'));
+    expect([before > 0, Error.stackTraceLimit]).toEqual([true, before]);
+  });
+
+  it('takes what was made in another realm for what it is there', () => {
+    const made = `({ list: [1, { n: 1 }], map: new Map([[1, 2]]), set: new Set([1]), when: new Date(5), pattern: /a/g,
+      bytes: new Uint8Array([1, 2]), view: new DataView(new ArrayBuffer(1)), buffer: new ArrayBuffer(2) })`;
+    same(runInThisContext(made), travel(runInNewContext(made)));
+    const error = travel(runInNewContext("new RangeError('there', { cause: [1] })")) as Error;
+    expect([error instanceof RangeError, error.name, error.message]).toEqual([true, 'RangeError', 'there']);
+    expect(error.cause).toEqual([1]);
+  });
+
+  it('takes an object without a prototype for a plain one, and an old-fashioned error for one', () => {
+    same({ a: 1 }, travel(Object.assign(Object.create(null), { a: 1 })));
+    function Old(this: Error) {
+      this.message = 'old';
+    }
+    Old.prototype = Object.create(TypeError.prototype, { name: { value: 'Old' } });
+    const error = travel(new (Old as unknown as new () => Error)()) as Error;
+    expect([error instanceof TypeError, error.name, error.message]).toEqual([true, 'Old', 'old']);
   });
 
   it("keeps an abort's DOMException, and a class that takes a name of ours keeps to its own", () => {
@@ -147,6 +180,13 @@ describe.each(Object.entries(ways))('a value that goes by %s', (_, travel) => {
       { $x: { $y: 1 } },
     ];
     for (const value of values) expect(travel(value)).toEqual(value);
+  });
+
+  it.each([
+    ['a flat array', Object.assign(new Array(2), { 0: 1, extra: 2 })],
+    ['an array that is a part', { list: Object.assign(new Array(3), { 1: {}, extra: 2, more: 3 }) }],
+  ])('keeps holes apart from fields where %s has as many of both', (_, value) => {
+    same(value, travel(value));
   });
 
   it('keeps a key __proto__ a key', () => {
@@ -190,8 +230,34 @@ describe.each([
     ['a field on a DataView', [Object.assign(new DataView(new ArrayBuffer(1)), { extra: 1 })], 'args[0]'],
     ['a boxed primitive', [Object(1)], 'args[0]'],
     ['a message port', [new MessageChannel().port1], 'args[0]'],
+    ['a symbol key of an array', [Object.assign([1], { [Symbol('s')]: 1 })], 'args[0]'],
+    ['a symbol key of a short array that is all there is', Object.assign([1], { [Symbol('s')]: 1 }), 'args'],
+    ['a symbol key of a Map', [Object.assign(new Map(), { [Symbol('s')]: 1 })], 'args[0]'],
+    ['a symbol key of a view', [Object.assign(new Uint8Array(1), { [Symbol('s')]: 1 })], 'args[0]'],
+    ['a function beside a hole', [Object.assign(new Array(2), { 1: { fn: () => 1 } })], 'args[0]["1"].fn'],
+    ['a function beside items', [Object.assign([1], { extra: () => 1 })], 'args[0].extra'],
     ['an object made from another', [Object.create({ inherited: 1 })], 'args[0]'],
     ['a bare function', () => 1, 'args'],
+    ['a bare symbol', Symbol('s'), 'args'],
+    ['the value of a null key', [new Map([[null, () => 1]])], 'args[0].get(null)'],
+    ['the value of a key that can not be shown', [new Map([[{}, () => 1]])], 'args[0].values()[0]'],
+    ['a class derived from Set', [new (class Ours extends Set {})()], 'args[0]'],
+    ['a class derived from Date', [new (class Ours extends Date {})()], 'args[0]'],
+    ['a class derived from RegExp', [new (class Ours extends RegExp {})('a')], 'args[0]'],
+    ['a class derived from ArrayBuffer', [new (class Ours extends ArrayBuffer {})(1)], 'args[0]'],
+    ['a class derived from a view', [new (class Ours extends Uint8Array {})(1)], 'args[0]'],
+    [
+      'a class of the same name',
+      [runInThisContext('new (class Map extends globalThis.Map {})()')],
+      'args[0]',
+    ],
+    [
+      'such a one of another realm',
+      [runInNewContext('new (class Map extends globalThis.Map {})()')],
+      'args[0]',
+    ],
+    ['a class of another realm', [runInNewContext('new (class Ours {})()')], 'args[0]'],
+    ['an array of a derived class that is all there is', new (class Ours extends Array {})(), 'args'],
     ['bytes that were transferred', { bytes: gone.buffer }, 'args.bytes'],
     ['a view of such', { bytes: gone.view }, 'args.bytes'],
     ['a Buffer of such', { bytes: gone.node }, 'args.bytes'],
@@ -207,6 +273,21 @@ describe.each([
     expect(refusal).toBeInstanceOf(NotCloneableError);
     expect(refusal.path).toBe(path);
     expect(refusal.message.startsWith(`${path} `)).toBe(true);
+  });
+
+  it('refuses what overflows the stack by name, and passes on what else reading it throws', () => {
+    const overflow = (): unknown => [overflow()];
+    const reading = (get: () => unknown) => () =>
+      send({ at: Object.defineProperty({}, 'x', { get, enumerable: true }) });
+    expect(reading(overflow)).toThrow(NotCloneableError);
+    const [mine, other] = [new RangeError('mine'), new TypeError('call stack')];
+    for (const error of [mine, other]) {
+      expect(
+        reading(() => {
+          throw error;
+        }),
+      ).toThrow(error);
+    }
   });
 
   it('refuses what is nested too deeply by name, instead of overflowing', () => {
@@ -304,6 +385,36 @@ describe('between threads', () => {
     expect(() => encodeText({ words }, 'args')).toThrow(NotCloneableError);
   });
 
+  it('puts numbers in the place of shared memory where bytes alone go, also in handles', () => {
+    const [first, second] = [new SharedArrayBuffer(16), new SharedArrayBuffer(8)];
+    const memories: SharedArrayBuffer[] = [];
+    const numberOf = (memory: SharedArrayBuffer) => memories.push(memory) - 1;
+    const odd = new Odd();
+    const value = {
+      whole: first,
+      again: first,
+      part: new Int16Array(first, 4, 3),
+      bytes: Buffer.from(first, 2, 5),
+      view: new DataView(second, 1, 6),
+    };
+    const share = (x: object) => (x === odd ? { memory: second } : undefined);
+    const sent = toPortable({ ...value, odd }, 'item', { numberOf, share });
+    const back = fromPortable(deserialize(serialize(sent)), {
+      attach: (handle) => ({ attached: handle }),
+      memoryOf: (number) => memories[number] as SharedArrayBuffer,
+    }) as typeof value & { odd: unknown };
+    expect(back.whole).toBe(first);
+    expect(back.again).toBe(first);
+    for (const key of ['part', 'bytes', 'view'] as const) {
+      const [was, is] = [value[key], back[key]];
+      expect(Object.getPrototypeOf(is)).toBe(Object.getPrototypeOf(was));
+      expect([is.byteOffset, is.byteLength]).toEqual([was.byteOffset, was.byteLength]);
+      expect(is.buffer).toBe(was.buffer);
+    }
+    expect(back.odd).toEqual({ attached: { memory: second } });
+    expect((back.odd as { attached: { memory: unknown } }).attached.memory).toBe(second);
+  });
+
   it('leaves alone what is to be transferred', () => {
     const { port1 } = new MessageChannel();
     const buffer = new ArrayBuffer(4);
@@ -343,6 +454,12 @@ describe('decodeText', () => {
     '{"$view":["Process",{"$bytes":""}]}',
     '{"$view":["Float64Array",{"$bytes":"AAA="}]}',
     '{"$array":[-1,{}]}',
+    '{"$array":["2",{}]}',
+    '{"$array":[2,[1]]}',
+    '{"$object":[1]}',
+    '{"$object":null}',
+    '{"$map":["ab"]}',
+    '{"$error":"x"}',
     '{"$error":{"name":"x"}}',
     '['.repeat(100_000) + ']'.repeat(100_000),
   ])('refuses malformed text: %.40s', (text) => {
@@ -355,6 +472,10 @@ describe('decodeText', () => {
     })() as HeddleError;
     expect(refusal).toBeInstanceOf(HeddleError);
     expect(refusal.code).toBe('ERR_HEDDLE_MALFORMED_VALUE');
+  });
+
+  it('refuses what is no text', () => {
+    expect(() => decodeText(5 as never)).toThrow(TypeError);
   });
 
   it('reads data only: an error of a class it does not know is an Error of that name', () => {
@@ -379,6 +500,45 @@ it('tells what to pass in place of a side of a lock', () => {
 });
 
 it.each<[string, () => unknown, string]>([
+  [
+    'a function',
+    () => toPortable(function named() {}, 'a'),
+    'a is a function (named); code does not travel, pass data',
+  ],
+  ['one without a name', () => toPortable(() => {}, 'a'), 'a is a function; code does not travel, pass data'],
+  ['a symbol', () => toPortable(Symbol('s'), 'a'), 'a is a symbol (Symbol(s)); pass a string'],
+  ['a promise', () => toPortable(Promise.resolve(), 'a'), 'a is a Promise; await it first'],
+  [
+    'a Proxy',
+    () => toPortable(new Proxy(new Odd(), {}), 'a'),
+    'a is a Proxy of something that cannot travel; pass plain data',
+  ],
+  ['an object of the language', () => toPortable(Math, 'a'), 'a is Math; each side has its own'],
+  [
+    'a symbol key',
+    () => toPortable({ [Symbol('s')]: 1 }, 'a'),
+    'a has a symbol key (Symbol(s)); use a string',
+  ],
+  [
+    'bytes that were transferred',
+    () => toPortable(gone.buffer, 'a'),
+    'a is a detached ArrayBuffer: its bytes were transferred before, and nothing is left of them',
+  ],
+  [
+    'a view with fields',
+    () => toPortable(Object.assign(new Uint8Array(1), { n: 1 }), 'a'),
+    'a is a Uint8Array with fields of its own, which would be lost; pass them beside it',
+  ],
+  [
+    'an instance of a class',
+    () => toPortable(new Odd(), 'a'),
+    'a is an instance of Odd; pass its data as a plain object, and make one of it on the other side',
+  ],
+  [
+    'one of a class without a name',
+    () => toPortable(new (class {})(), 'a'),
+    'a is an instance of an unnamed class; pass its data as a plain object, and make one of it on the other side',
+  ],
   [
     'a local primitive that is to leave its process',
     () => encodeText({ lock: new Lock() }, 'item'),
