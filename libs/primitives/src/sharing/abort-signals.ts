@@ -4,7 +4,7 @@
  * `signal.aborted`; the reason is told on the channel.
  */
 import { threadId } from 'node:worker_threads';
-import { load, store, type Words } from '../shared-memory/cells.ts';
+import { compareExchange, load, store, type Words } from '../shared-memory/cells.ts';
 import { fromPortable, toPortable } from '../values/portable.ts';
 import { hearNow, onTold, openChannel, tell } from './channel.ts';
 
@@ -12,7 +12,7 @@ import { hearNow, onTold, openChannel, tell } from './channel.ts';
 export interface SignalHandle {
   readonly heddle: 'AbortSignal';
   readonly id: string;
-  /** 1 once it has aborted. */
+  /** `ABORTED` once it has; `NEVER` once it was collected and had not. */
   readonly word: Words;
   /** Of one that had aborted before it went: the portable reason. */
   readonly aborted?: { readonly reason: unknown };
@@ -20,14 +20,22 @@ export interface SignalHandle {
 
 /** The handles of this thread's signals, its own and those that came. */
 const handles = new WeakMap<AbortSignal, SignalHandle>();
-/** Signals of this thread that went to others: for those who missed the reason. */
+/** Signals of this thread that went to others, and may come back. */
 const gone = new Map<string, WeakRef<AbortSignal>>();
 /** What came from others. Held until it aborts or can't any more: nothing else need hold a signal that is listened to. */
 const came = new Map<string, AbortController>();
 
-const forgotten = new FinalizationRegistry<string>((id) => {
+/** Why those aborted that did so last, portable: a thread that has yet to start may ask when the signal is collected. */
+const reasons = new Map<string, unknown>();
+const REASONS_KEPT = 1000;
+
+const ABORTED = 1;
+const NEVER = 2;
+
+const forgotten = new FinalizationRegistry<SignalHandle>(({ id, word }) => {
   gone.delete(id);
-  tell('never aborts', id);
+  // The word first: who comes looks at it once the channel is open.
+  if (compareExchange(word, 0, 0, NEVER) === 0) tell('never aborts', id);
 });
 
 let made = 0;
@@ -63,14 +71,16 @@ function makeHandle(signal: AbortSignal): SignalHandle {
   const handle: SignalHandle = { heddle: 'AbortSignal', id, word };
   handles.set(signal, handle);
   gone.set(id, new WeakRef(signal));
-  forgotten.register(signal, id);
+  forgotten.register(signal, handle);
   openChannel();
   const tellAbort = () => {
-    store(word, 0, 1);
-    tellReason(id, signal.reason);
+    store(word, 0, ABORTED);
+    const reason = portable(signal.reason);
+    reasons.set(id, reason);
+    for (const oldest of reasons.keys()) if (reasons.size > REASONS_KEPT) reasons.delete(oldest);
+    tell('aborted', { id, reason });
   };
-  if (signal.aborted) tellAbort();
-  else signal.addEventListener('abort', tellAbort, { once: true });
+  signal.addEventListener('abort', tellAbort, { once: true });
   return handle;
 }
 
@@ -86,10 +96,11 @@ export function attachSignal(handle: SignalHandle): AbortSignal {
   }
   openChannel();
   const controller = new AbortController();
-  came.set(id, controller);
-  stayOrNot();
   handles.set(controller.signal, handle);
-  if (load(word, 0) === 1) tell('why aborted', id); // It may have been told before we could hear.
+  const seen = load(word, 0); // It may have been told before we could hear.
+  if (seen !== NEVER) came.set(id, controller);
+  stayOrNot();
+  if (seen === ABORTED) tell('why aborted', id);
   return watchful(controller.signal, word);
 }
 
@@ -99,7 +110,7 @@ function watchful(signal: AbortSignal, word: Words): AbortSignal {
     get: () => boolean;
   };
   const hasAborted = () => {
-    if (!aborted.call(signal) && load(word, 0) === 1) hearNow();
+    if (!aborted.call(signal) && load(word, 0) === ABORTED) hearNow();
     return aborted.call(signal);
   };
   Object.defineProperty(signal, 'aborted', { get: hasAborted, configurable: true });
@@ -110,10 +121,6 @@ function watchful(signal: AbortSignal, word: Words): AbortSignal {
     configurable: true,
   });
   return signal;
-}
-
-function tellReason(id: string, reason: unknown): void {
-  tell('aborted', { id, reason: portable(reason) });
 }
 
 function portable(reason: unknown): unknown {
@@ -128,8 +135,7 @@ onTold('aborted', ({ id, reason }: { id: string; reason: unknown }) => {
 });
 
 onTold('why aborted', (id: string) => {
-  const signal = gone.get(id)?.deref();
-  if (signal?.aborted) tellReason(id, signal.reason);
+  if (reasons.has(id)) tell('aborted', { id, reason: reasons.get(id) });
 });
 
 onTold('never aborts', (id: string) => {
