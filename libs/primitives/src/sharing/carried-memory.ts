@@ -49,8 +49,9 @@ export function carry(names: readonly MemoryName[]): void {
   for (const each of carried) more(each);
 }
 
-/** That item has been taken, or does not go. */
+/** That item has been taken, or does not go. What is taken without a look at the channel may not have been heard of here. */
 export function settle(names: readonly MemoryName[]): void {
+  hearNow();
   tell('taken', names);
   for (const name of names) less(name);
 }
