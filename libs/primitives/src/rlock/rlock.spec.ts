@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NotHeldError } from '../errors.ts';
+import { NotHeldError, TimeoutError } from '../errors.ts';
 import { runAs } from '../identity.ts';
 import type { Lease } from '../lock/lock.ts';
 import { attach, share } from '../sharing/share.ts';
@@ -42,6 +42,30 @@ describe('RLock, local', () => {
     expect(lock.locked()).toBe(false);
     expect(() => lock.acquireSync({ timeout: -1 })).toThrow(RangeError);
     expect(() => lock.withSync(5 as never)).toThrow(TypeError);
+  });
+
+  it('is another than each that is held beside it', async () => {
+    const [one, other] = [new RLock(), new RLock()];
+    one.acquireSync();
+    other.acquireSync();
+    one.release();
+    expect([one.locked(), other.locked()]).toEqual([false, true]);
+    expect(() => one.release()).toThrow(NotHeldError);
+    const [mine, theirs] = [one.acquire(), runAs('other', () => other.acquire({ timeout: 0 }))];
+    expect([(await mine).valid, await theirs]).toEqual([true, null]);
+    await (await mine).release();
+    other.release();
+  });
+
+  it('tells by withSync that it was not had in time', () => {
+    const lock = new RLock();
+    lock.acquireSync();
+    expect(() => runAs('other', () => lock.withSync(() => expect.unreachable(), { timeout: 0 }))).toThrow(
+      TimeoutError,
+    );
+    expect(lock.locked()).toBe(true);
+    lock.release();
+    expect(lock.locked()).toBe(false);
   });
 
   it.each([{}, { debug: true }])('ends by withSync its own acquisition alone: %o', async (options) => {
