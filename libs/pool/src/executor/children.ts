@@ -172,7 +172,8 @@ class Child implements FutureSource {
 
   async abort(reason: unknown): Promise<void> {
     this.#family.ask({ child: this.number, abort: encodeText(reason, 'reason', { lenient: true }) });
-    this.#family.done(this);
+    this.#arrival.reject(aborted(reason));
+    this.#done();
   }
 
   heed(signal: AbortSignal): void {
@@ -202,8 +203,13 @@ class Child implements FutureSource {
 
   #fail(failure: Failure): void {
     this.#arrival.reject(failure.error);
-    this.#cancelling?.resolve(false);
     settleFailure(this.future, failure);
+    this.#done();
+  }
+
+  /** What its host still has to say of it is heard by nobody: also not whether it could be cancelled. */
+  #done(): void {
+    this.#cancelling?.resolve(false);
     this.#family.done(this);
   }
 
@@ -212,8 +218,9 @@ class Child implements FutureSource {
       const value = decodeText(text);
       if (what === 'error' || what === 'cancelled') return this.#fail({ what, error: value as Error });
       if (what === 'progress') return settling().progress(this.future, value);
+      this.#arrival.resolve();
       settling().result(this.future, value);
-      this.#family.done(this);
+      this.#done();
     } catch (error) {
       this.end(error as Error);
     }
