@@ -1,6 +1,7 @@
-import { asCompleted, ContextVar, Future, wait } from '@heddle/pool';
+import { getEventListeners } from 'node:events';
+import { asCompleted, type CompletedFutures, ContextVar, Future, wait } from '@heddle/pool';
 import { CancelledError, setExceptHook, TimeoutError } from '@heddle/primitives';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { makeFuture, settling } from '../src/future/future.ts';
 import { requestId } from './context.ts';
 import { until } from './until.ts';
@@ -167,6 +168,12 @@ describe('wait', () => {
     const all = wait(new Set([a, b, c]));
     settle.cancelled(a, new CancelledError('stop'));
     expect((await all).notDone.size).toBe(0);
+    const [d, e] = [future(), future()];
+    const both = wait([d, e]);
+    settle.error(d, new Error('no'));
+    expect(await Promise.race([both, Promise.resolve('still')])).toBe('still');
+    settle.result(e, 5);
+    expect((await both).done).toEqual(new Set([d, e]));
     expect((await wait([])).done.size).toBe(0);
   });
 
@@ -232,7 +239,93 @@ describe('asCompleted', () => {
     expect((await iterator.next()).value === a).toBe(true);
     await expect(iterator.next()).rejects.toThrow(/1 of 2/);
     expect((await iterator.next()).done).toBe(true);
+    const untaken = asCompleted([future(), a, future()], { timeout: 1 });
+    await expect(asCompleted([b], { timeout: 2 }).next()).rejects.toThrow(TimeoutError); // its clock came before that
+    expect((await untaken.next()).value === a).toBe(true);
+    await expect(untaken.next()).rejects.toThrow(/2 of 3/);
   });
+});
+
+interface WaitTerms {
+  readonly timeout: number;
+  readonly signal: AbortSignal;
+}
+
+describe('whoever waits for several', () => {
+  const LONG = 999_000;
+  const ends: [string, (terms: WaitTerms) => Promise<unknown>][] = [
+    ['has all of them', (terms) => wait([done()], terms)],
+    [
+      'has the first',
+      async (terms) => {
+        const first = future();
+        const waiting = wait([first, future()], { ...terms, returnWhen: 'FIRST_COMPLETED' });
+        settle.result(first, 1);
+        await waiting;
+      },
+    ],
+    ['is given those that were done', (terms) => all(asCompleted([done(), done()], terms))],
+    [
+      'is given one after the other',
+      async (terms) => {
+        const late = future();
+        const given = all(asCompleted([done(), late], terms));
+        settle.result(late, 1);
+        await given;
+      },
+    ],
+    ['has waited for as long as it may', (terms) => wait([future()], { ...terms, timeout: 1 })],
+    [
+      'was not given them in time',
+      async (terms) => {
+        const late = all(asCompleted([future()], { ...terms, timeout: 1 }));
+        await expect(late).rejects.toThrow(TimeoutError);
+      },
+    ],
+    [
+      'goes before they are done',
+      async (terms) => {
+        for await (const _ of asCompleted([done(), future()], terms)) break;
+      },
+    ],
+  ];
+
+  it.each(ends)('and %s leaves no clock and no listener', async (_, act) => {
+    const [set, clear] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { signal } = new AbortController();
+    await act({ timeout: LONG, signal });
+    const running = set.mock.results
+      .filter((_, n) => Number(set.mock.calls[n]?.[1]) > LONG / 2)
+      .filter(({ value }) => !clear.mock.calls.some(([timer]) => timer === value));
+    expect(running).toEqual([]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it.each([
+    ['wait', (futures: Future<number>[], terms: WaitTerms) => wait(futures, terms)],
+    ['asCompleted', (futures: Future<number>[], terms: WaitTerms) => all(asCompleted(futures, terms))],
+  ])('and is aborted leaves no clock: %s', async (_, act) => {
+    const [set, clear] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+    onTestFinished(() => void vi.restoreAllMocks());
+    const controller = new AbortController();
+    const waiting = act([future()], { timeout: LONG, signal: controller.signal });
+    controller.abort('enough');
+    await expect(waiting).rejects.toBe('enough');
+    const clocks = set.mock.results.filter((_, n) => Number(set.mock.calls[n]?.[1]) > LONG / 2);
+    expect(clocks).toHaveLength(1);
+    expect(clear).toHaveBeenCalledWith(clocks[0]?.value);
+  });
+
+  function done(): Future<number> {
+    const made = future();
+    settle.result(made, 1);
+    return made;
+  }
+
+  async function all(futures: CompletedFutures<number>): Promise<void> {
+    for await (const _ of futures);
+  }
 });
 
 describe('a ContextVar', () => {
