@@ -3,6 +3,7 @@ export type RedisSource = 'url' | 'process' | 'docker';
 
 /** One way that was tried, and why it gave no Redis. */
 export interface RedisAttempt {
+  /** Which of the ways. */
   readonly source: RedisSource;
   /** What exactly was tried: a URL without its password, a program's path, an image. */
   readonly target: string;
@@ -21,6 +22,7 @@ export type EmbeddedRedisErrorCode =
 /** A server that didn't start, isn't running or couldn't be set up; `code` says which. */
 export class EmbeddedRedisError extends Error {
   override readonly name: string = 'EmbeddedRedisError';
+  /** Stable, for programs; the message is for people and may change. */
   readonly code: EmbeddedRedisErrorCode;
 
   constructor(code: EmbeddedRedisErrorCode, message: string, options?: ErrorOptions) {
@@ -32,6 +34,7 @@ export class EmbeddedRedisError extends Error {
 /** No Redis was found and none could be started: `attempts` has every way tried, `remedy` what to do. */
 export class RedisUnavailableError extends EmbeddedRedisError {
   override readonly name = 'RedisUnavailableError';
+  /** Every way that was tried, in order. */
   readonly attempts: readonly RedisAttempt[];
   /** What to do about it: as a rule, the command that installs redis-server here. */
   readonly remedy: string;

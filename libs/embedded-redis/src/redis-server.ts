@@ -10,13 +10,17 @@ export interface RedisServer extends AsyncDisposable {
   readonly url: string;
   /** Of a server that listens on a port. */
   readonly host: string | undefined;
+  /** Of a server that listens on a port. */
   readonly port: number | undefined;
   /** The path of the Unix socket of a server that listens on one. */
   readonly socket: string | undefined;
   /** Of the user in `url`. */
   readonly password: string | undefined;
+  /** `redis` or `valkey`. */
   readonly product: RedisProduct;
+  /** The product's own version number. */
   readonly version: string;
+  /** How it was come by. */
   readonly via: RedisSource;
   /** Ends a server that was started for this caller; one that was found by its URL is left as it is. */
   close(): Promise<void>;

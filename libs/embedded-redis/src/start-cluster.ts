@@ -38,11 +38,13 @@ const SLOTS = 16_384;
 
 /** A Redis Cluster. Which node is master and which replica is said as it was at the start. */
 export class RedisCluster implements AsyncDisposable {
+  /** Those that were masters at the start. */
   readonly masters: readonly RedisProcess[];
   /** The first master's replicas, then the second's, and so on. */
   readonly replicas: readonly RedisProcess[];
   /** For `new Cluster(startupNodes, clientOptions)` of ioredis. */
   readonly startupNodes: readonly { readonly host: string; readonly port: number }[];
+  /** The second argument of that: the nodes' password. */
   readonly clientOptions: { readonly redisOptions: { readonly password?: string } };
 
   constructor(masters: readonly RedisProcess[], replicas: readonly RedisProcess[]) {

@@ -43,9 +43,11 @@ interface ResolvedSentinel extends ResolvedPrivateOptions {
 
 /** A master, its replicas, and the Sentinels that promote a replica when the master is down. */
 export class RedisSentinel implements AsyncDisposable {
+  /** By which the Sentinels know the master. */
   readonly name: string;
   /** The data servers; the first was the master at the start. */
   readonly servers: readonly RedisProcess[];
+  /** The Sentinels. */
   readonly sentinels: readonly RedisProcess[];
   /** For `new Redis(…)` of ioredis: it then always finds the present master. */
   readonly clientOptions: Pick<ClientOptions, 'sentinels' | 'name' | 'password' | 'sentinelPassword'>;

@@ -4,6 +4,7 @@ import { closeAll, requireBinary, startAll } from './server-group.ts';
 
 /** Servers that know nothing of each other, as a quorum of lock servers needs them. */
 export class RedisServers implements AsyncDisposable {
+  /** The servers, in the order they were asked for. */
   readonly servers: readonly RedisProcess[];
 
   constructor(servers: readonly RedisProcess[]) {

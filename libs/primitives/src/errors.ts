@@ -85,14 +85,19 @@ export class AbandonedError extends HeddleError {
 
 /** One edge of a cycle of waiters: who waits for what, and who holds it. */
 export interface DeadlockEdge {
+  /** The logical thread that waits. */
   readonly waiter: string;
+  /** The primitive it waits for. */
   readonly waitsFor: string;
+  /** Who has that: the waiter of another edge. */
   readonly heldBy: string;
+  /** Local debug mode: where in the code `heldBy` took it. */
   readonly stack?: string | undefined;
 }
 
 /** The wait that failed was in a circle of waits: locally the one that closed it, else the youngest. `cycle` lists it. */
 export class DeadlockError extends HeddleError {
+  /** The waits of the circle. */
   readonly cycle: readonly DeadlockEdge[];
   constructor(message: string, cycle: readonly DeadlockEdge[], options?: HeddleErrorOptions) {
     super(message, 'ERR_HEDDLE_DEADLOCK', options);
@@ -102,7 +107,9 @@ export class DeadlockError extends HeddleError {
 
 /** The name is in use with another shape (permits, parties, maxsize, count); both shapes are given. */
 export class ConfigMismatchError extends HeddleError {
+  /** The shape in Redis, set by whoever came first. */
   readonly existing: unknown;
+  /** The shape that this handle named. */
   readonly requested: unknown;
   constructor(
     message: string,
@@ -138,6 +145,7 @@ export class QueueShutDownError extends HeddleError {
 
 /** A value cannot travel; `path` leads to the part that can't (`args[0].items[3].fn`). */
 export class NotCloneableError extends HeddleError {
+  /** The part of the value that can't travel. */
   readonly path: string;
   constructor(message: string, path: string, options?: HeddleErrorOptions) {
     super(message, 'ERR_HEDDLE_NOT_CLONEABLE', options);
@@ -175,6 +183,7 @@ export class ThreadCrashedError extends HeddleError {
 
 /** The task module has no such task; `known` lists those it has. */
 export class UnknownTaskError extends HeddleError {
+  /** The tasks there are. */
   readonly known: readonly string[];
   constructor(message: string, known: readonly string[], options?: HeddleErrorOptions) {
     super(message, 'ERR_HEDDLE_UNKNOWN_TASK', options);

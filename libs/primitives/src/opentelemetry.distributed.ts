@@ -7,6 +7,7 @@ import { show, typeError } from './errors.ts';
 import { checkKnown } from './options.ts';
 import { channels, type DiagnosticsEvents } from './session/diagnostics.ts';
 
+/** What `observe` tells: a meter, a tracer, or both. */
 export interface OpenTelemetryTargets {
   /** Gets histograms of waiting and holding, and counters of losses, hand-overs and reconnects. */
   readonly meter?: Meter | undefined;

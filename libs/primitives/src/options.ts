@@ -21,7 +21,9 @@ export type AcquireOptions = WaitOptions;
 
 /** Options without a time-out: such an `acquire` always ends with a lease (or an exception). */
 export interface ForeverOptions {
+  /** Ends the wait: the promise rejects with `signal.reason`, and nothing is left queued or held. */
   readonly signal?: AbortSignal | undefined;
+  /** None: with one, `acquire` may give `null`. */
   readonly timeout?: undefined;
 }
 

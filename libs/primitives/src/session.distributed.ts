@@ -67,10 +67,13 @@ export const operations: readonly Operation[] = [...sessionOperations, ...machin
 
 /** A living session, as `members()` shows it. */
 export interface Member {
+  /** `session.id` of it. */
   readonly id: string;
   /** The label given to `connect`, or ''. */
   readonly name: string;
+  /** The machine's name. */
   readonly host: string;
+  /** Its process. */
   readonly pid: number;
   /** When it connected. */
   readonly since: Date;

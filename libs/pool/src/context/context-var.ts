@@ -36,6 +36,7 @@ const KNOWN = ['default', 'propagate'];
  * ```
  */
 export interface ContextVar<T> {
+  /** By which it is known on every side. */
   readonly name: string;
   /** The value of the innermost `run` around the caller, wherever it was; else the default; else `undefined`. */
   get(): T | undefined;

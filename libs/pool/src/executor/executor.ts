@@ -106,6 +106,7 @@ export interface ScheduleOptions {
 
 /** A task that is yet to run, once or again and again. */
 export interface ScheduledTask {
+  /** For `executor.scheduled(id)`, from wherever that is needed. */
   readonly id: string;
   /** No further run begins. True: there would have been one. */
   cancel(): Promise<boolean>;

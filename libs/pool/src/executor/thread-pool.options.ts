@@ -6,9 +6,13 @@ import { checkNamed } from './check-options.ts';
 
 /** A line that a task wrote with `currentJob().log`. */
 export interface TaskLog {
+  /** The id of the job: `future.id`. */
   readonly job: string;
+  /** The name of the task. */
   readonly task: string;
+  /** Which attempt wrote it; 1 is the first. */
   readonly attempt: number;
+  /** The text. */
   readonly line: string;
   /** The propagating context variables around it, by name. */
   readonly context: Readonly<Record<string, unknown>>;

@@ -29,7 +29,9 @@ export type ResultOf<F extends Future<unknown>> = F extends Future<infer T> ? T 
 
 /** What `wait` gives. */
 export interface WaitResult<T> {
+  /** Those with an outcome, cancelled ones too. */
   readonly done: Set<Future<T>>;
+  /** The others; they go on. */
   readonly notDone: Set<Future<T>>;
 }
 
@@ -83,7 +85,9 @@ function isEnough<T>(future: Future<T>, returnWhen: ReturnWhen): boolean {
  * give `T`; what it gives is the Future.
  */
 export interface CompletedFutures<T> {
+  /** The next Future to be done. */
   next(): Promise<IteratorResult<Future<T>, undefined>>;
+  /** Ends the iteration; the Futures go on. */
   return(): Promise<IteratorResult<Future<T>, undefined>>;
   [Symbol.asyncIterator](): CompletedFutures<T>;
 }

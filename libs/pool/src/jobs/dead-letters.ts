@@ -12,12 +12,15 @@ const REPLAY = readFileSync(new URL('./job.replay.lua', import.meta.url), 'utf8'
 
 /** A job whose last attempt failed; one that was aborted or had no more time after it had begun is among them: `error` tells. */
 export interface DeadLetter {
+  /** The job's: what `replay` and `executor.future` take. */
   readonly id: string;
+  /** The name of the task. */
   readonly task: string;
   /** How often it was begun. */
   readonly attempts: number;
   /** What its last attempt ended with. */
   readonly error: Error;
+  /** When its last attempt ended. */
   readonly failedAt: Date;
 }
 

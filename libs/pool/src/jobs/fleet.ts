@@ -15,43 +15,59 @@ export interface HostStatus {
   readonly session: string;
   /** The machine's name. */
   readonly host: string;
+  /** Its process. */
   readonly pid: number;
   /** The queue it takes jobs from; of several, all of them, parted by commas. */
   readonly queue: string;
+  /** The queues it takes jobs from. */
   readonly queues: readonly string[];
+  /** How many threads run tasks. */
   readonly threads: number;
   /** Jobs that each thread runs at once. */
   readonly concurrency: number;
   /** Threads that run something. */
   readonly busy: number;
-  /** Jobs it has in hand, ended and failed since it started. */
+  /** Jobs it has in hand. */
   readonly running: number;
+  /** Jobs it has completed since it started. */
   readonly completed: number;
+  /** Attempts that failed since it started. */
   readonly failed: number;
   /** The tasks it has. */
   readonly tasks: readonly string[];
   /** What it was told to call its version, or ''. */
   readonly version: string;
-  /** When it started and when it announced this, in ms since 1970 by its own clock. */
+  /** When it started, in ms since 1970 by its own clock. */
   readonly since: number;
+  /** When it announced this, by the same clock. */
   readonly seen: number;
 }
 
 /** One queue, and how many jobs are in which state. */
 export interface QueueStatus {
+  /** Its name. */
   readonly name: string;
+  /** How many hosts that live take jobs from it. */
   readonly hosts: number;
+  /** Jobs that may be begun. */
   readonly waiting: number;
+  /** Jobs that a host has: that run, or are about to, or wait for what they are to hold. */
   readonly active: number;
+  /** Jobs that wait for their `delay`, `backoff` or time. */
   readonly delayed: number;
+  /** Jobs done whose outcome is still kept. */
   readonly completed: number;
+  /** Jobs failed whose outcome is still kept: those that `deadLetters` lists. */
   readonly failed: number;
+  /** Whether `pauseQueue` was called and `resumeQueue` was not. */
   readonly paused: boolean;
 }
 
 /** What `fleet` gives: the hosts that live, and the queues there are. */
 export interface Fleet {
+  /** Those that announced themselves of late. */
   readonly hosts: readonly HostStatus[];
+  /** Every queue that a host or an executor was made for, by name, until `removeQueue`. */
   readonly queues: readonly QueueStatus[];
 }
 

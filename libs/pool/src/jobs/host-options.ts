@@ -20,7 +20,9 @@ export interface WorkerHostOptions {
   readonly concurrency?: number | undefined;
   /** An export of the task module, called once in each thread before its first task. */
   readonly initializer?: string | undefined;
+  /** Its arguments. */
   readonly initargs?: readonly unknown[] | undefined;
+  /** Node's limits of a worker thread's memory. A task that exceeds them fails, and its thread is replaced. */
   readonly resourceLimits?: ResourceLimits | undefined;
   /** Threads are named prefix, `-`, number (default: the queue's name, or those of all). */
   readonly threadNamePrefix?: string | undefined;

@@ -50,6 +50,7 @@ export interface JobSession
     | ('id' | 'namespace' | 'acquireAll' | 'members' | 'close' | typeof Symbol.asyncDispose)
     | Exclude<Factory, 'lock'>
   > {
+  /** As `session.lock`, without `quorum`. */
   lock(name: string, options?: DistributedLockOptions): DistributedLock;
 }
 

@@ -15,12 +15,15 @@ export type OutputStream = 'stdout' | 'stderr';
 
 /** What was printed by a task, or by its module on nobody's behalf: as that was loaded, or in a timer it left behind. */
 export interface TaskOutput {
+  /** Where it was written to. */
   readonly stream: OutputStream;
   /** The lines that one write has ended, without the last line break: one line, or a stack. */
   readonly text: string;
   /** On whose behalf; `undefined`: nobody's. */
   readonly job: string | undefined;
+  /** The name of that job's task. */
   readonly task: string | undefined;
+  /** Which attempt of it; 1 is the first. */
   readonly attempt: number | undefined;
   /** The propagating context variables around it, by name. */
   readonly context: Readonly<Record<string, unknown>>;

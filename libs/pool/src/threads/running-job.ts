@@ -18,8 +18,9 @@ export interface CurrentJob {
   readonly attempt: number;
   /** Aborts on `future.abort()`, on a time-out and when the host shuts down: end soon, or the thread is ended. */
   readonly signal: AbortSignal;
-  /** The name of the host that runs it, and of the thread in it. */
+  /** The name of the machine that runs it. */
   readonly host: string;
+  /** The name of the thread that runs it. */
   readonly thread: string;
   /**
    * Milliseconds left to it, by its `timeout` and its `ttl`; `Infinity` where it has neither. What it submits has no

@@ -22,6 +22,7 @@ import { BarrierSeat } from './barrier-seat.distributed.ts';
 
 /** A barrier by name, in Redis: parts the phases of work that many processes do. Made by `session.barrier(name, parties)`. */
 export class DistributedBarrier implements AnyBarrier {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly parties: number;
   readonly #core: SessionCore;

@@ -42,6 +42,7 @@ export interface DistributedConditionOptions {
  * Look at what was waited for after each wait, as `waitFor` does.
  */
 export class DistributedCondition implements AnyCondition {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly #core: SessionCore;
   readonly #lock: ConditionLock;

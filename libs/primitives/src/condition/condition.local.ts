@@ -78,6 +78,7 @@ export class Condition implements AnyCondition, WaitListOwner {
     return this.#lock.acquire(options as AcquireOptions);
   }
 
+  /** `acquire`, blocking the thread; `false` where `timeout` ms passed first. */
   acquireSync(options?: BlockingOptions): boolean {
     return this.#lock.acquireSync(options);
   }
@@ -94,6 +95,7 @@ export class Condition implements AnyCondition, WaitListOwner {
     return this.#lock.with(fn, options);
   }
 
+  /** `with` for blocking code: `fn` is synchronous. */
   withSync<T>(fn: () => T, options?: BlockingOptions): T {
     return this.#lock.withSync(fn, options);
   }

@@ -4,11 +4,14 @@ import type { AcquireOptions, ForeverOptions, MaybePromise, WaitOptions } from '
 
 /** Python's `threading.Condition`: a lock, and a place to wait under it until somebody says that something changed. */
 export interface AnyCondition {
-  /** The lock inside. */
+  /** Takes the lock inside; see `AnyLock.acquire`. */
   acquire(options?: ForeverOptions): Promise<Lease>;
   acquire(options: AcquireOptions): Promise<Lease | null>;
+  /** Gives the lock inside back, once. `NotHeldError` where the caller does not hold it. */
   release(): MaybePromise<void>;
+  /** Whether anybody holds the lock inside at this moment. Always `await` it. */
   locked(): MaybePromise<boolean>;
+  /** Acquires the lock inside, runs `fn`, releases; see `AnyLock.with`. */
   with<T>(fn: (lease: Lease) => T | PromiseLike<T>, options?: AcquireOptions): Promise<T>;
   /**
    * Gives the lock back, waits for a `notify`, and takes the lock again, whatever depth it was held at: `true`; `false`

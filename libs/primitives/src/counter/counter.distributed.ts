@@ -12,6 +12,7 @@ import type { AnyCounter } from './counter.ts';
  * day after its last use. A change whose answer never came is an `OutcomeUnknownError`, and is not made twice.
  */
 export class DistributedCounter implements AnyCounter {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly #core: SessionCore;
 

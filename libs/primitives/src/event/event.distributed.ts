@@ -15,6 +15,7 @@ import { FlagSeat } from './flag-seat.distributed.ts';
 
 /** An event by name, in Redis: one `set` lets every waiter of the fleet go. Made by `session.event(name)`. */
 export class DistributedEvent implements AnyEvent {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly #core: SessionCore;
 

@@ -12,8 +12,11 @@ import { refused, saidForGood } from '../session/refused.ts';
 
 /** What is needed of a client of ioredis: any `Redis` or `Cluster`. */
 export interface FencedClient {
+  /** `EVALSHA`. */
   evalsha(sha: string, keys: number, ...rest: (string | number)[]): Promise<unknown>;
+  /** `EVAL`, for a server that has not seen the script. */
   eval(source: string, keys: number, ...rest: (string | number)[]): Promise<unknown>;
+  /** `HGET`. */
   hget(key: string, field: string): Promise<string | null>;
 }
 
@@ -48,7 +51,7 @@ export async function fencedSet(
   await write('fencedSet', redis, key, fence, options, 'set', value);
 }
 
-/** Removes the value under the same rule; its token is remembered. */
+/** Removes the value under the same rule; its token is remembered. Throws as `fencedSet` does. */
 export async function fencedDelete(
   redis: FencedClient,
   key: string,
@@ -58,7 +61,7 @@ export async function fencedDelete(
   await write('fencedDelete', redis, key, fence, options, 'delete', '');
 }
 
-/** The value of `key`; `null` where there is none. Reading needs no token. */
+/** The value of `key`; `null` where there is none. Reading needs no token. `RedisRefusedError` where Redis says no. */
 export async function fencedGet(redis: FencedClient, key: string): Promise<string | null> {
   checkClient(redis, 'fencedGet');
   checkKey(key, 'fencedGet');

@@ -12,6 +12,7 @@ import type { AnyCountDownLatch } from './latch.ts';
 
 /** A count-down latch by name, in Redis. Made by `session.countDownLatch(name, count)`. */
 export class DistributedCountDownLatch implements AnyCountDownLatch {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly #core: SessionCore;
   readonly #count: number;

@@ -17,6 +17,7 @@ export interface DistributedLockOptions {
 
 /** A lock by name, in Redis: between processes and hosts. Made by `session.lock(name)`; any number of handles are one lock. */
 export class DistributedLock implements AnyLock {
+  /** The name it was asked for by. */
   readonly name: string;
   /** @internal */
   readonly [INNER]: InnerLock;

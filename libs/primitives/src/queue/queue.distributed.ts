@@ -30,6 +30,7 @@ export interface DistributedQueueOptions {
 
 /** A simple queue by name, in Redis. Made by `session.simpleQueue(name)`. */
 export class DistributedSimpleQueue<T = unknown> implements AnySimpleQueue<T> {
+  /** The name it was asked for by. */
   readonly name: string;
   protected readonly core: SessionCore;
   protected readonly shape: QueueShape;

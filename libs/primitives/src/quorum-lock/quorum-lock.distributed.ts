@@ -66,8 +66,13 @@ type Outcome =
 
 const holds = new WeakMap<SessionCore, Map<string, QuorumLease>>();
 
-/** A lock by name on a majority of servers. Made by `session.lock(name, { quorum })`; handles of one name are one lock. */
+/**
+ * A lock by name on a majority of servers (Redlock, after redis.io's "Distributed Locks with Redis"). Made by
+ * `session.lock(name, { quorum })`; handles of one name are one lock. It has no line: under contention chance decides who
+ * is next.
+ */
 export class DistributedQuorumLock implements AnyLock {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly #core: SessionCore;
   readonly #maxHold: number | undefined;

@@ -19,6 +19,7 @@ const KIND = 'rwlock';
 
 /** A read-write lock by name, in Redis. Made by `session.readWriteLock(name)`. */
 export class DistributedReadWriteLock implements AnyReadWriteLock {
+  /** The name it was asked for by. */
   readonly name: string;
   readonly read: DistributedLockSide;
   readonly write: DistributedLockSide;
@@ -33,7 +34,9 @@ export class DistributedReadWriteLock implements AnyReadWriteLock {
 
 /** One side of a read-write lock. */
 export class DistributedLockSide implements AnyLock {
+  /** The name of the whole. */
   readonly name: string;
+  /** Which of the two. */
   readonly side: 'read' | 'write';
   /** @internal */
   readonly [INNER]: Inner;

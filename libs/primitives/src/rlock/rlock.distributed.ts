@@ -29,6 +29,7 @@ function begin(lease: HeldLease): Hold {
 
 /** A re-entrant lock by name, in Redis. Made by `session.rlock(name)`; any number of handles are one lock. */
 export class DistributedRLock implements AnyRLock {
+  /** The name it was asked for by. */
   readonly name: string;
   /** @internal */
   readonly [INNER]: InnerLock;

@@ -14,6 +14,7 @@ import { SemaphoreSeat } from './semaphore-seat.distributed.ts';
  * a session that dies gives its own back. Made by `session.semaphore(name, permits)`.
  */
 export class DistributedSemaphore implements AnySemaphore {
+  /** The name it was asked for by. */
   readonly name: string;
   /** @internal */
   readonly [INNER]: Inner;

@@ -10,6 +10,7 @@ export interface SemaphoreAcquireOptions extends AcquireOptions {
 
 /** The same without a time-out: such an `acquire` always ends with a lease (or an exception). */
 export interface SemaphoreForeverOptions extends ForeverOptions {
+  /** How many permits at once, all or none; 1 unless given. */
   readonly permits?: number | undefined;
 }
 

@@ -9,8 +9,11 @@ import type { Client } from './server.ts';
 export interface LockParty {
   /** The id of its session; `members()` tells the host. */
   readonly session: string;
+  /** The machine's name. */
   readonly host: string;
+  /** Its process. */
   readonly pid: number;
+  /** The label given to `connect`, or ''. */
   readonly name: string;
   /** Ms until its session ends, unless renewed before; 0 where it has ended and is about to be swept. */
   readonly remaining: number;
@@ -18,7 +21,9 @@ export interface LockParty {
 
 /** A lock that is held or waited for. */
 export interface InspectedLock {
+  /** The name it was asked for by. */
   readonly name: string;
+  /** Who has it; `undefined` where it is free. */
   readonly holder: LockParty | undefined;
   /** The first fencing token of the block that the holder was granted; `undefined` where it is free. */
   readonly token: number | undefined;

@@ -9,7 +9,9 @@ import { TOKEN_BLOCK } from './tokens.ts';
 
 /** Where a session tells what nobody listens for; pino, `console` and their kin fit. */
 export interface Logger {
+  /** What is amiss and goes on by itself. */
   warn?(message: string): void;
+  /** What failed. */
   error?(message: string): void;
 }
 

@@ -19,6 +19,7 @@ declare const of: unique symbol;
 export interface Handle<T = unknown> {
   /** The class of the primitive. */
   readonly heddle: Kind;
+  /** The words that the primitive is. */
   readonly memory: SharedArrayBuffer;
   /** Of a condition: its lock. */
   readonly inner?: Handle;

@@ -4,6 +4,7 @@ import type { AnyThread } from './thread.ts';
 
 /** What the hook gets. */
 export interface UncaughtInThread {
+  /** What was thrown; not always an Error. */
   readonly error: unknown;
   /** The thread it was thrown in; `null` where it was thrown in a callback of this one. */
   readonly thread: AnyThread | null;

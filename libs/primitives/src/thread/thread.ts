@@ -20,6 +20,7 @@ export interface ThreadOptions<Result = unknown> {
 
 /** A thread, whoever has started it. */
 export interface AnyThread<Result = unknown> {
+  /** A label; several may bear the same. */
   readonly name: string;
   /** The process does not wait for it. */
   readonly daemon: boolean;
