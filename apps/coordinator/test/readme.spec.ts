@@ -37,6 +37,7 @@ async function run(file: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
 describe('the examples of the README', { timeout: 60_000 }, () => {
   it('run in one process', async () => {
     expect(await run('local.ts')).toBe('4000\n');
+    expect(await run('pool.ts')).toMatch(/^da9e96b4\w+\n$/);
   });
 
   it('run between processes', async () => {
@@ -44,8 +45,8 @@ describe('the examples of the README', { timeout: 60_000 }, () => {
     const env = { REDIS_URL: redis.url };
     const args = ['--queue', 'hashes', '--tasks', 'tasks.ts'];
     await using _worker = new Program('heddle-worker', args, { cwd: dir, env });
-    const [first, warp, weft] = (await run('distributed.ts', env)).split('\n');
-    expect(first).toMatch(/fencing token \d+$/);
+    expect(await run('lock.ts', env)).toMatch(/fencing token \d+\n$/);
+    const [warp, weft] = (await run('distributed.ts', env)).split('\n');
     await using session = await connect(redis.url);
     await removeQueue(session, 'hashes');
     expect([warp?.slice(0, 8), weft?.slice(0, 8)]).toEqual(['da9e96b4', 'e627e223']);
