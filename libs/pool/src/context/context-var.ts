@@ -46,6 +46,7 @@ export interface ContextVar<T> {
 
 /** A ContextVar that has a default: there is always a value. */
 export interface ContextVarWithDefault<T> extends ContextVar<T> {
+  /** The value of the innermost `run` around the caller, wherever it was; else the default. */
   get(): T;
 }
 

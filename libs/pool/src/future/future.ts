@@ -184,6 +184,7 @@ export class Future<T> implements PromiseLike<T> {
     return { [Symbol.asyncIterator]: () => this.#listen() };
   }
 
+  /** What `await` calls: as that of the promise `result()`. */
   // biome-ignore lint/suspicious/noThenProperty: a Future is awaitable
   then<A = T, B = never>(
     onResult?: ((value: T) => A | PromiseLike<A>) | null,
