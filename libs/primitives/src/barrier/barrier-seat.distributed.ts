@@ -1,4 +1,16 @@
-/** The parties that one session has at a barrier: each arrives under a number, and its outcome is kept for that number. */
+/**
+ * The parties that one session has at a barrier: each arrives under a number, and its outcome is kept in Redis for that
+ * number until it has been read, so that a message is a hint, and to ask again is not to arrive again.
+ *
+ * | a party hears, by reply or message | then |
+ * |---|---|
+ * | `waiting` | it stands there until a message comes, or it asks again; an impatient one leaves |
+ * | `act` | it is the last: it runs its action and says how that went, and hears an index or `broken` |
+ * | an index | the round has tripped |
+ * | `broken` | so is the barrier, as where its life ended while it stood there |
+ *
+ * To leave is to break the barrier, unless the round ended just then.
+ */
 import { CallEnded } from '../session/calls.ts';
 import type { SessionCore } from '../session/core.ts';
 import { Foothold } from '../session/foothold.ts';

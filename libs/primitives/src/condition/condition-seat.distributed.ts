@@ -1,7 +1,16 @@
 /**
  * A session's waits at one condition. To wait is to register while the lock is held and to give it up in the same call;
  * to notify is to put the sessions of those that go in the lock's line, so that each wakes when it holds the lock.
- * What is no longer registered has been notified: a message that was lost is found out by asking.
+ *
+ * | a wait is | means | then |
+ * |---|---|---|
+ * | joining | `join` and the lock's release are on their way, in one call | registered |
+ * | registered | the lock is given up | notified, by a message or found out by asking; or leaving |
+ * | leaving | its time is up, or its signal has aborted | `leave` tells whether it was notified just before |
+ * | notified | its session stands in the lock's line | over, once it holds the lock |
+ *
+ * What is no longer registered has been notified, so a message that was lost is found out. One that left, or whose life
+ * ended, holds the lock again before it is over too; what was notified and is not wanted any more goes to another.
  */
 import { LeaseLostError, NotHeldError } from '../errors.ts';
 import { currentLogicalThread, type LogicalThread } from '../identity.ts';

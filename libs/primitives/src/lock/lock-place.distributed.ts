@@ -2,19 +2,26 @@
  * A session's place at one lock in Redis: whether it stands in the line there, or holds.
  *
  * All of the session who wait for the lock share the one place, and what they do with the lock once it is here is
- * theirs (`lock-seat.distributed.ts`). What is asked of Redis about it is asked here, and what Redis says is heard here,
- * in replies and in messages, which come by two connections and overtake each other.
- *
- * Its states, changed by `#become` alone:
+ * theirs (`lock-seat.distributed.ts`). Its states, changed by `#become` alone:
  *
  * | state | means | ends by |
  * |---|---|---|
- * | `idle` | nobody here waits or holds | a waiter → `asking` |
- * | `asking` | the place was asked for | reply: granted → `held`, queued → `queued` |
- * | `queued` | the place stands in line | message → `held`; last waiter gone → `leaving` |
+ * | `idle` | nobody here waits or holds | a waiter → `asking`; a condition's notification → `queued` |
+ * | `asking` | the place was asked for | reply: granted → `held`, queued → `queued`; else → `idle` |
+ * | `queued` | the place stands in line | message → `held`; last waiter gone → `leaving`; in doubt → `asking` |
  * | `leaving` | the place is being given up | reply: left → `idle`, granted → `held` |
  * | `held` | a lease is out | its release: next waiter here, or → `returning` |
  * | `returning` | the lock is on its way back | reply → `idle`, `queued` or `held` |
+ *
+ * The end of the life it stands under ends all of them, and whoever waits asks anew under the next. Replies and messages
+ * come by two connections, and overtake each other:
+ *
+ * | what comes | is |
+ * |---|---|
+ * | a grant by message, before the reply that says that we are in line | kept until then (`#early`) |
+ * | a grant by message, of a token that is not past what that reply told, or what we were granted since | of before (`#past`) |
+ * | the reply that we are in line, though messages may have been lost since it was asked for | asked for again (`#doubt`) |
+ * | that a condition's notification put us in line, though we have left it or held since | not to be trusted (`#left`, `#end`) |
  */
 import { once } from 'node:events';
 import { CallEnded } from '../session/calls.ts';
