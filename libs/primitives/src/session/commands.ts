@@ -1,4 +1,5 @@
 /** Calls that wait for nothing and belong to no hold: each ends in time, and says how it ended. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Deadline } from '../deadline.ts';
 import { HeddleError, OutcomeUnknownError, RedisRefusedError, RedisUnreachableError } from '../errors.ts';
 import { CallEnded } from './calls.ts';
@@ -17,7 +18,12 @@ export interface CommandHost {
   readonly where: string;
   readonly denied: RedisRefusedError | undefined;
   partitionOf(name: string): Partition;
+  /** Tells of what no call can be told of. */
+  failed(error: Error): void;
 }
+
+/** Ms that one who aborts waits to see what was granted gone. */
+const GRACE = 250;
 
 export interface CommandTerms {
   /** It only looks: an unknown outcome is simply asked for once more, and the session's end ends it. */
@@ -72,20 +78,43 @@ export class Commands {
 
   /**
    * For what must not hang where Redis is away: rejects with `RedisUnreachableError` after `connectTimeout` ms, and at
-   * once where the signal or the session ends. What is granted to one who was sent away goes to `unwanted`.
+   * once where the signal or the session ends.
    */
   patiently<T>(
     what: string,
     work: Promise<T>,
-    { signal, deadline, unwanted }: Partial<Pick<Terms<T>, 'signal' | 'deadline' | 'unwanted'>> = {},
+    { signal, deadline }: Pick<Terms, 'signal' | 'deadline'> = {},
   ): Promise<T> {
     return this.#patience.wait(work, {
       late: () => this.unreachable(what),
       closed: () => closedError(what),
       signal,
       ...(deadline && { deadline }),
-      ...(unwanted && { unwanted }),
     });
+  }
+
+  /**
+   * A try without waiting, patiently: `work` is told where nobody waits for it any more, and what it gets all the same
+   * is released; one who aborts sees that, within reason.
+   */
+  async attempt<L extends { release(): Promise<void> }>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (gone: AbortSignal) => Promise<L | null>,
+  ): Promise<L | null> {
+    const gone = new AbortController();
+    const trying = work(gone.signal);
+    try {
+      return await this.patiently(what, trying, { signal });
+    } catch (error) {
+      gone.abort();
+      const over = trying.then(
+        (late) => late?.release().catch((failure: Error) => this.#host.failed(failure)),
+        () => {},
+      );
+      if (signal?.aborted) await Promise.race([over, sleep(GRACE, undefined, { ref: false })]);
+      throw error;
+    }
   }
 
   /** A look at Redis that belongs to no life: it ends in time, and is told of as all else is. */

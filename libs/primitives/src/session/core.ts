@@ -4,10 +4,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from 'ioredis';
-import { RedisRefusedError, RedisUnreachableError } from '../errors.ts';
+import { type RedisRefusedError, RedisUnreachableError } from '../errors.ts';
 import { Commands, type CommandTerms } from './commands.ts';
+import { Connections, type ConnectionsHost } from './connections.ts';
 import { Deadlocks } from './deadlock.ts';
 import { tell } from './diagnostics.ts';
 import { Confirmer, type WaitingClient } from './durability.ts';
@@ -22,15 +22,10 @@ import type { Answer } from './run-operations.ts';
 import { Seats, seatKey } from './seats.ts';
 import {
   type Client,
-  connectClient,
   connectionError,
-  describe,
   type Limit,
   limit,
-  openClient,
-  reach,
   readOnlyError,
-  refuseUnconfirming,
   type Target,
   within,
 } from './server.ts';
@@ -48,16 +43,10 @@ export interface Machinery {
 const CLUSTER_PARTITIONS = 16;
 /** What an id of an incarnation looks like: nothing else on the inbox is from our scripts. */
 const INCARNATION = /^[0-9a-f]{24}-\d+$/;
-/** Ms that `close` waits for a connection that is being made anew; attempts are at most so far apart. */
-const RECONNECT = 1000;
-/** Ms that one who aborts waits to see what was granted gone. */
-const GRACE = 250;
 
-export class SessionCore extends Voice implements PartitionHost {
+export class SessionCore extends Voice implements PartitionHost, ConnectionsHost {
   readonly id: string;
-  readonly client: Client;
   readonly line: Line;
-  readonly target: Target;
   readonly keyspace: Keyspace;
   readonly operations: Scripts;
   readonly scripts: { readonly operations: ScriptTexts; readonly renewal: string };
@@ -68,10 +57,9 @@ export class SessionCore extends Voice implements PartitionHost {
   readonly deadlocks: Deadlocks;
   readonly options: ResolvedOptions;
   readonly about: string;
-  readonly #subscriber: Client;
+  readonly #connections: Connections;
   readonly #commands: Commands;
   readonly #partitions = new Map<number, Partition>();
-  readonly #ordinary: Client[] = [];
   readonly #companions: (() => Promise<void>)[] = [];
   /** Work that is not to be cut off halfway. */
   readonly #begun = new Set<Promise<unknown>>();
@@ -79,52 +67,33 @@ export class SessionCore extends Voice implements PartitionHost {
   #lastWait = 0;
   #lives = 0;
   #closing: Promise<void> | undefined;
-  #down = false;
-  #denied: RedisRefusedError | undefined;
   /** While it is being opened: what Redis refuses ends that. */
   #refusedOpening: ((error: Error) => void) | undefined;
 
   /** Connects, checks the server, enters the namespace. Rejects with what is wrong, leaving nothing behind. */
   static async open(options: ResolvedOptions, machinery: Machinery): Promise<SessionCore> {
     const patience = limit(options.connectTimeout);
-    const { client, target } = await reach(options.target, patience);
-    let subscriber: Client | undefined;
-    let confirming: Client | undefined;
+    const connections = await Connections.open(options.target, options.durability?.replicas, patience);
     let core: SessionCore | undefined;
     try {
-      subscriber = await connectClient(target, 'subscriber', patience);
-      if (options.durability) {
-        await refuseUnconfirming(client, describe(target), options.durability.replicas, patience);
-        confirming = await connectClient(target, 'confirming', patience);
-      }
-      core = new SessionCore(options, machinery, client, subscriber, target, confirming);
+      core = new SessionCore(options, machinery, connections);
       await core.#enter(patience);
       return core;
     } catch (error) {
       if (core !== undefined) await core.#abandon();
-      client.disconnect();
-      subscriber?.disconnect();
-      confirming?.disconnect();
-      throw connectionError(error, describe(target));
+      connections.end();
+      throw connectionError(error, connections.where);
     }
   }
 
-  private constructor(
-    options: ResolvedOptions,
-    machinery: Machinery,
-    client: Client,
-    subscriber: Client,
-    target: Target,
-    confirming: Client | undefined,
-  ) {
+  private constructor(options: ResolvedOptions, machinery: Machinery, connections: Connections) {
+    const { client, subscriber, confirming, target } = connections;
     const id = randomBytes(12).toString('hex');
     super(`session ${id}`, options.logger);
     this.id = id;
     this.options = options;
-    this.client = client;
+    this.#connections = connections;
     this.line = new Line(client, options.silence);
-    this.target = target;
-    this.#subscriber = subscriber;
     this.#commands = new Commands(this);
     this.deadlocks = new Deadlocks(this, options.deadlockAfter);
     this.keyspace = new Keyspace(options.namespace, target.mode === 'cluster' ? CLUSTER_PARTITIONS : 1);
@@ -152,16 +121,21 @@ export class SessionCore extends Voice implements PartitionHost {
         options.durability,
         keepOf(options.ttl),
       );
-      this.#ordinary.push(confirming);
     }
-    client.on('ready', () => this.#connected());
-    client.on('error', (error: unknown) => this.#deniedBy(error));
-    client.on('close', () => this.#disconnected());
+    connections.tell(this);
     this.inbox.onReconnect(() => this.seats.askAgain());
     for (const kind of [...Object.keys(machinery.kinds), 'deadlock', 'watch'])
       this.inbox.on(kind, (message) => this.#told(kind, message));
     this.#slowTick = setInterval(() => this.#lookAgain(), options.ttl);
     this.#slowTick.unref();
+  }
+
+  get client(): Client {
+    return this.#connections.client;
+  }
+
+  get target(): Target {
+    return this.#connections.target;
   }
 
   get ttl(): number {
@@ -182,12 +156,12 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /** Why Redis does not let the session in, where it says so. */
   get denied(): RedisRefusedError | undefined {
-    return this.#denied;
+    return this.#connections.denied;
   }
 
   /** Where Redis is, for messages. */
   get where(): string {
-    return describe(this.target);
+    return this.#connections.where;
   }
 
   get closed(): boolean {
@@ -259,28 +233,11 @@ export class SessionCore extends Voice implements PartitionHost {
     return this.#commands.look(...terms);
   }
 
-  /**
-   * A try without waiting, patiently: `work` is told where nobody waits for it any more, and what it gets all the same
-   * is released; one who aborts sees that, within reason.
-   */
-  async attempt<L extends { release(): Promise<void> }>(
-    what: string,
-    signal: AbortSignal | undefined,
-    work: (gone: AbortSignal) => Promise<L | null>,
+  /** See `Commands.attempt`. */
+  attempt<L extends { release(): Promise<void> }>(
+    ...terms: Parameters<typeof Commands.prototype.attempt<L>>
   ): Promise<L | null> {
-    const gone = new AbortController();
-    const trying = work(gone.signal);
-    try {
-      return await this.patiently(what, trying, { signal });
-    } catch (error) {
-      gone.abort();
-      const over = trying.then(
-        (late) => late?.release().catch((failure: Error) => this.failed(failure)),
-        () => {},
-      );
-      if (signal?.aborted) await Promise.race([over, sleep(GRACE, undefined, { ref: false })]);
-      throw error;
-    }
+    return this.#commands.attempt(...terms);
   }
 
   /** What is told where Redis does not answer. */
@@ -290,15 +247,24 @@ export class SessionCore extends Voice implements PartitionHost {
 
   /** A client of the session's own server for other uses; closed with the session. */
   ordinaryClient(): Client {
-    const client = openClient(this.target, 'ordinary');
-    client.on('error', () => {});
-    this.#ordinary.push(client);
-    return client;
+    return this.#connections.ordinary();
   }
 
   /** Living sessions of the namespace, as they describe themselves; one a session, whatever partitions it uses. */
   members(): Promise<{ id: string; about: string }[]> {
     return this.#commands.members(this.partition(0), this.keyspace.shared(0).members);
+  }
+
+  connected(again: boolean): void {
+    if (again) {
+      tell('reconnect', () => ({ session: this.id }));
+      this.tell('ready');
+    }
+    for (const partition of this.#partitions.values()) partition.connected();
+  }
+
+  disconnected(): void {
+    this.tell('reconnecting');
   }
 
   lost(_partition: Partition, reason: string): void {
@@ -359,20 +325,12 @@ export class SessionCore extends Voice implements PartitionHost {
   /** Has Redis end what is held; where the connection is just being made anew, it is waited for a little. */
   async #release(): Promise<void> {
     const partitions = [...this.#partitions.values()];
-    if (this.client.status !== 'ready') {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, RECONNECT);
-      this.client.once('ready', resolve);
-      await promise;
-      clearTimeout(timer);
-      this.client.off('ready', resolve);
-    }
+    const connections = this.#connections;
+    await connections.comeUp();
     // One may begin another.
-    while (this.client.status === 'ready' && this.#begun.size > 0) await Promise.allSettled(this.#begun);
+    while (connections.up && this.#begun.size > 0) await Promise.allSettled(this.#begun);
     await Promise.all(
-      partitions.map((partition) =>
-        this.client.status === 'ready' ? partition.close() : partition.abandon(),
-      ),
+      partitions.map((partition) => (connections.up ? partition.close() : partition.abandon())),
     );
   }
 
@@ -380,33 +338,8 @@ export class SessionCore extends Voice implements PartitionHost {
   async #abandon(): Promise<void> {
     clearInterval(this.#slowTick);
     for (const partition of this.#partitions.values()) await partition.abandon();
-    for (const client of [this.client, this.#subscriber, ...this.#ordinary]) client.disconnect();
+    this.#connections.end();
     this.removeAllListeners();
-  }
-
-  #connected(): void {
-    if (this.#down) {
-      tell('reconnect', () => ({ session: this.id }));
-      this.tell('ready');
-    }
-    this.#down = false;
-    this.#denied = undefined;
-    for (const partition of this.#partitions.values()) partition.connected();
-  }
-
-  /** Redis is there and lets us in no more, as where a password was changed: told once, until it does. */
-  #deniedBy(error: unknown): void {
-    if (this.closed || (error instanceof Error && error.message.startsWith('LOADING'))) return; // it will, soon
-    const known = connectionError(error, this.where);
-    if (this.#denied !== undefined || !(known instanceof RedisRefusedError)) return;
-    this.#denied = known;
-    this.refused(known);
-  }
-
-  #disconnected(): void {
-    if (this.closed || this.#down) return;
-    this.#down = true;
-    this.tell('reconnecting');
   }
 
   /** Once a ttl: a message that was lost without a trace costs no more than that, nor does a dead subscriber. */

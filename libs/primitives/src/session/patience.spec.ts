@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers());
 const late = () => new Error('too late');
 
 /** Work that a test ends, and what has become of the wait for it. */
-function scene(patience: Patience, terms: Partial<Terms<string>> = {}) {
+function scene(patience: Patience, terms: Partial<Terms> = {}) {
   const work = Promise.withResolvers<string>();
   const seen: unknown[] = [];
   patience.wait(work.promise, { late, ...terms }).then(
@@ -58,13 +58,12 @@ describe('who waits with patience', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('is sent away by an abort that has come, and what the work comes to is unwanted', async () => {
-    const unwanted: string[] = [];
+  it('is sent away by an abort that has come, whatever the work comes to', async () => {
     const signal = AbortSignal.abort(new Error('enough'));
-    const { seen, resolve } = scene(new Patience(100), { signal, unwanted: (value) => unwanted.push(value) });
+    const { seen, resolve } = scene(new Patience(100), { signal });
     resolve('done');
     await turn();
-    expect([seen, unwanted]).toEqual([['enough'], ['done']]);
+    expect(seen).toEqual(['enough']);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -78,6 +77,16 @@ describe('who waits with patience', () => {
     stays.resolve('done');
     await turn();
     expect(stays.seen).toEqual(['done']);
+  });
+
+  it('hears nothing of what comes after it was sent away', async () => {
+    const patience = new Patience(100);
+    const [late, failed] = [scene(patience), scene(patience)];
+    await pass(100);
+    late.resolve('late');
+    failed.reject(new Error('no'));
+    await turn();
+    expect([late.seen, failed.seen]).toEqual([['too late'], ['too late']]);
   });
 
   it('leaves nothing behind, however it ended', async () => {
@@ -97,33 +106,5 @@ describe('who waits with patience', () => {
     expect([done.seen, gone.seen, told]).toEqual([['done'], ['too late'], 0]);
     expect(listeners()).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
-  });
-});
-
-describe('what comes after its caller was sent away', () => {
-  it('goes to who takes what is unwanted, and nowhere where nobody does, nor where it failed', async () => {
-    const patience = new Patience(100);
-    const unwanted: string[] = [];
-    const [taken, left, failed] = [
-      scene(patience, { unwanted: (value) => unwanted.push(value) }),
-      scene(patience),
-      scene(patience, { unwanted: (value) => unwanted.push(value) }),
-    ];
-    await pass(100);
-    taken.resolve('late');
-    left.resolve('later');
-    failed.reject(new Error('no'));
-    await turn();
-    expect(unwanted).toEqual(['late']);
-    expect([taken.seen, left.seen, failed.seen]).toEqual([['too late'], ['too late'], ['too late']]);
-  });
-
-  it('was not unwanted where it came in time', async () => {
-    const unwanted: string[] = [];
-    const { resolve, seen } = scene(new Patience(100), { unwanted: (value) => unwanted.push(value) });
-    resolve('done');
-    await turn();
-    await pass(100);
-    expect([seen, unwanted]).toEqual([['done'], []]);
   });
 });

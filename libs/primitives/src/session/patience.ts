@@ -4,7 +4,7 @@ import { Deadline } from '../deadline.ts';
 import { onAbort } from '../on-abort.ts';
 
 /** How one who has no patience for ever is told. */
-export interface Terms<T> {
+export interface Terms {
   /** Where it is one step of several: when the time of all is up. */
   readonly deadline?: Deadline;
   /** The error once the time is up. */
@@ -12,8 +12,6 @@ export interface Terms<T> {
   /** The error where the session closes; left out: its work is let end by itself. */
   readonly closed?: (() => Error) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Gets what came after its caller had been sent away. */
-  readonly unwanted?: (value: T) => void;
 }
 
 export class Patience {
@@ -26,11 +24,9 @@ export class Patience {
   }
 
   /** Settles as `work` does, unless the time, the signal or the session ends first. */
-  wait<T>(work: Promise<T>, { deadline, late, closed, signal, unwanted }: Terms<T>): Promise<T> {
+  wait<T>(work: Promise<T>, { deadline, late, closed, signal }: Terms): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      let over = false;
       const end = () => {
-        over = true;
         cancelTimer();
         stopHearing?.();
         this.#closers.delete(onClose);
@@ -44,7 +40,6 @@ export class Patience {
       const stopHearing = signal && onAbort(signal, () => giveUp(signal.reason));
       if (closed !== undefined) this.#closers.add(onClose);
       work.then((value) => {
-        if (over) return unwanted?.(value);
         end();
         resolve(value);
       }, giveUp);

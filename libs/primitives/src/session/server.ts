@@ -228,7 +228,7 @@ export async function within<T>({ ms, deadline }: Limit, where: string, work: Pr
  * Connects a client, telling the cause where it can't be: refused, unreachable, or no answer in `connectTimeout` ms.
  * The first failure decides; nothing is left behind.
  */
-async function connectOrExplain(target: Target, use: ClientUse, limit: Limit): Promise<Client> {
+export async function connectClient(target: Target, use: ClientUse, limit: Limit): Promise<Client> {
   const where = describe(target);
   const client = openClient(target, use);
   let first: unknown;
@@ -252,7 +252,7 @@ async function connectOrExplain(target: Target, use: ClientUse, limit: Limit): P
 /** Connects, looks at the server, and follows it to its Cluster where it is a node of one. */
 export async function reach(target: Target, limit: Limit): Promise<{ client: Client; target: Target }> {
   const where = describe(target);
-  const client = await connectOrExplain(target, 'command', limit);
+  const client = await connectClient(target, 'command', limit);
   try {
     const facts = factsOf(await within(limit, where, client.info()));
     refuseUnfit(facts, where);
@@ -261,7 +261,7 @@ export async function reach(target: Target, limit: Limit): Promise<{ client: Cli
     const options = { ...clusterOptionsOf(redisOptions), redisOptions };
     const cluster: Target = { mode: 'cluster', nodes: [{ host, port }], options };
     client.disconnect();
-    return { client: await connectOrExplain(cluster, 'command', limit), target: cluster };
+    return { client: await connectClient(cluster, 'command', limit), target: cluster };
   } catch (error) {
     client.disconnect();
     throw connectionError(error, where);
@@ -291,9 +291,4 @@ export function readOnlyError(where: string): RedisRefusedError {
   return new RedisRefusedError(
     `Redis at ${where} is a read-only replica; give the address of its master (INFO replication there names it), or of its Sentinels`,
   );
-}
-
-/** Connects one more client of a session that has been reached before. */
-export function connectClient(target: Target, use: ClientUse, limit: Limit): Promise<Client> {
-  return connectOrExplain(target, use, limit);
 }
