@@ -1,69 +1,30 @@
 /** `connect`, and the session with its primitives: what `@heddle/primitives/distributed` offers. */
 import type { Cluster, Redis } from 'ioredis';
 import { DistributedBarrier } from './barrier/barrier.distributed.ts';
-import { barrierOperations, barrierRecord } from './barrier/barrier.scripts.ts';
 import type { BarrierOptions } from './barrier/barrier.ts';
 import { DistributedCondition, type DistributedConditionOptions } from './condition/condition.distributed.ts';
-import { conditionOperations, conditionRecord } from './condition/condition.scripts.ts';
 import { DistributedCounter } from './counter/counter.distributed.ts';
-import { counterOperations } from './counter/counter.scripts.ts';
 import { show, typeError } from './errors.ts';
 import { DistributedEvent } from './event/event.distributed.ts';
-import { eventOperations, eventRecord } from './event/event.scripts.ts';
 import { DistributedCountDownLatch } from './latch/latch.distributed.ts';
-import { latchOperations, latchRecord } from './latch/latch.scripts.ts';
 import { acquireAllOf, type DistributedAcquirable } from './lock/acquire-all.distributed.ts';
 import { DistributedLock, type DistributedLockOptions } from './lock/lock.distributed.ts';
-import { lockOperations, lockRecord } from './lock/lock.scripts.ts';
 import type { Lease } from './lock/lock.ts';
+import { machinery } from './machinery.distributed.ts';
 import { type AcquireOptions, checkAlone, checkOptions, type ForeverOptions } from './options.ts';
 import {
   DistributedQueue,
   type DistributedQueueOptions,
   DistributedSimpleQueue,
 } from './queue/queue.distributed.ts';
-import { queueOperations, queueRecord } from './queue/queue.scripts.ts';
 import { DistributedQuorumLock, type QuorumLockOptions } from './quorum-lock/quorum-lock.distributed.ts';
 import type { OpenCore } from './quorum-lock/quorum-server.distributed.ts';
 import { DistributedReadWriteLock } from './read-write-lock/read-write-lock.distributed.ts';
 import { DistributedRLock } from './rlock/rlock.distributed.ts';
 import { DistributedSemaphore } from './semaphore/semaphore.distributed.ts';
-import { semaphoreOperations, semaphoreRecord } from './semaphore/semaphore.scripts.ts';
 import { parseAbout } from './session/about.ts';
 import { SessionCore } from './session/core.ts';
-import type { Operation } from './session/lua.ts';
 import { type ConnectOptions, resolveOptions } from './session/options.ts';
-import { sessionOperations } from './session/session.scripts.ts';
-
-const machinery = {
-  operations: [
-    ...lockOperations,
-    ...semaphoreOperations,
-    ...eventOperations,
-    ...barrierOperations,
-    ...queueOperations,
-    ...conditionOperations,
-    ...latchOperations,
-    ...counterOperations,
-  ] as readonly Operation[],
-  /** What a record is of, and messages are for. */
-  kinds: {
-    lock: lockRecord,
-    rlock: lockRecord,
-    'condition-lock': lockRecord,
-    'quorum-lock': lockRecord,
-    condition: conditionRecord,
-    semaphore: semaphoreRecord,
-    event: eventRecord,
-    barrier: barrierRecord,
-    latch: latchRecord,
-    rwlock: semaphoreRecord,
-    queue: queueRecord,
-  },
-};
-
-/** Every operation there is, for the test that holds their headers to their doors. */
-export const operations: readonly Operation[] = [...sessionOperations, ...machinery.operations];
 
 /** A living session, as `members()` shows it. */
 export interface Member {

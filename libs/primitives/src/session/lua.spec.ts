@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { operations } from '../session.distributed.ts';
+import { operations } from '../machinery.distributed.ts';
 import type { Operation } from './lua.ts';
 
 const src = new URL('..', import.meta.url);
