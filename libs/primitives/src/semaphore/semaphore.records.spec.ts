@@ -230,7 +230,7 @@ describe('a line with more dead than a script may pass over', () => {
     await bench.admin.hset(state, 'used', '0');
     await bench.admin.del(holders);
     const core = coreOf(other);
-    core.opened(core.partition(0));
+    core.opened();
     for (const lease of await Promise.all([first, second])) await lease.release();
   });
 

@@ -235,9 +235,11 @@ export class SessionCore extends Voice implements PartitionHost, ConnectionsHost
 
   /** See `Commands.attempt`. */
   attempt<L extends { release(): Promise<void> }>(
-    ...terms: Parameters<typeof Commands.prototype.attempt<L>>
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (gone: AbortSignal) => Promise<L | null>,
   ): Promise<L | null> {
-    return this.#commands.attempt(...terms);
+    return this.#commands.attempt(what, signal, work);
   }
 
   /** What is told where Redis does not answer. */
@@ -267,7 +269,7 @@ export class SessionCore extends Voice implements PartitionHost, ConnectionsHost
     this.tell('reconnecting');
   }
 
-  lost(_partition: Partition, reason: string): void {
+  lost(reason: string): void {
     this.tell('lost', reason);
   }
 
@@ -276,9 +278,8 @@ export class SessionCore extends Voice implements PartitionHost, ConnectionsHost
     else this.failed(error);
   }
 
-  opened(partition: Partition): void {
+  opened(): void {
     this.seats.askAgain();
-    void partition;
   }
 
   /** What else ends where this session does. */

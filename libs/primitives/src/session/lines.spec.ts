@@ -95,7 +95,7 @@ describe.each(Object.entries(lines))('a place in the line of a %s', (_, line) =>
     expect(await standing(line, name)).toEqual(places);
     for (const session of others) {
       const core = coreOf(session);
-      core.opened(core.partition(0)); // As after a connection was made anew: all that is waited for is asked for again.
+      core.opened(); // As after a connection was made anew: all that is waited for is asked for again.
       await session.counter(name).value(); // Calls go in order: it was.
       expect(await standing(line, name)).toEqual(places);
     }
@@ -141,7 +141,7 @@ describe.each(['lock', 'semaphore'])('a place in the line of a %s', (which) => {
     let served: Promise<unknown> | undefined;
     const commands = await bench.commandsDuring(async () => {
       served = line.stand(other, name);
-      core.opened(core.partition(0)); // Its question is on its way.
+      core.opened(); // Its question is on its way.
       await until(async () => (await standing(line, name)).length === 1, 'it stands in line');
       await other.counter(name).value();
       await other.counter(name).value();

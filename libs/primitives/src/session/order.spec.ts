@@ -96,8 +96,8 @@ describe('a life that ends in the turn in which it was opened', () => {
       return inTurn();
     };
     let stalled = false;
-    core.opened = (one) => {
-      opened(one);
+    core.opened = () => {
+      opened();
       if (stalled) return;
       stalled = true;
       let steps = 4; // as another callback of this turn would, before what waits for it goes on

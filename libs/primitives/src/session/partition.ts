@@ -27,9 +27,9 @@ export interface PartitionHost extends SignsHost {
   readonly about: string;
   /** An id for an incarnation, never used before, in whatever partition. */
   nextLife(): string;
-  lost(partition: Partition, reason: string): void;
+  lost(reason: string): void;
   /** Waiters of a life that was lost are to ask again under the new one. */
-  opened(partition: Partition): void;
+  opened(): void;
   /** Redis can be reached, and says no to an opening. */
   refused(error: Error): void;
 }
@@ -274,7 +274,7 @@ export class Partition {
       lost: (reason) => this.#lose(life, reason),
       warn: (message) => this.#host.warn(message),
     });
-    this.#host.opened(this);
+    this.#host.opened();
     return life;
   }
 
@@ -306,7 +306,7 @@ export class Partition {
     this.#past.add(life.id);
     life.end(this.#closed ? 'the session was closed' : reason);
     if (this.#closed) return; // We are ending it ourselves.
-    this.#host.lost(this, reason);
+    this.#host.lost(reason);
     void this.#signs.stop().then(() => (this.#closed ? undefined : this.incarnation()));
   }
 }
