@@ -79,6 +79,14 @@ describe('a pool that cannot start', () => {
     expect(await future.exception()).toBeInstanceOf(BrokenExecutorError);
   });
 
+  it('fails at once also what was put off: it would wait for nothing', async () => {
+    const executor = broken('./broken.ts');
+    const delayed = executor.with({ delay: 60_000 }).submit('a');
+    expect(await executor.submit('b').exception()).toBeInstanceOf(BrokenExecutorError);
+    expect(await delayed.exception()).toBeInstanceOf(BrokenExecutorError);
+    await executor.shutdown();
+  });
+
   it('so does a failing initializer', async () => {
     const executor = pool({ initializer: 'failingInit' });
     const error = await executor.submit('noop').exception();

@@ -116,7 +116,6 @@ export class ThreadPool {
     this.delayed.add(task);
     task.stopClock = Deadline.after(delay).onExpiry(() => {
       this.delayed.delete(task);
-      if (this.broken !== undefined) return this.refuse(task, this.broken);
       task.place = 'waiting';
       this.dispatcher.enqueue(task);
     });
@@ -277,6 +276,10 @@ export class ThreadPool {
     this.broken ??= cannotStart(this.settings, error, stage);
     for (const thread of this.threads) {
       if (thread.inFlight === 0) void thread.terminate();
+    }
+    for (const task of this.delayed) {
+      this.delayed.delete(task);
+      this.refuse(task, this.broken);
     }
     for (let task = this.backlog.shift(); task !== undefined; task = this.backlog.shift())
       this.refuse(task, this.broken);
