@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Entrant, Turnstile } from './turnstile.ts';
 
 /** Has it work without end, with jobs that take so long; gives back what it has done once it is told to stop. */
@@ -14,6 +14,15 @@ function busy(turnstile: Turnstile, entrant: Entrant, ms: number, stop: AbortSig
     }
   })();
   return tally;
+}
+
+/** A clock that goes only when it is told to. */
+function standingClock(): (ms: number) => void {
+  const clock = vi.spyOn(process, 'hrtime');
+  onTestFinished(() => clock.mockRestore());
+  const at = (ms: number) => void clock.mockReturnValue([Math.floor(ms / 1000), (ms % 1000) * 1e6]);
+  at(0);
+  return at;
 }
 
 describe('a turnstile', () => {
@@ -31,6 +40,24 @@ describe('a turnstile', () => {
     expect(turnstile.free).toBe(0);
   });
 
+  it('lets in one for each that leaves, and for nobody who waits no more', async () => {
+    const turnstile = new Turnstile(2);
+    const [a, b, c] = [turnstile.add(1), turnstile.add(1), turnstile.add(1)];
+    await Promise.all([turnstile.enter(a), turnstile.enter(a)]);
+    const entered: string[] = [];
+    void turnstile.enter(b).then(() => entered.push('b'));
+    void turnstile.enter(c).then(() => entered.push('c'));
+    turnstile.leave(a);
+    await sleep(0);
+    expect([entered.length, turnstile.free]).toEqual([1, 0]);
+    turnstile.leave(a);
+    await sleep(0);
+    expect([entered.toSorted(), turnstile.free]).toEqual([['b', 'c'], 0]);
+    turnstile.leave(b);
+    turnstile.leave(c);
+    expect(turnstile.free).toBe(2);
+  });
+
   it('gives the places in proportion to the weights, however long the jobs take', async () => {
     const turnstile = new Turnstile(1);
     const stop = new AbortController();
@@ -43,10 +70,11 @@ describe('a turnstile', () => {
   });
 
   it('leaves the share of one that has nothing to the others, and owes it nothing for that', async () => {
+    const at = standingClock();
     const turnstile = new Turnstile(1);
     const [idle, other, third] = [turnstile.add(1), turnstile.add(1), turnstile.add(1)];
     await turnstile.enter(other);
-    await sleep(40);
+    at(40);
     turnstile.leave(other);
     await turnstile.enter(third);
     const order: string[] = [];
@@ -57,11 +85,34 @@ describe('a turnstile', () => {
     const waits = [wait('idle', idle), wait('other', other)];
     turnstile.leave(third);
     await waits[0];
-    await sleep(60); // it has had more by now than the other ever had
+    at(100); // it has had more by now than the other ever had
     void wait('idle again', idle);
     turnstile.leave(idle);
     await waits[1];
     expect(order).toEqual(['idle', 'other']);
+  });
+
+  it.each([1, 2])('gives who was idle no claim on what it left: %i places', async (places) => {
+    const at = standingClock();
+    const turnstile = new Turnstile(places);
+    const [steady, idle] = [turnstile.add(1), turnstile.add(1)];
+    await turnstile.enter(steady);
+    at(1000);
+    const order: string[] = [];
+    const wait = async (name: string, entrant: Entrant) => {
+      await turnstile.enter(entrant);
+      order.push(name);
+    };
+    const first = wait('idle', idle); // at once, where there is a second place
+    const waits = [wait('steady', steady)];
+    at(1010);
+    if (places === 1) turnstile.leave(steady);
+    await first;
+    at(1030);
+    waits.push(wait('idle again', idle));
+    turnstile.leave(places === 1 ? idle : steady);
+    await Promise.race(waits);
+    expect(order).toEqual(['idle', 'steady']);
   });
 
   it('tells who has done a job to go on only while nobody is due before', async () => {
