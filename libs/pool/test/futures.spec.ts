@@ -49,6 +49,31 @@ describe('a Future', () => {
     await expect(failed).rejects.toBe(error);
   });
 
+  it('gives the same to who waits within limits, before it is done and after', async () => {
+    const limits = { timeout: 30_000, signal: new AbortController().signal };
+    const [good, failed, cancelled] = [future(), future(), future()];
+    const outcomes = () =>
+      Promise.allSettled(
+        [good, failed, cancelled].flatMap((one) => [one.result(limits), one.exception(limits)]),
+      );
+    const waiting = outcomes();
+    const [error, end] = [new RangeError('far'), new CancelledError('stop')];
+    settle.result(good, 1);
+    settle.error(failed, error);
+    settle.cancelled(cancelled, end);
+    const [fulfilled, rejected] = ['fulfilled', 'rejected'];
+    const expected = [
+      { status: fulfilled, value: 1 },
+      { status: fulfilled, value: null },
+      { status: rejected, reason: error },
+      { status: fulfilled, value: error },
+      { status: rejected, reason: end },
+      { status: rejected, reason: end },
+    ];
+    expect(await waiting).toEqual(expected);
+    expect(await outcomes()).toEqual(expected);
+  });
+
   it('stays pending where its source cannot cancel it', async () => {
     const busy = future({ cancel: async () => false });
     expect(await busy.cancel()).toBe(false);
@@ -251,7 +276,7 @@ interface WaitTerms {
   readonly signal: AbortSignal;
 }
 
-describe('whoever waits for several', () => {
+describe('whoever waits', () => {
   const LONG = 999_000;
   const ends: [string, (terms: WaitTerms) => Promise<unknown>][] = [
     ['has all of them', (terms) => wait([done()], terms)],
@@ -273,6 +298,19 @@ describe('whoever waits for several', () => {
         settle.result(late, 1);
         await given;
       },
+    ],
+    [
+      'has the one result',
+      async (terms) => {
+        const one = future();
+        const waiting = one.result(terms);
+        settle.result(one, 1);
+        await waiting;
+      },
+    ],
+    [
+      'has not had the one result in time',
+      (terms) => expect(future().result({ ...terms, timeout: 1 })).rejects.toThrow(TimeoutError),
     ],
     ['has waited for as long as it may', (terms) => wait([future()], { ...terms, timeout: 1 })],
     [

@@ -35,6 +35,12 @@ describe('a job as BullMQ is given it', () => {
     expect(job({}, keep).opts).toMatchObject({ removeOnComplete: keep, removeOnFail: keep });
   });
 
+  it('moves nothing', () => {
+    expect(job({ transfer: [] }).opts).toEqual(plain);
+    const moving = () => job({ transfer: [new ArrayBuffer(1)] });
+    expect(moving).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ERR_HEDDLE_LOCAL_ONLY' }));
+  });
+
   it('has what its host is to know beside its arguments', () => {
     const limits = { timeout: 40, version: '2', holding: 'loom' };
     expect(job(limits).data).toMatchObject({ from: 'from', timeout: 40, version: '2' });
