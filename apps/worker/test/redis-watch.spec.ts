@@ -87,6 +87,8 @@ describe('a Redis that is out of reach', () => {
     vi.advanceTimersByTime(60_000);
     expect(blip(100)).toEqual(['info: Redis is back: it was out of reach for 0.1 s']);
     expect(vi.getTimerCount()).toBe(0);
+    watch[Symbol.dispose]();
+    expect(told()).toEqual([]);
   });
 
   it('is told of where the worker ends before it would have been', () => {
