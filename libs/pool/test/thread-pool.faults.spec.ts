@@ -25,7 +25,9 @@ describe('bad work hurts itself only', () => {
     },
   );
 
-  it('runs a task again whose thread crashed, or that failed, as often as was asked for', async () => {
+  it('runs a task again whose thread crashed, or that failed, as often as was asked for', {
+    timeout: 60_000, // each crash starts another thread
+  }, async () => {
     const executor = pool({ retries: 2 });
     expect(await executor.submit('crashTimes', words(), 2)).toBe(3);
     expect(await executor.submit('failTimes', words(), 2)).toBe(3);
