@@ -105,7 +105,8 @@ describe.each(pages)('%s', (path) => {
   });
 });
 
-describe('the examples in the pages', () => {
+// Each starts a compiler, which takes its time on a busy machine.
+describe('the examples in the pages', { timeout: 120_000 }, () => {
   let directory: string;
 
   beforeAll(async () => {
