@@ -40,13 +40,13 @@ describe('shared memory in an item', () => {
     const [there, other] = [new SimpleQueue<SharedArrayBuffer>(), new Queue<number>()];
     const said = new Int32Array(new SharedArrayBuffer(4));
     const memory = new SharedArrayBuffer(4);
-    const here = () => share(there).carried?.map(({ items }) => items);
+    const here = () => share(there).carried?.map(({ items, memory }) => [items, memory.byteLength]);
     await there.put(memory);
     await there.put(memory);
-    expect(here()).toEqual([2]);
+    expect(here()).toEqual([[2, 4]]);
     const target = async (url: string, queue: Memories, _: Queue<number>, flags: Int32Array) => {
       const { share } = (await import(url)) as typeof import('./share.ts');
-      const onTheWay = () => share(queue).carried?.map(({ items }) => items);
+      const onTheWay = () => share(queue).carried?.map(({ items, memory }) => [items, memory.byteLength]);
       const seen = [onTheWay()];
       for (let n = 0; n < 3; n += 1) {
         queue.getSync();
@@ -61,7 +61,7 @@ describe('shared memory in an item', () => {
     await until(() => said[0] === 2, 'both are taken');
     expect(here()).toEqual([]);
     await there.put(memory);
-    expect(await thread.result).toEqual([[2], [1], [], []]);
+    expect(await thread.result).toEqual([[[2, 4]], [[1, 4]], [], []]);
     expect(here()).toEqual([]);
   });
 
