@@ -2,20 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Entrant, Turnstile } from './turnstile.ts';
 
-/** Has it work without end, with jobs that take so long; gives back what it has done once it is told to stop. */
-function busy(turnstile: Turnstile, entrant: Entrant, ms: number, stop: AbortSignal): { jobs: number } {
-  const tally = { jobs: 0 };
-  void (async () => {
-    while (!stop.aborted && (await turnstile.enter(entrant))) {
-      void sleep(ms).then(() => {
-        tally.jobs += 1;
-        turnstile.leave(entrant);
-      });
-    }
-  })();
-  return tally;
-}
-
 /** A clock that goes only when it is told to. */
 function standingClock(): (ms: number) => void {
   const clock = vi.spyOn(process, 'hrtime');
@@ -59,14 +45,24 @@ describe('a turnstile', () => {
   });
 
   it('gives the places in proportion to the weights, however long the jobs take', async () => {
+    const at = standingClock();
     const turnstile = new Turnstile(1);
-    const stop = new AbortController();
-    const heavy = busy(turnstile, turnstile.add(3), 2, stop.signal);
-    const light = busy(turnstile, turnstile.add(1), 6, stop.signal);
-    while (light.jobs < 20) await sleep(5);
-    stop.abort();
-    // Three times the time of a place, in jobs that take a third: nine to one, less what timers are late by.
-    expect(heavy.jobs / light.jobs).toBeGreaterThan(4);
+    const heavy = { entrant: turnstile.add(3), takes: 2, jobs: 0 };
+    const light = { entrant: turnstile.add(1), takes: 6, jobs: 0 };
+    const within: (typeof heavy)[] = [];
+    const enter = (queue: typeof heavy) => void turnstile.enter(queue.entrant).then(() => within.push(queue));
+    for (const queue of [heavy, light]) enter(queue);
+    for (let time = 0; light.jobs < 20; ) {
+      await sleep(0);
+      const [queue] = within.splice(0) as [typeof heavy];
+      time += queue.takes;
+      at(time);
+      queue.jobs += 1;
+      enter(queue);
+      turnstile.leave(queue.entrant);
+    }
+    // Three times the time of a place, in jobs that take a third: nine to one.
+    expect(Math.round(heavy.jobs / light.jobs)).toBe(9);
   });
 
   it('leaves the share of one that has nothing to the others, and owes it nothing for that', async () => {
