@@ -3,12 +3,13 @@
  * seeded chance: what one seed does, it does again. After each script all messages there were have come.
  */
 import { Redis } from 'ioredis';
+import { operations } from '../../machinery.distributed.ts';
 import { Keyspace, parseRecord } from '../../session/keys.ts';
 import { Scripts, scriptTexts } from '../../session/lua.ts';
 import { type Answer, CallSite, type Invocation, runOperations } from '../../session/run-operations.ts';
 import { keysOfRecord, type RecordKinds } from '../../session/sweep.ts';
 import { TOKEN_BLOCK } from '../../session/tokens.ts';
-import { operations } from '../../session.distributed.ts';
+
 import { type Chance, chance } from '../faults/random.ts';
 
 const HOUR = 3_600_000;
