@@ -93,8 +93,8 @@ export async function barrier(lives: Lives, name: string): Promise<Game> {
     party.forgotten = true;
     await lives.ask(party.life, {
       operation: 'barrier.forget',
-      keys: [outcomes, lives.holds(party.life)],
-      args: [name, party.id],
+      keys: [arrivals, outcomes, lives.holds(party.life)],
+      args: [name, party.id, party.acts],
     });
   };
   const carryOn = async (each: (typeof goOn)[number]) => {

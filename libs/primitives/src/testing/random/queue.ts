@@ -86,7 +86,7 @@ export async function queue(lives: Lives, name: string): Promise<Game> {
     if (wait.got !== undefined) had.add(wait.got);
     await lives.ask(wait.life, {
       operation: 'queue.forget',
-      keys: [keyOf('outcomes'), lives.holds(wait.life)],
+      keys: [keyOf('takers'), keyOf('outcomes'), lives.holds(wait.life)],
       args: [name, wait.id],
     });
   };
