@@ -271,6 +271,20 @@ describe('Condition, distributed', () => {
     await session.close();
   });
 
+  it('gives the lock back after a wait that began when Redis no longer knew its session', async () => {
+    const session = await bench.session({ namespace: 'unknown' });
+    const condition = session.condition('x');
+    const lease = await condition.acquire();
+    await bench.admin.del('{unknown:0}:sessions');
+    expect(await condition.wait()).toBe(true);
+    expect(lease.valid).toBe(true);
+    await lease.release();
+    const other = await bench.session({ namespace: 'unknown' });
+    await (await other.condition('x').acquire({ timeout: 0 }))?.release();
+    expect(await bench.admin.hget('{unknown:0}:condition-lock:x:state', 'holder')).toBeNull();
+    await Promise.all([session.close(), other.close()]);
+  });
+
   it('passes on what was spent on one that aborted just then', async () => {
     const name = bench.name();
     const [a, b] = [await bench.session(), await bench.session()];

@@ -160,6 +160,7 @@ export class HeldLease implements Lease, Dependent {
     this.#incarnation = incarnation;
     this.#until = until;
     this.#suspended = false;
+    this.#found = undefined; // That was of the hold it gave up.
     this.#granted(asked, handedOver);
     incarnation.attach(this);
   }
