@@ -81,6 +81,32 @@ describe('an arrival', () => {
     },
   );
 
+  it('stands for no round whose action was run, though a fail-over undid that: the next round trips', async () => {
+    const { bare, outcomeOf, phase } = await scene(2);
+    const [one, actor, next, last] = [await bare(), await bare(), await bare(), await bare()];
+    await one.arrive();
+    expect(await actor.arrive(1, 1)).toEqual(['act']); // And again, as it stands where its word was lost.
+    await next.arrive();
+    await one.forget();
+    await actor.forget(1, 1);
+    expect(await last.arrive()).toEqual(['1']);
+    expect([await outcomeOf(next, 1), await phase()]).toEqual(['0', 'filling']);
+  });
+
+  it('of a round that was being looked at is none any more either: another may come in its place', async () => {
+    const { bare, crowd, advance, phase, outcomes, left } = await scene(300);
+    const many = await crowd(299);
+    const last = await bare();
+    expect(await last.arrive()).toEqual(['more']);
+    expect(await phase()).toBe('checking');
+    await many.forget(7);
+    expect(await advance()).toEqual(['done']);
+    expect([await phase(), await left()]).toEqual(['filling', 299]);
+    let [is] = await last.arrive(2);
+    while (is === 'more') [is] = (await advance()) ?? [];
+    expect([new Set(await outcomes()).size, await left()]).toEqual([300, 0]);
+  });
+
   it('of one that has died keeps no outcome', async () => {
     const { bare, sweep, outcomeOf } = await scene(2);
     const [one, other] = [await bare(), await bare()];

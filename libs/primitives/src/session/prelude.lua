@@ -256,12 +256,13 @@ local function semaphore_grant(keys, kind, name, asker, counts, changed)
 end
 
 -- Moves a barrier as far as it can go: filling -> (all there: each is looked at) checking -> acting -> draining -> filling.
--- 'more' where the bound was met: whoever comes next goes on from here.
+-- 'more' where the bound was met: whoever comes next goes on from here. Where a fail-over undid the end of a round, those
+-- who had read it are gone (`barrier.forget`): without its last party it is none, and fills anew.
 local function barrier_advance(keys, name)
   local state, arrivals, outcomes = unpack(keys)
-  local fields = redis.call('HMGET', state, 'parties', 'phase', 'checked', 'left', 'as')
+  local fields = redis.call('HMGET', state, 'parties', 'phase', 'checked', 'left', 'as', 'actor')
   local parties, phase, checked = tonumber(fields[1]), fields[2], tonumber(fields[3])
-  local left, as, budget = tonumber(fields[4]), fields[5], BOUND
+  local left, as, actor, budget = tonumber(fields[4]), fields[5], fields[6], BOUND
 
   local function enter(next_phase, next_left, next_as)
     phase, checked, left, as = next_phase, 0, next_left, next_as
@@ -280,10 +281,13 @@ local function barrier_advance(keys, name)
     budget, checked = budget - #batch, last + 1
     redis.call('HSET', state, 'checked', checked)
     if checked < parties then return end
-    local session, wait, acts = string.match(redis.call('ZRANGE', arrivals, parties - 1, parties - 1)[1], '^([^#]+)#(%d+)#(%d)$')
+    local party = redis.call('ZRANGE', arrivals, parties - 1, parties - 1)[1]
+    if not party then return enter('filling', 0, '') end
+    local session, wait, acts = string.match(party, '^([^#]+)#(%d+)#(%d)$')
     if acts == '0' then return enter('draining', parties, 'tripped') end
+    actor = session .. '#' .. wait
     enter('acting', parties, '')
-    redis.call('HSET', state, 'actor', session .. '#' .. wait)
+    redis.call('HSET', state, 'actor', actor)
     tell(session, 'barrier', session, name, wait, 'act')
   end
 
@@ -312,6 +316,8 @@ local function barrier_advance(keys, name)
       check()
     elseif phase == 'filling' and redis.call('ZCARD', arrivals) >= parties then
       enter('checking', 0, '')
+    elseif phase == 'acting' and not redis.call('ZSCORE', arrivals, (actor or '') .. '#1') then
+      enter('filling', 0, '')
     else
       arm(state)
       return nil
