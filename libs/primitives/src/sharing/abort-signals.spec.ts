@@ -176,6 +176,19 @@ describe('an AbortSignal as an argument of a thread', () => {
     expect((await thread.result)[3]).toBe('early');
   });
 
+  it('tells why it aborted as long as it is there, however many have since', async () => {
+    const stop = new AbortController();
+    const thread = start(untilAborted, stop.signal, cells());
+    stop.abort('early');
+    for (let n = 0; n < 1000; n += 1) {
+      const other = new AbortController();
+      shareSignal(other.signal);
+      other.abort();
+    }
+    expect((await thread.result)[3]).toBe('early');
+    expect(stop.signal.reason).toBe('early'); // Held until here.
+  });
+
   it('keeps no thread alive that is not of its own, and comes back as what it was', () => {
     const alive = process.getActiveResourcesInfo();
     const handle: SignalHandle = { heddle: 'AbortSignal', id: 'nobody.1', word: cells() };

@@ -25,7 +25,7 @@ const gone = new Map<string, WeakRef<AbortSignal>>();
 /** What came from others. Held until it aborts or can't any more: nothing else need hold a signal that is listened to. */
 const came = new Map<string, AbortController>();
 
-/** Why those aborted that did so last, portable: a thread that has yet to start may ask when the signal is collected. */
+/** Why those aborted that did so last, portable: a thread that has yet to start may ask once the signal is collected. */
 const reasons = new Map<string, unknown>();
 const REASONS_KEPT = 1000;
 
@@ -135,7 +135,9 @@ onTold('aborted', ({ id, reason }: { id: string; reason: unknown }) => {
 });
 
 onTold('why aborted', (id: string) => {
-  if (reasons.has(id)) tell('aborted', { id, reason: reasons.get(id) });
+  const signal = gone.get(id)?.deref();
+  if (signal?.aborted) tell('aborted', { id, reason: portable(signal.reason) });
+  else if (reasons.has(id)) tell('aborted', { id, reason: reasons.get(id) });
 });
 
 onTold('never aborts', (id: string) => {
