@@ -100,18 +100,18 @@ export class SemaphoreCalls {
     });
   }
 
-  /** The same for what was given up under these names, which is listed until then. */
+  /** Goes on with a hand-over that met its bound. */
+  #advance(life: Incarnation): Promise<unknown> {
+    const args = [this.#name, this.#kind];
+    return this.#core.seeThrough(life.giveBackAll('semaphore.advance', this.#keys, args).catch(unlessEnded));
+  }
+
+  /** The same, for what was given up under these names, which is listed until then. */
   async #goOn(life: Incarnation, ids: Words): Promise<void> {
     await this.#advance(life);
     const keys = [...this.#keys, life.holds];
     for (const id of ids)
       life.later({ operation: 'semaphore.cancel', keys, args: [this.#name, this.#kind, id] }, 0);
-  }
-
-  /** Goes on with a hand-over that met its bound. */
-  #advance(life: Incarnation): Promise<unknown> {
-    const args = [this.#name, this.#kind];
-    return this.#core.seeThrough(life.giveBackAll('semaphore.advance', this.#keys, args).catch(unlessEnded));
   }
 
   #call(life: Incarnation, operation: string, words: Words): Promise<Answer> {
