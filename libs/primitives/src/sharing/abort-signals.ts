@@ -77,7 +77,8 @@ function makeHandle(signal: AbortSignal): SignalHandle {
     store(word, 0, ABORTED);
     const reason = portable(signal.reason);
     reasons.set(id, reason);
-    for (const oldest of reasons.keys()) if (reasons.size > REASONS_KEPT) reasons.delete(oldest);
+    const [oldest = ''] = reasons.keys();
+    if (reasons.size > REASONS_KEPT) reasons.delete(oldest);
     tell('aborted', { id, reason });
   };
   signal.addEventListener('abort', tellAbort, { once: true });
